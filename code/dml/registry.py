@@ -1,0 +1,57 @@
+"""Look-up by name: an unknown name is an error that lists the valid ones."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class UnknownNameError(ValueError):
+    """A name that a registry does not hold."""
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """A read-only mapping from names, and aliases of names, to entries.
+
+    Args:
+        kind: what the entries are, in the singular, for messages ("loss", "dataset").
+        entries: name → entry.
+        aliases: other spelling → name; published spellings live here.
+
+    Raises:
+        UnknownNameError: on look-up of a name that is neither; the message lists the valid names.
+        ValueError: at construction, if an alias hides an entry or points nowhere.
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, T], aliases: Mapping[str, str] | None = None):
+        self.kind = kind
+        self._entries = dict(entries)
+        self.aliases = dict(aliases or {})
+        for alias, name in self.aliases.items():
+            if alias in self._entries or name not in self._entries:
+                raise ValueError(f"{kind} alias {alias!r} -> {name!r} hides an entry or points nowhere")
+
+    def canonical(self, name: str) -> str:
+        """The entry's own name for ``name``, which may be an alias."""
+        name_or_target = self.aliases.get(name, name)
+        if name_or_target not in self._entries:
+            valid = [*self._entries, *self.aliases]
+            close = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise UnknownNameError(f"unknown {self.kind} {name!r}.{hint} Valid: {', '.join(valid)}")
+        return name_or_target
+
+    def __getitem__(self, name: str) -> T:
+        return self._entries[self.canonical(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self.aliases
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

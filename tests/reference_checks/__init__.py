@@ -1,0 +1,20 @@
+"""One check per reference file: CHECKS maps a file's name (without .npz) to a function of its arrays.
+
+A check gets ``(vectors, compare)``: ``vectors`` is the opened .npz, ``compare(name, ours, expected,
+rtol, atol)`` asserts and keeps the largest error for the report; ``compare.report(name, ours, expected)``
+only reports. Shapes, variants and hyper-parameters are read from the file. A new method adds one module
+here and one line below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reference_checks import evaluation, losses, networks, samplers
+
+CHECKS: dict[str, Callable] = {
+    **networks.CHECKS,
+    **losses.CHECKS,
+    **samplers.CHECKS,
+    **evaluation.CHECKS,
+}
