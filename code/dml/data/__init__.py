@@ -1,0 +1,74 @@
+"""The datasets by name."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from dml.data import cars, cub, folder, glyphs, inshop, sop
+from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize
+from dml.data.records import ImageRecords, RetrievalData
+from dml.data.splits import hold_out
+from dml.registry import Registry
+
+__all__ = [
+    "DATASETS",
+    "DatasetError",
+    "DatasetNotFoundError",
+    "DatasetSpec",
+    "DatasetWarning",
+    "ImageRecords",
+    "RetrievalData",
+    "SplitSize",
+    "load_dataset",
+    "size_differences",
+]
+
+_SPECS = (cub.SPEC, cars.SPEC, sop.SPEC, inshop.SPEC, glyphs.SPEC, folder.SPEC)
+
+DATASETS: Registry[DatasetSpec] = Registry(
+    "dataset",
+    {spec.name: spec for spec in _SPECS},
+    {alias: spec.name for spec in _SPECS for alias in spec.aliases},
+)
+
+
+def load_dataset(
+    name: str,
+    data_dir: str | Path,
+    *,
+    val_split: float | None = None,
+    fold: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> RetrievalData:
+    """The splits of the dataset ``name`` found in or below ``data_dir``.
+
+    Args:
+        val_split, fold, seed: hold out training classes, see :func:`dml.data.splits.hold_out`; neither: none.
+
+    Raises:
+        UnknownNameError: if there is no such dataset.
+        DatasetNotFoundError: if it is not there; the message says where it was looked for and what fetches it.
+        DatasetError: if its files are wrong or the split is impossible.
+
+    Warns:
+        DatasetWarning: for each split whose size is not the official one.
+    """
+    spec = DATASETS[name]
+    data = spec.load(Path(data_dir))
+    for difference in size_differences(spec, data):
+        warnings.warn(difference, DatasetWarning, stacklevel=2)
+    if val_split is None and fold is None:
+        return data
+    return hold_out(data, val_split=val_split, fold=fold, seed=seed)
+
+
+def size_differences(spec: DatasetSpec, data: RetrievalData) -> list[str]:
+    """One line for each split of ``data`` that has not the official number of classes and images."""
+    lines = []
+    for split, official in spec.official.items():
+        records: ImageRecords = getattr(data, split)
+        found = SplitSize(int((records.class_counts() > 0).sum()), len(records))
+        if found != official:
+            lines.append(f"{spec.name}, {split}: found {found}; official {official}")
+    return lines

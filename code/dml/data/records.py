@@ -1,0 +1,83 @@
+"""What a loaded dataset is: lists of image files with labels, and the splits of a retrieval benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRecords:
+    """N image files with their classes; nothing is opened.
+
+    Attributes:
+        paths: N file paths.
+        labels: (N,) int64 in 0..C−1.
+        class_names: C names; name ``c`` belongs to label ``c``.
+
+    Raises:
+        ValueError: if the lengths differ or a label is out of range.
+    """
+
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.labels.shape != (len(self.paths),):
+            raise ValueError(f"{len(self.paths)} paths need as many labels, got shape {self.labels.shape}")
+        if self.labels.dtype != np.int64:
+            raise ValueError(f"labels must be int64, got {self.labels.dtype}")
+        if len(self) and not (self.labels.min() >= 0 and self.labels.max() < self.num_classes):
+            raise ValueError(f"labels must lie in 0..{self.num_classes - 1}")
+
+    @classmethod
+    def from_classes(cls, paths: Sequence[str], classes: Sequence[str] | Sequence[int]) -> ImageRecords:
+        """Records of ``paths`` whose labels number the distinct values of ``classes`` in sorted order."""
+        names, labels = np.unique(np.asarray(classes), return_inverse=True)
+        return cls(tuple(paths), labels.astype(np.int64).reshape(-1), tuple(map(str, names)))
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def class_counts(self) -> np.ndarray:
+        """(C,) int64: the number of images of each class."""
+        return np.bincount(self.labels, minlength=self.num_classes)
+
+    def select(self, indices: np.ndarray | Sequence[int]) -> ImageRecords:
+        """The records at ``indices``, in that order, labels renumbered without the classes left empty."""
+        indices = np.asarray(indices, dtype=np.int64)
+        kept, labels = np.unique(self.labels[indices], return_inverse=True)
+        return ImageRecords(
+            tuple(self.paths[i] for i in indices),
+            labels.astype(np.int64).reshape(-1),
+            tuple(self.class_names[c] for c in kept),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalData:
+    """The splits of a retrieval benchmark; the classes of training and evaluation are disjoint.
+
+    Attributes:
+        name: the dataset's name in the registry.
+        train: images to learn from.
+        query: images to search with.
+        gallery: images to search in, labels shared with ``query``; None: the queries themselves, each one
+            left out by index when it is its own turn.
+        val: images of training classes held out for model selection, searched among themselves; or None.
+        recall_ks: the k of recall@k that are published for this dataset.
+    """
+
+    name: str
+    train: ImageRecords
+    query: ImageRecords
+    gallery: ImageRecords | None
+    val: ImageRecords | None
+    recall_ks: tuple[int, ...]

@@ -1,0 +1,64 @@
+"""Image transforms for training and evaluation (torchvision v2): PIL RGB → (3, H, W) float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+Normalize = Callable[[Tensor], Tensor]
+"""A network's own input normalisation: (3, H, W) float32 RGB in 0..1 → what the network reads."""
+
+
+def train_transform(
+    normalize: Normalize,
+    *,
+    crop_size: int,
+    resize: int | None = None,
+    crop_scale: tuple[float, float] = (0.08, 1.0),
+    flip: bool = True,
+) -> v2.Compose:
+    """A random crop of the whole image, scaled to a square, and a mirror image half of the time.
+
+    Args:
+        normalize: applied last.
+        crop_size: side of the result in pixels.
+        resize: scale the shorter side to this many pixels first; None, as every published training has it
+            (METHODS §24): ``--resize`` is the evaluation's.
+        crop_scale: smallest and largest share of the image's area that a crop takes.
+        flip: mirror horizontally with probability 1/2.
+
+    Raises:
+        ValueError: if ``crop_scale`` is not 0 < smallest ≤ largest ≤ 1.
+    """
+    low, high = crop_scale
+    if not 0 < low <= high <= 1:
+        raise ValueError(f"crop scale must satisfy 0 < smallest <= largest <= 1, got {crop_scale}")
+    steps: list[Callable] = [] if resize is None else [v2.Resize(resize)]
+    steps.append(v2.RandomResizedCrop(crop_size, scale=crop_scale))
+    if flip:
+        steps.append(v2.RandomHorizontalFlip())
+    return _compose(steps, normalize)
+
+
+def eval_transform(normalize: Normalize, *, resize: int | None = 256, crop_size: int = 224) -> v2.Compose:
+    """The shorter side scaled to ``resize`` pixels (None: not scaled), then the central square.
+
+    Raises:
+        ValueError: if the square is larger than the scaled image, which would pad it with black.
+    """
+    if resize is not None and crop_size > resize:
+        raise ValueError(
+            f"crop size {crop_size} exceeds resize {resize}: give --resize {crop_size} or more, "
+            f"or --crop-size {resize} or less"
+        )
+    steps: list[Callable] = [] if resize is None else [v2.Resize(resize)]
+    return _compose([*steps, v2.CenterCrop(crop_size)], normalize)
+
+
+def _compose(geometry: list[Callable], normalize: Normalize) -> v2.Compose:
+    # NOTE: geometry works on uint8 tensors where the published code works on PIL images. The same bilinear
+    # filter, pixels differ by one level of 255 at most; evaluation takes half the time on photographs.
+    return v2.Compose([v2.PILToTensor(), *geometry, v2.ToDtype(torch.float32, scale=True), normalize])
