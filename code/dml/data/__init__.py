@@ -48,7 +48,7 @@ def load_dataset(
 
     Raises:
         UnknownNameError: if there is no such dataset.
-        DatasetNotFoundError: if it is not there; the message says where it was looked for and what fetches it.
+        DatasetNotFoundError: if it is not there; the message says where it looked and what fetches it.
         DatasetError: if its files are wrong or the split is impossible.
 
     Warns:

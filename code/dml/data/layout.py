@@ -94,7 +94,7 @@ def is_image(name: str) -> bool:
 
 
 def class_folders(root: Path) -> list[str]:
-    """Sorted names of the folders in ``root``, hidden ones and archive litter left out; [] without ``root``."""
+    """Sorted names of the folders in ``root``, hidden ones and archive litter left out; [] if no folder."""
     if not root.is_dir():
         return []
     with os.scandir(root) as entries:

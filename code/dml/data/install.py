@@ -1,0 +1,88 @@
+"""Getting a dataset into the data folder: fetched, or from files that the user has already."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from dml.data import DATASETS
+from dml.data.archives import extract, is_archive
+from dml.data.catalogue import SOURCES, RemoteFile, Source
+from dml.data.download import DownloadError, fetch, md5_of
+from dml.data.glyphs import prepare_glyphs
+
+
+def install(
+    name: str,
+    data_dir: Path,
+    *,
+    url: str | None = None,
+    files: Sequence[Path] = (),
+    keep_archive: bool = False,
+) -> str:
+    """Put the dataset ``name`` into ``data_dir`` and say what was done, or what is to be done by hand.
+
+    Args:
+        url: fetch from here what has the same file name in the catalogue (a set of one file: that file).
+        files: use these files, recognised by their hash, instead of fetching.
+        keep_archive: keep what was downloaded after it has been unpacked.
+
+    Raises:
+        UnknownNameError, DownloadError, ArchiveError: see there.
+    """
+    name = DATASETS.canonical(name)
+    if name not in SOURCES:
+        if url or files:
+            raise DownloadError(f"dataset {name!r} is not downloaded: leave out --url and --from")
+        return f"glyphs are in {prepare_glyphs(data_dir)}" if name == "glyphs" else DATASETS[name].fetch
+    source = SOURCES[name]
+    if files:
+        for file, remote in [(file, identify(file, source)) for file in files]:
+            _put_in_place(file, remote, data_dir)
+        return f"{name}: unpacked {', '.join(str(file) for file in files)}"
+    wanted = [(_matching(url, source), url)] if url else [(f, f.url) for f in source.files if f.url]
+    if not wanted:
+        return source.steps.format(data_dir=data_dir)
+    for remote, address in wanted:
+        archive = fetch(address, data_dir / remote.name, md5=remote.md5)
+        _put_in_place(archive, remote, data_dir)
+        if not keep_archive:
+            archive.unlink()
+    return f"{name}: unpacked {', '.join(remote.name for remote, _ in wanted)} in {data_dir}"
+
+
+def identify(file: Path, source: Source) -> RemoteFile:
+    """Which official file ``file`` is: by hash, or by name where no hash is published.
+
+    Raises:
+        DownloadError: if it is missing or none of them.
+    """
+    if not file.is_file():
+        raise DownloadError(f"--from: no such file: {file}")
+    digest = md5_of(file)
+    for remote in source.files:
+        if remote.md5 == digest or (remote.md5 is None and remote.name == file.name):
+            return remote
+    known = "\n".join(f"  {remote.name} ({remote.md5 or 'no hash known'})" for remote in source.files)
+    raise DownloadError(f"{file} (MD5 {digest}) is none of the official files:\n{known}")
+
+
+def _matching(url: str, source: Source) -> RemoteFile:
+    if len(source.files) == 1:
+        return source.files[0]
+    for remote in source.files:
+        if url.split("?")[0].endswith(f"/{remote.name}"):
+            return remote
+    raise DownloadError(
+        f"--url {url}: must end in one of {', '.join(remote.name for remote in source.files)}"
+    )
+
+
+def _put_in_place(file: Path, remote: RemoteFile, data_dir: Path) -> None:
+    folder = data_dir / remote.folder
+    if is_archive(file):
+        extract(file, folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, folder / remote.name)

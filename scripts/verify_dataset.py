@@ -1,0 +1,38 @@
+"""Check that a dataset is whole: python scripts/verify_dataset.py cub [--data-dir ./data] [--images]"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "code"))
+
+from dml.data import DATASETS  # noqa: E402
+from dml.data.verify import verify  # noqa: E402
+from dml.registry import UnknownNameError  # noqa: E402
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 0 if nothing is wrong, else 1."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("name", help=f"one of {', '.join(DATASETS)}")
+    parser.add_argument("--data-dir", "--data_dir", type=Path, default=ROOT / "data")
+    parser.add_argument("--images", action="store_true", help="open every image, too")
+    args = parser.parse_args(argv)
+    try:
+        report = verify(args.name, args.data_dir, open_images=args.images)
+    except UnknownNameError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for line in report.summary:
+        print(line)
+    for line in report.problems:
+        print(f"problem: {line}")
+    print(f"{len(report.problems)} problem(s) found" if report.problems else "all is well")
+    return 1 if report.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
