@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from reference_checks import CHECKS
 
 DEFAULT_DIR = Path(__file__).parent / "reference"

@@ -1,0 +1,39 @@
+# make demo   train on the built-in glyphs, see tables and pictures      make test   the whole suite
+# make venv   .venv with runtime and test packages                       make lint   ruff, lint and format
+# make bench  the benchmark table
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_LOGS ?= logs
+THREADS ?= 2
+
+.PHONY: demo test venv lint bench clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.tests: requirements-dev.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+venv: $(VENV)/.tests
+
+demo: $(VENV)/.runtime
+	$(BIN)/python code/train.py --dataset glyphs --eval-first --wandb disabled --run-name demo --log-dir $(DEMO_LOGS)
+
+test: venv
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: venv
+	$(BIN)/python scripts/benchmark.py
+
+clean:
+	rm -rf $(VENV)

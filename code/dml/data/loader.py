@@ -1,0 +1,95 @@
+"""From a plan of index batches to batches of tensors, the same whatever the number of workers or processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import DataLoader, Sampler
+
+from dml.data.images import ImageDataset, SampleKey, collate
+from dml.structures import Batch
+
+
+class PlannedBatches(Sampler[list[SampleKey]]):
+    """Yields this process's share of each planned batch, every image with a random seed of its own.
+
+    The seed is a function of (run seed, epoch, batch number, position in the batch), so augmentation depends
+    neither on the number of workers, nor on that of processes, nor on where a resumed run begins.
+
+    Args:
+        seed: of the run.
+        rank: of this process among ``world_size``; each takes a consecutive slice of every batch.
+    """
+
+    def __init__(self, *, seed: int = 0, rank: int = 0, world_size: int = 1):
+        super().__init__()
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.set_epoch(np.empty((0, 0), dtype=np.int64), 0)
+
+    def set_epoch(self, plan: Sequence[Sequence[int]], epoch: int, first: int = 0) -> None:
+        """Take the batches ``plan[first:]`` of ``epoch`` next.
+
+        Raises:
+            ValueError: a batch that the processes cannot share equally.
+        """
+        if any(len(batch) % self.world_size for batch in plan[:1]):
+            raise ValueError(
+                f"a batch of {len(plan[0])} images cannot be shared equally by {self.world_size} processes:"
+                f" choose a --batch-size that {self.world_size} divides"
+            )
+        self.plan, self.epoch, self.first = plan, epoch, first
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        for number in range(self.first, len(self.plan)):
+            indices = np.asarray(self.plan[number])
+            entropy = np.random.SeedSequence([self.seed, self.epoch, number])
+            seeds = entropy.generate_state(len(indices), np.uint64) >> np.uint64(1)  # torch seeds are signed
+            share = len(indices) // self.world_size
+            mine = slice(self.rank * share, (self.rank + 1) * share)
+            yield [SampleKey(*key) for key in zip(indices[mine].tolist(), seeds[mine].tolist(), strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.plan) - self.first
+
+
+def _quiet_worker(_: int) -> None:
+    """Leave Ctrl-C to the main process, which finishes its step and saves."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def train_loader(
+    dataset: ImageDataset, batches: PlannedBatches, *, workers: int, pin_memory: bool
+) -> DataLoader:
+    """Loads the planned batches of ``dataset``; its workers live on from epoch to epoch."""
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        worker_init_fn=_quiet_worker,
+    )
+
+
+def eval_loader(
+    dataset: ImageDataset,
+    *,
+    batch_size: int,
+    workers: int,
+    pin_memory: bool,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader[Batch]:
+    """Loads every ``world_size``-th image of ``dataset`` from ``rank`` on, in order, in batches."""
+    return DataLoader(
+        dataset,
+        sampler=range(rank, len(dataset), world_size),
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_quiet_worker,
+    )

@@ -1,0 +1,185 @@
+"""Which images make up the batches of an epoch (METHODS §19).
+
+A sampler plans a whole epoch at once: ``plan(epoch)`` is a (num_batches, batch) array of dataset indices, a
+function of the seed and the epoch alone. So the number of loader workers cannot change it, every process of a
+distributed run derives the same plan and takes its own slice, and a resumed run continues it exactly.
+Planning costs O(N + num_batches · (C + batch)) and no Python loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from dml.registry import Registry
+
+
+class Sampler(Protocol):
+    """Plans the batches of an epoch."""
+
+    def plan(self, epoch: int) -> np.ndarray:
+        """(num_batches, batch) int64 indices into the data set."""
+        ...
+
+
+class RandomSampler:
+    """Every image at most once per epoch, in random order; the last incomplete batch is dropped.
+
+    Args:
+        labels: (N,) int64.
+        batch_size: images per batch, at most N.
+        seed: plans are a function of it and the epoch.
+
+    Raises:
+        ValueError: fewer images than one batch.
+    """
+
+    def __init__(self, labels: np.ndarray, *, batch_size: int, seed: int = 0):
+        _check_batch_size(len(labels), batch_size)
+        self.num_images, self.batch_size, self.seed = len(labels), batch_size, seed
+
+    def plan(self, epoch: int) -> np.ndarray:
+        """(N // batch_size, batch_size) int64, no index twice."""
+        num_batches = self.num_images // self.batch_size
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_images)
+        return order[: num_batches * self.batch_size].reshape(num_batches, self.batch_size)
+
+
+class _Classes:
+    """The members of each class, ready for vectorised draws with replacement."""
+
+    def __init__(self, labels: np.ndarray, ignore: int | None = None):
+        names, counts = np.unique(labels, return_counts=True)
+        starts = np.cumsum(counts) - counts
+        keep = names != ignore if ignore is not None else np.ones(len(names), dtype=bool)
+        self.order = np.argsort(labels, kind="stable")
+        self.counts, self.starts = counts[keep], starts[keep]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def distinct(self, rng: np.random.Generator, rows: int, number: int) -> np.ndarray:
+        """(rows, number) classes, distinct within a row, uniform."""
+        draws = rng.random((rows, len(self)))
+        chosen = np.argpartition(draws, number - 1, axis=1)[:, :number]
+        return rng.permuted(chosen, axis=1)
+
+    def members(self, rng: np.random.Generator, classes: np.ndarray) -> np.ndarray:
+        """One uniform member of each class of ``classes``, any shape."""
+        offsets = (rng.random(classes.shape) * self.counts[classes]).astype(np.int64)
+        return self.order[self.starts[classes] + offsets]
+
+
+class ClassBalancedBatchSampler:
+    """Batches of ``batch_size // images_per_class`` distinct classes, each with that many images.
+
+    Images of a class are drawn with replacement and stand together. If ``images_per_class`` does not divide
+    ``batch_size`` the batch is smaller: classes · images_per_class. N // batch_size batches an epoch.
+
+    Args:
+        labels: (N,) int64.
+        batch_size: upper bound of images per batch.
+        images_per_class: drawn per class (``--IPC``).
+        seed: plans are a function of it and the epoch.
+        ignore: a label that is never drawn.
+
+    Raises:
+        ValueError: more classes per batch than there are, or fewer images than one batch.
+    """
+
+    def __init__(
+        self,
+        labels: np.ndarray,
+        *,
+        batch_size: int,
+        images_per_class: int,
+        seed: int = 0,
+        ignore: int | None = None,
+    ):
+        _check_batch_size(len(labels), batch_size)
+        self.classes = _Classes(labels, ignore)
+        self.classes_per_batch = _classes_per_batch(batch_size, images_per_class, len(self.classes))
+        self.num_batches = len(labels) // batch_size
+        self.batch_size, self.images_per_class, self.seed = batch_size, images_per_class, seed
+
+    def plan(self, epoch: int) -> np.ndarray:
+        """(N // batch_size, classes_per_batch · images_per_class) int64, grouped by class."""
+        rng = np.random.default_rng([self.seed, epoch])
+        classes = self.classes.distinct(rng, self.num_batches, self.classes_per_batch)
+        return self.classes.members(rng, classes.repeat(self.images_per_class, axis=1))
+
+
+class BalancedSampler(ClassBalancedBatchSampler):
+    """A stream of class-balanced groups, cut into batches of exactly ``batch_size``; the rest is dropped.
+
+    Where ``images_per_class`` divides ``batch_size`` this is ``ClassBalancedBatchSampler``.
+
+    NOTE: where it does not, groups are shorter than batches, so batches straddle groups and a class can occur
+    in a batch more than ``images_per_class`` times. Kept as published.
+    """
+
+    def plan(self, epoch: int) -> np.ndarray:
+        """(number of whole batches, batch_size) int64."""
+        stream = super().plan(epoch).ravel()
+        num_batches = len(stream) // self.batch_size
+        return stream[: num_batches * self.batch_size].reshape(num_batches, self.batch_size)
+
+
+class PowerBalancedSampler:
+    """Each image of a batch draws its class with probability ∝ (class size)^power, then a uniform member.
+
+    ``power`` 0 is uniform over classes, 1 uniform over images; classes and images repeat freely.
+
+    Args:
+        labels: (N,) int64.
+        batch_size: images per batch, at most N.
+        power: exponent (``--p``), 0.2 as published.
+        seed: plans are a function of it and the epoch.
+
+    Raises:
+        ValueError: fewer images than one batch.
+    """
+
+    def __init__(self, labels: np.ndarray, *, batch_size: int, power: float = 0.2, seed: int = 0):
+        _check_batch_size(len(labels), batch_size)
+        self.classes = _Classes(labels)
+        weights = self.classes.counts.astype(np.float64) ** power
+        self.probabilities = weights / weights.sum()  # (C,)
+        self.num_batches, self.batch_size, self.seed = len(labels) // batch_size, batch_size, seed
+
+    def plan(self, epoch: int) -> np.ndarray:
+        """(N // batch_size, batch_size) int64."""
+        rng = np.random.default_rng([self.seed, epoch])
+        shape = (self.num_batches, self.batch_size)
+        classes = rng.choice(len(self.classes), size=shape, p=self.probabilities)
+        return self.classes.members(rng, classes)
+
+
+SAMPLERS: Registry[Callable[..., Sampler]] = Registry(
+    "sampler",
+    {
+        "random": RandomSampler,
+        "class_balanced": ClassBalancedBatchSampler,
+        "balanced": BalancedSampler,
+        "power_balanced": PowerBalancedSampler,
+    },
+)
+
+
+def _check_batch_size(num_images: int, batch_size: int) -> None:
+    if num_images < batch_size:
+        raise ValueError(
+            f"the training set has {num_images} images, fewer than one batch: use --batch-size {num_images} or less"
+        )
+
+
+def _classes_per_batch(batch_size: int, images_per_class: int, num_classes: int) -> int:
+    classes_per_batch = batch_size // images_per_class
+    if not 1 <= classes_per_batch <= num_classes:
+        raise ValueError(
+            f"--batch-size {batch_size} with --IPC {images_per_class} asks for {classes_per_batch} classes per batch;"
+            f" the training set has {num_classes}"
+        )
+    return classes_per_batch

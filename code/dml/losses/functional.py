@@ -1,0 +1,53 @@
+"""What several losses share: proxies, input checks, masked log-sums that cannot overflow."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def init_proxies(num_classes: int, embedding_size: int) -> nn.Parameter:
+    """(C, D) proxies, Kaiming normal over fan_out: N(0, 2 / C) per entry (METHODS §1).
+
+    NOTE: fan_out of a C × D matrix is C, so the proxies' norm shrinks with the number of classes; losses
+    normalise them, and the gradient grows as the norm shrinks. Kept as published.
+    """
+    return nn.Parameter(torch.randn(num_classes, embedding_size) * math.sqrt(2.0 / num_classes))
+
+
+def check_batch(embeddings: Tensor, labels: Tensor, num_classes: int, embedding_size: int) -> None:
+    """Refuse a batch that does not fit the loss.
+
+    The range of labels is checked on the CPU only: on a GPU it would stop the stream at each step, and
+    data sets number their classes 0..C−1 by construction.
+
+    Raises:
+        ValueError: wrong shapes, sizes that differ, or labels outside 0..C−1.
+    """
+    if embeddings.ndim != 2 or embeddings.shape[1] != embedding_size:
+        raise ValueError(f"embeddings must be (B, {embedding_size}), got {tuple(embeddings.shape)}")
+    if labels.shape != embeddings.shape[:1]:
+        raise ValueError(f"labels must be ({len(embeddings)},), got {tuple(labels.shape)}")
+    if labels.device.type == "cpu" and len(labels):
+        low, high = labels.aminmax()
+        if low < 0 or high >= num_classes:
+            raise ValueError(f"labels must lie in 0..{num_classes - 1}, got {int(low)}..{int(high)}")
+
+
+def class_mask(labels: Tensor, num_classes: int) -> Tensor:
+    """(B, C) bool: entry (i, c) says whether sample i belongs to class c. Any C ≥ 1, 2 included."""
+    return labels[:, None] == torch.arange(num_classes, device=labels.device)
+
+
+def log1p_sum_exp(values: Tensor, mask: Tensor, dim: int) -> Tensor:
+    """``log(1 + Σ exp(values))`` over the masked entries along ``dim``; 0 where the mask is empty.
+
+    The largest exponent is taken out first, so float16 and α = 32 do not overflow; gradients are exact, and
+    0 for masked-out entries.
+    """
+    values = values.masked_fill(~mask, -torch.inf)
+    peak = values.detach().amax(dim, keepdim=True).clamp_min(0)
+    total = (values - peak).exp().sum(dim, keepdim=True) + (-peak).exp()
+    return (peak + total.log()).squeeze(dim)

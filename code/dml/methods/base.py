@@ -1,0 +1,80 @@
+"""What every training method offers the trainer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor, nn
+
+from dml.structures import Batch, Progress, StepOutput
+
+
+@dataclass(frozen=True)
+class ParamGroup:
+    """Parameters that are trained alike.
+
+    Attributes:
+        name: for logs.
+        parameters: may be empty.
+        lr_scale: learning rate in multiples of the base rate.
+        new: initialised at random here, so trained during the warm-up too.
+        clip: whether gradient clipping applies.
+    """
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    lr_scale: float = 1.0
+    new: bool = False
+    clip: bool = True
+
+
+class Method(nn.Module, ABC):
+    """One way of training ``self.model``: owns student, criterion and teacher, and says what a step is.
+
+    Everything that learns or counts is a parameter or buffer, so the state dict is the whole state.
+
+    Attributes:
+        model: the network that is trained and evaluated.
+    """
+
+    model: nn.Module
+
+    @abstractmethod
+    def param_groups(self) -> list[ParamGroup]:
+        """All trainable parameters, each in exactly one group."""
+
+    @abstractmethod
+    def epoch_batches(self, epoch: int) -> np.ndarray:
+        """(num_batches, B) int64 dataset indices: the batches of epoch ``epoch``, counted from 0."""
+
+    @abstractmethod
+    def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
+        """The loss of one (local) batch; under several processes, of the global one."""
+
+    def forward(self, batch: Batch, progress: Progress) -> StepOutput:
+        """``training_step``, through the hooks of data-parallel wrappers."""
+        return self.training_step(batch, progress)
+
+    def start_epoch(self, progress: Progress) -> None:
+        """Called before the batches of an epoch, also when a run is continued in the middle of one."""
+
+    def after_optimizer_step(self) -> None:
+        """Called after each optimiser step."""
+
+    def proxies(self) -> Tensor | None:
+        """(C, D) class proxies for pictures, or None."""
+        return None
+
+
+def train_only_new(groups: Sequence[ParamGroup], *, warm_up: bool) -> None:
+    """Let only new parameters train during the warm-up, everything after it.
+
+    NOTE: the end of a warm-up makes every parameter trainable, the affine parameters of frozen batch
+    normalisation included. The reported figures were made so (METHODS §24); without a warm-up those stay fixed.
+    """
+    for group in groups:
+        for parameter in group.parameters:
+            parameter.requires_grad_(group.new or not warm_up)

@@ -1,0 +1,65 @@
+"""From a run's configuration to its method."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from dml.config import ConfigWarning, TrainConfig
+from dml.data import ImageRecords
+from dml.data.samplers import SAMPLERS, Sampler
+from dml.losses import LOSSES, create_loss
+from dml.methods.supervised import SupervisedMethod
+from dml.models import EmbeddingNet
+from dml.recipes import RECIPES
+
+
+def create_sampler(config: TrainConfig, labels: np.ndarray) -> Sampler:
+    """The sampler of ``--sampler``, or the one that the recipe uses with and without ``--IPC``.
+
+    Raises:
+        ValueError: settings that the sampler does not have, or that the training set cannot satisfy.
+    """
+    data = config.data
+    name = data.sampler or (RECIPES[config.recipe].ipc_sampler if data.IPC else "random")
+    kind = SAMPLERS.canonical(name)
+    options: dict[str, float] = {}
+    if kind in ("class_balanced", "balanced"):
+        if data.IPC is None:
+            raise ValueError(f"--sampler {name} needs --IPC, the images per class in a batch")
+        options["images_per_class"] = data.IPC
+    if kind == "power_balanced":
+        options["power"] = data.p
+    return SAMPLERS[kind](labels, batch_size=data.batch_size, seed=config.run.seed, **options)
+
+
+def supervised(config: TrainConfig, model: EmbeddingNet, train: ImageRecords) -> SupervisedMethod:
+    """The method of ``code/train.py``: the configured loss over the training classes.
+
+    Raises:
+        ValueError: settings that do not fit the loss or the training set.
+    """
+    spec = LOSSES[config.loss.loss]
+    sampler = create_sampler(config, train.labels)
+    if spec.needs_positives and config.data.IPC is None and config.data.sampler is None:
+        warnings.warn(
+            f"--loss {config.loss.loss} learns from pairs of a class, and batches are drawn without regard to"
+            " classes, as published: --IPC 5 would give every image four partners",
+            ConfigWarning,
+        )
+    criterion = create_loss(
+        config.loss.loss,
+        num_classes=train.num_classes,
+        embedding_size=config.model.embedding_size,
+        options=config.loss.options,
+    )
+    scale = config.optim.proxy_lr_scale
+    return SupervisedMethod(
+        model=model,
+        criterion=criterion,
+        sampler=sampler,
+        proxy_lr_scale=(spec.lr_scale or 1.0) if scale is None else scale,
+        clip_proxies=spec.clip,
+        warm=config.optim.warm,
+    )

@@ -1,0 +1,45 @@
+"""The global batch: what every process of a distributed run computed, on each of them, with gradient."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size() -> int:
+    """Number of processes that train together; 1 outside a distributed run."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class _AllGather(torch.autograd.Function):
+    """(B, …) of each of W processes → (W, B, …) on all; the gradient is summed over processes.
+
+    Each process computes the same loss of the global batch, so the sum is W times what its own rows deserve;
+    the mean over processes that data-parallel training takes of the parameters' gradients undoes the W.
+    """
+
+    @staticmethod
+    def forward(ctx, tensor: Tensor) -> Tensor:
+        gathered = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
+        dist.all_gather(gathered, tensor.contiguous())
+        return torch.stack(gathered)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return gradient[dist.get_rank()]
+
+
+def gather_rows(tensor: Tensor, num_views: int = 1) -> Tensor:
+    """(V·B, …) rows of this process, view by view → (V·W·B, …) rows of all W processes, view by view.
+
+    With one process the tensor itself. Differentiable; every process must bring equally many rows.
+    """
+    processes = world_size()
+    if processes == 1:
+        return tensor
+    gathered = _AllGather.apply(tensor) if tensor.requires_grad else _AllGather.forward(None, tensor)
+    by_view = gathered.unflatten(1, (num_views, -1)).transpose(0, 1)  # (V, W, B, …)
+    return by_view.flatten(0, 2)

@@ -1,0 +1,71 @@
+"""Training with class labels: embed the batch, take the loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dml.data.samplers import Sampler
+from dml.methods.base import Method, ParamGroup, train_only_new
+from dml.methods.gather import gather_rows
+from dml.models import EmbeddingNet
+from dml.structures import Batch, Progress, StepOutput
+
+
+class SupervisedMethod(Method):
+    """A network and a loss over embeddings and labels.
+
+    Args:
+        model: the embedding network.
+        criterion: ``loss(embeddings (B, D), labels (B,)) -> scalar``.
+        sampler: plans the batches.
+        proxy_lr_scale: learning rate of the criterion's parameters in multiples of the base rate.
+        clip_proxies: whether gradient clipping applies to them.
+        warm: epochs in which only head and criterion train.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: EmbeddingNet,
+        criterion: nn.Module,
+        sampler: Sampler,
+        proxy_lr_scale: float = 1.0,
+        clip_proxies: bool = False,
+        warm: int = 0,
+    ):
+        super().__init__()
+        self.model, self.criterion, self.sampler, self.warm = model, criterion, sampler, warm
+        self._groups = [
+            ParamGroup("backbone", list(model.backbone_parameters())),
+            ParamGroup("head", list(model.new_parameters()), new=True),
+            ParamGroup(
+                "criterion", list(criterion.parameters()), proxy_lr_scale, new=True, clip=clip_proxies
+            ),
+        ]
+
+    def param_groups(self) -> list[ParamGroup]:
+        """Backbone, head and criterion."""
+        return self._groups
+
+    def epoch_batches(self, epoch: int) -> np.ndarray:
+        """The sampler's plan."""
+        return self.sampler.plan(epoch)
+
+    def start_epoch(self, progress: Progress) -> None:
+        """Freeze what the warm-up leaves out, release it afterwards."""
+        if self.warm:
+            train_only_new(self._groups, warm_up=progress.epoch < self.warm)
+
+    def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
+        """The criterion over the global batch, in float32 whatever the network's precision."""
+        embeddings = gather_rows(self.model(batch.images).embedding.float(), batch.num_views)
+        labels = gather_rows(batch.labels, batch.num_views)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return StepOutput(self.criterion(embeddings, labels))
+
+    def proxies(self) -> Tensor | None:
+        """The criterion's proxies, if it has any."""
+        proxies = getattr(self.criterion, "proxies", None)
+        return None if proxies is None else proxies.detach()

@@ -1,0 +1,253 @@
+"""Exact nearest neighbours and similarity scores in bounded memory, on CPU or GPU.
+
+Scores order a gallery for each query, higher is nearer. Both distances become one inner product of vectors
+inside the unit ball:
+
+* ``cosine``: rows are normalised as v / sqrt(Σv² + 1e-12), the score is their inner product;
+* ``euclidean``: rows are centred on the gallery's mean and divided by the largest norm, the score is
+  q·g − ‖g‖²/2, which orders a query's gallery as −‖q − g‖² does. Centring keeps the order exact for
+  embeddings that are large or nearly collapsed.
+
+The order is that of float64 scores rounded to multiples of 2^-44, so that copies of a row tie whatever the
+order of summation, and ties go to the lower index. Hence no result depends on the size of the chunks, the
+number of threads or the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+DISTANCES = ("cosine", "euclidean")
+
+_TIE_GRID = 2.0**44
+_EPSILON = 1e-12  # of the norm, METHODS §0
+_TILE_BYTES = 64 * 2**20  # a piece of the gallery in float64
+_CACHE_BYTES = 256 * 2**20  # a prepared gallery up to this size is kept
+_BLOCK_BYTES = 128 * 2**20  # a block of float64 scores
+
+
+class SimilarityScores:
+    """Scores of query rows against a whole gallery, block by block.
+
+    Holds at most one prepared copy of the gallery per dtype, and only if it is small; a larger gallery is
+    prepared again, tile by tile, for every block. The work is done on the device of ``query``.
+
+    Args:
+        query: (Q, D) floating point; bfloat16 and float16 are taken up to float64.
+        gallery: (N, D) floating point, on any device.
+        distance: ``cosine`` or ``euclidean``.
+        exclude: (Q,) int64, the index in the gallery of each query itself, whose score becomes −inf.
+
+    Raises:
+        ValueError: wrong shapes or dtypes, an unknown distance, or rows that are not finite.
+    """
+
+    def __init__(
+        self, query: Tensor, gallery: Tensor, *, distance: str = "cosine", exclude: Tensor | None = None
+    ):
+        if distance not in DISTANCES:
+            raise ValueError(f"unknown distance {distance!r}. Valid: {', '.join(DISTANCES)}")
+        _check_embeddings("query", query)
+        if gallery is not query:
+            _check_embeddings("gallery", gallery)
+        if query.shape[1] != gallery.shape[1]:
+            raise ValueError(f"query has {query.shape[1]} dimensions, gallery {gallery.shape[1]}")
+        if exclude is not None:
+            _check_exclude(exclude, len(query), len(gallery))
+            exclude = exclude.to(query.device)
+        self.query, self.gallery, self.distance, self.exclude = query, gallery, distance, exclude
+        self._cache: dict[torch.dtype, list[Tensor]] = {}
+        self._centre = self._scale = None
+        if distance == "euclidean":
+            self._centre = sum(tile.sum(0) for tile in self._raw_tiles(gallery)) / len(gallery)
+            largest = max(self._largest_norm(embeddings) for embeddings in (query, gallery))
+            self._scale = largest or 1.0
+
+    @property
+    def num_queries(self) -> int:
+        return len(self.query)
+
+    @property
+    def num_gallery(self) -> int:
+        return len(self.gallery)
+
+    @property
+    def device(self) -> torch.device:
+        return self.query.device
+
+    @property
+    def tolerance(self) -> float:
+        """How far a float32 score can lie from the float64 one: the bound D·u of an inner product's rounding
+        (Higham, Accuracy and Stability, eq. 3.5) in the unit ball, and 8·u for the rounding of its input."""
+        bound = (self.query.shape[1] + 8) * 2.0**-24
+        return bound if self.distance == "cosine" else 1.5 * bound
+
+    def rows_per_block(self, num_bytes: int, dtype: torch.dtype) -> int:
+        """How many rows of scores of ``dtype`` fit into ``num_bytes``; at least one."""
+        return max(1, num_bytes // (self.num_gallery * dtype.itemsize))
+
+    def block(self, rows: Tensor, dtype: torch.dtype, *, out: Tensor | None = None) -> Tensor:
+        """The scores of the queries ``rows`` (r,) int64: (r, N).
+
+        Args:
+            dtype: float64 for exact scores, on the grid of ties; float32 for scores within ``tolerance``.
+            out: memory to write to, (≥ r, N) of ``dtype``.
+        """
+        query = self._prepare(self.query[rows], dtype, is_query=True)
+        scores = query.new_empty(len(rows), self.num_gallery) if out is None else out[: len(rows)]
+        start = 0
+        with _full_precision(self.device):
+            for tile in self._tiles(dtype):
+                torch.mm(query, tile.T, out=scores[:, start : start + len(tile)])
+                start += len(tile)
+        if dtype == torch.float64:
+            scores.mul_(_TIE_GRID).round_().mul_(1 / _TIE_GRID)
+        if self.exclude is not None:
+            scores.scatter_(1, self.exclude[rows, None], -torch.inf)
+        return scores
+
+    def to_distance(self, rows: Tensor, scores: Tensor) -> Tensor:
+        """What a float64 score (r, k) stands for: the cosine similarity, or the Euclidean distance."""
+        if self.distance == "cosine":
+            return scores
+        query = self._prepare(self.query[rows], torch.float64, is_query=False)
+        square = query[:, :-1].square().sum(1, keepdim=True) - 2 * scores
+        return square.clamp_min_(0).sqrt_() * self._scale
+
+    def _prepare(self, embeddings: Tensor, dtype: torch.dtype, *, is_query: bool) -> Tensor:
+        """Rows in the unit ball whose inner products are scores: (n, D), or (n, D + 1) if Euclidean."""
+        rows = embeddings.to(self.device, torch.float64)
+        if self.distance == "cosine":
+            return (rows / (rows.square().sum(1, keepdim=True) + _EPSILON).sqrt_()).to(dtype)
+        rows = (rows - self._centre) / self._scale
+        last = torch.ones_like(rows[:, :1]) if is_query else -0.5 * rows.square().sum(1, keepdim=True)
+        return torch.cat([rows, last], dim=1).to(dtype)
+
+    def _tiles(self, dtype: torch.dtype) -> Iterator[Tensor]:
+        if dtype in self._cache:
+            yield from self._cache[dtype]
+            return
+        size = self.num_gallery * (self.gallery.shape[1] + 1) * dtype.itemsize
+        kept = self._cache.setdefault(dtype, []) if size <= _CACHE_BYTES else None
+        for tile in self._raw_tiles(self.gallery):
+            prepared = self._prepare(tile, dtype, is_query=False)
+            if kept is not None:
+                kept.append(prepared)
+            yield prepared
+
+    def _raw_tiles(self, embeddings: Tensor) -> Iterator[Tensor]:
+        for tile in embeddings.split(_tile_rows(embeddings)):
+            yield tile.to(self.device, torch.float64)
+
+    def _largest_norm(self, embeddings: Tensor) -> float:
+        return max(float((tile - self._centre).norm(dim=1).max()) for tile in self._raw_tiles(embeddings))
+
+
+@torch.no_grad()
+def nearest_neighbours(
+    query: Tensor,
+    gallery: Tensor,
+    k: int,
+    *,
+    distance: str = "cosine",
+    exclude: Tensor | None = None,
+    chunk_size: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The k nearest gallery rows of every query, nearest first, equal ones by lower index.
+
+    Time grows as Q·N·D, memory as Q·k plus a block of scores of constant size.
+
+    Args:
+        query: (Q, D) floating point.
+        gallery: (N, D) floating point.
+        k: between 1 and N, or N − 1 with ``exclude``.
+        distance: ``cosine`` or ``euclidean``.
+        exclude: (Q,) int64, the index in the gallery of each query itself, which is left out.
+        chunk_size: queries per block; None chooses it from the size of the gallery.
+
+    Returns:
+        indices (Q, k) int64, and (Q, k) float32 cosine similarities or Euclidean distances, on the query's
+        device.
+
+    Raises:
+        ValueError: see :class:`SimilarityScores`; k out of range.
+    """
+    scores = SimilarityScores(query, gallery, distance=distance, exclude=exclude)
+    available = len(gallery) - (exclude is not None)
+    if not 1 <= k <= available:
+        raise ValueError(f"k is {k}; the gallery offers 1 to {available} neighbours")
+    indices = torch.empty(len(query), k, dtype=torch.int64, device=query.device)
+    values = torch.empty(len(query), k, dtype=torch.float32, device=query.device)
+    block_rows = chunk_size or scores.rows_per_block(_BLOCK_BYTES, torch.float64)
+    for rows in torch.arange(len(query), device=query.device).split(block_rows):
+        top, indices[rows] = ordered_topk(scores.block(rows, torch.float64), k)
+        values[rows] = scores.to_distance(rows, top).float()
+    return indices, values
+
+
+def ordered_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row of ``scores`` (r, N), largest first, equal ones by lower index.
+
+    ``Tensor.topk`` leaves the order of equal values open; its answer is kept where no values are equal.
+
+    Returns:
+        values (r, k) and indices (r, k) int64.
+    """
+    values, indices = scores.topk(min(k + 1, scores.shape[1]))
+    tied = (values[:, 1:] == values[:, :-1]).any(1).nonzero().squeeze(1)
+    values, indices = values[:, :k].contiguous(), indices[:, :k].contiguous()
+    if len(tied):
+        indices[tied] = _lowest_indices(scores[tied], values[tied])
+    return values, indices
+
+
+def _lowest_indices(scores: Tensor, top: Tensor) -> Tensor:
+    """Indices (r, k) of the values ``top`` (r, k) in ``scores`` (r, N), equal ones by lower index."""
+    kth = top[:, -1:]
+    at_kth = scores == kth
+    wanted = (top == kth).sum(1, keepdim=True)
+    chosen = (at_kth & (at_kth.cumsum(1, dtype=torch.int32) <= wanted)).logical_or_(scores > kth)
+    indices = chosen.nonzero()[:, 1].view(top.shape)
+    order = scores.gather(1, indices).sort(dim=1, descending=True, stable=True).indices
+    return indices.gather(1, order)
+
+
+def _tile_rows(embeddings: Tensor) -> int:
+    return max(1, _TILE_BYTES // (embeddings.shape[1] * 8))
+
+
+def _check_embeddings(name: str, embeddings: Tensor) -> None:
+    if embeddings.ndim != 2 or not embeddings.is_floating_point() or 0 in embeddings.shape:
+        raise ValueError(
+            f"{name} embeddings must be a non-empty (rows, dimensions) floating point tensor; "
+            f"got {tuple(embeddings.shape)} {embeddings.dtype}"
+        )
+    tiles = embeddings.split(_tile_rows(embeddings))
+    bad = sum(int((~tile.isfinite().all(1)).sum()) for tile in tiles)
+    if bad:
+        raise ValueError(f"{bad} of {len(embeddings)} {name} embeddings hold NaN or infinite values")
+
+
+def _check_exclude(exclude: Tensor, num_queries: int, num_gallery: int) -> None:
+    if exclude.shape != (num_queries,) or exclude.dtype != torch.int64:
+        raise ValueError(
+            f"exclude must be ({num_queries},) int64; got {tuple(exclude.shape)} {exclude.dtype}"
+        )
+    if int(exclude.min()) < 0 or int(exclude.max()) >= num_gallery:
+        raise ValueError(f"exclude must hold indices from 0 to {num_gallery - 1}")
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Products of float32 with all their bits, whatever autocast or TF32 setting surrounds them."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

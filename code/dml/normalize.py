@@ -1,0 +1,24 @@
+"""The two conventions of unit length that the published systems use (METHODS §0)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+EPS = 1e-12
+
+
+def l2_normalize(vectors: Tensor, eps: float = EPS) -> Tensor:
+    """n_eps: ``v / sqrt(Σ v² + eps)`` along the last dimension, (..., D) → (..., D).
+
+    The epsilon stands inside the root, as in the Proxy-Anchor family; a zero row stays zero, with a finite
+    gradient. Half-precision input is normalised in float32 and returned in its own type.
+    """
+    wide = vectors.float() if vectors.dtype in (torch.float16, torch.bfloat16) else vectors
+    return (wide * torch.rsqrt(wide.square().sum(-1, keepdim=True) + eps)).to(vectors.dtype)
+
+
+def l2_normalize_clamped(vectors: Tensor) -> Tensor:
+    """n_clamp: ``v / max(‖v‖, 1e-12)`` along the last dimension, the convention of ``F.normalize``."""
+    return F.normalize(vectors, dim=-1, eps=EPS)

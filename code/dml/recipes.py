@@ -1,0 +1,90 @@
+"""The published defaults: what applies when a loss is chosen and a flag is left out (METHODS §24).
+
+Keys are field names of ``dml.config``. Flags with a published default are in the tables as published; the rest
+of a row is what the published code fixes without a flag (seed, clipping, pooling, initialisation, selection).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dml.registry import Registry
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One published system's defaults.
+
+    Attributes:
+        title: as the run's first lines name it.
+        defaults: field name → value.
+        ipc_sampler: the sampler that ``--IPC`` selects there.
+    """
+
+    title: str
+    defaults: dict[str, Any]
+    ipc_sampler: str
+
+
+_PROXY_ANCHOR: dict[str, Any] = {
+    "dataset": "cub",
+    "embedding_size": 512,
+    "batch_size": 150,
+    "epochs": 60,
+    "workers": 4,
+    "model": "bn_inception",
+    "optimizer": "adamw",
+    "lr": 1e-4,
+    "weight_decay": 1e-4,
+    "scheduler": "step",
+    "lr_decay_step": 10,
+    "lr_decay_gamma": 0.5,
+    "warm": 1,
+    "bn_freeze": True,
+    "l2_norm": True,
+    "seed": 1,
+    "clip_value": 10.0,
+    "pooling": "avg_max",
+    "head_init": "kaiming",
+    "eval_distance": "cosine",
+    "select_metric": "recall_at_1",
+}
+
+RECIPES: Registry[Recipe] = Registry(
+    "recipe",
+    {
+        "proxy_anchor": Recipe("Proxy-Anchor", _PROXY_ANCHOR, ipc_sampler="balanced"),
+        "proxy_isa": Recipe(
+            "Proxy-ISA",
+            _PROXY_ANCHOR
+            | {
+                "batch_size": 128,
+                "epochs": 100,
+                "optimizer": "adam",
+                "seed": 67,
+                "select_metric": "map_at_r",
+            },
+            ipc_sampler="power_balanced",
+        ),
+    },
+)
+
+# Data sets that are not of the publications bring settings of their own, which the user's flags still override.
+DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
+    "glyphs": {
+        "model": "resnet18",
+        "pretrained": False,
+        "embedding_size": 128,
+        "batch_size": 64,
+        "epochs": 8,
+        "lr": 5e-4,
+        "warm": 0,
+        "bn_freeze": False,
+        "resize": 48,
+        "crop_size": 48,
+        "crop_scale": 0.5,
+        "flip": False,
+        "workers": 2,
+    },
+}

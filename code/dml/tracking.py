@@ -1,0 +1,203 @@
+"""The record of a run: metrics.jsonl always, the console, and Weights & Biases where it is wanted.
+
+This module owns every metric name: ``train/<name>`` of an epoch, ``eval/<name>`` of the test split,
+``val/<name>`` of held-out classes.
+"""
+
+from __future__ import annotations
+
+import json
+import netrc
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+METRICS_FILE = "metrics.jsonl"
+TIMINGS = ("train/seconds", "train/data_wait", "train/images_per_second", "eval/seconds", "val/seconds")
+WANDB_HOST = "api.wandb.ai"
+
+
+def say(text: str) -> None:
+    """Print a line without tearing a progress bar."""
+    tqdm.write(text)
+
+
+def percent(fraction: float) -> str:
+    """0.7312 → '73.12'."""
+    return f"{100 * fraction:.2f}"
+
+
+def label(metric: str) -> str:
+    """How a metric is called in tables: recall_at_1 → R@1."""
+    known = {
+        "map_at_r": "MAP@R",
+        "r_precision": "R-precision",
+        "precision_at_1": "P@1",
+        "nmi": "NMI",
+        "f1": "F1",
+    }
+    return known.get(metric, metric.replace("recall_at_", "R@"))
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """Metrics in per cent, one row a line: {'before': {...}, 'after': {...}} → aligned text."""
+    names = list(dict.fromkeys(name for metrics in rows.values() for name in metrics))
+    cells = [["", *map(label, names)]]
+    cells += [
+        [title, *(percent(metrics[name]) if name in metrics else "–" for name in names)]
+        for title, metrics in rows.items()
+    ]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+class Backend(Protocol):
+    """Somewhere that metrics go besides the local record."""
+
+    def log(self, metrics: dict[str, Any]) -> None: ...
+
+    def log_pictures(self, pictures: dict[str, Path]) -> None: ...
+
+    def close(self, *, failed: bool = False) -> None: ...
+
+
+class Tracker:
+    """Appends to the local record and passes on to W&B.
+
+    Args:
+        folder: the run's.
+        backend: W&B, or None.
+    """
+
+    def __init__(self, folder: Path, backend: Backend | None = None):
+        self.path = folder / METRICS_FILE
+        self.backend = backend
+
+    def size(self) -> int:
+        """Bytes of the record: a checkpoint keeps it, so that lines written after it can be cut off."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def rewind(self, size: int) -> None:
+        """Cut off what was written after the checkpoint that a run continues from.
+
+        Raises:
+            ValueError: the record is shorter than the checkpoint says.
+        """
+        if self.size() < size:
+            raise ValueError(
+                f"{self.path} has {self.size()} bytes, its checkpoint was made at {size}: it was changed"
+            )
+        if size or self.path.exists():
+            os.truncate(self.path, size)
+
+    def log(self, epoch: int, prefix: str, metrics: dict[str, float]) -> None:
+        """Add ``{"epoch": epoch, "<prefix>/<name>": value, …}`` as one line."""
+        line = {"epoch": epoch} | {f"{prefix}/{name}": value for name, value in metrics.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if self.backend is not None:
+            self.backend.log(line)
+
+    def log_pictures(self, pictures: dict[str, Path]) -> None:
+        """Pass pictures on; they are in the run folder already."""
+        if self.backend is not None:
+            self.backend.log_pictures(pictures)
+
+    def close(self, *, failed: bool = False) -> None:
+        """Finish the W&B run."""
+        if self.backend is not None:
+            self.backend.close(failed=failed)
+
+
+def has_credentials() -> bool:
+    """Whether W&B could log in without asking: WANDB_API_KEY, or its host in the netrc file."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        file = os.environ.get("NETRC")
+        return netrc.netrc(file).authenticators(WANDB_HOST) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+class WandbBackend:
+    """Weights & Biases. What goes wrong with it is a warning, once; the training goes on."""
+
+    def __init__(self, run: Any):
+        self.run = run
+
+    def _try(self, action: str, call: Any) -> None:
+        if self.run is None:
+            return
+        try:
+            call()
+        except Exception as error:  # whatever W&B raises: a dashboard never stops a run
+            warnings.warn(f"W&B could not {action} ({error}); this run goes on without it")
+            self.run = None
+
+    def log(self, metrics: dict[str, Any]) -> None:
+        """One line of the record; ``epoch`` is the x-axis of every panel."""
+        self._try("log metrics", lambda: self.run.log(metrics))
+
+    def log_pictures(self, pictures: dict[str, Path]) -> None:
+        """PNG files as images, HTML files as pages."""
+        import wandb
+
+        def entry(path: Path) -> Any:
+            return wandb.Html(path.read_text()) if path.suffix == ".html" else wandb.Image(str(path))
+
+        self._try(
+            "log pictures", lambda: self.run.log({f"pictures/{n}": entry(p) for n, p in pictures.items()})
+        )
+
+    def close(self, *, failed: bool = False) -> None:
+        """Finish the run."""
+        self._try("finish", lambda: self.run.finish(exit_code=int(failed)))
+
+
+def open_wandb(
+    mode: str, *, folder: Path, project: str, group: str, name: str, config: dict[str, Any]
+) -> WandbBackend | None:
+    """Start, or continue, the W&B run of ``folder``; None where it is off or cannot start.
+
+    Args:
+        mode: online, offline, disabled, or auto: online where credentials are there already, else disabled.
+    """
+    if mode == "auto":
+        mode = "online" if has_credentials() and os.environ.get("WANDB_MODE") != "disabled" else "disabled"
+    if mode == "disabled":
+        return None
+    if mode == "online" and not has_credentials():
+        warnings.warn(
+            "--wandb online without credentials: recording offline (log in with `wandb login` to change it)"
+        )
+        mode = "offline"
+    try:
+        import wandb
+
+        id_file = folder / "wandb_id.txt"
+        if not id_file.exists():
+            id_file.write_text(wandb.util.generate_id())
+        run = wandb.init(
+            mode=mode,
+            dir=str(folder),
+            project=project,
+            group=group,
+            name=name,
+            id=id_file.read_text().strip(),
+            resume="allow",
+            config=config,
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+        run.define_metric("epoch")
+        run.define_metric("*", step_metric="epoch")
+    except Exception as error:  # whatever W&B raises: a dashboard never stops a run
+        warnings.warn(f"W&B could not start ({error}); this run goes on without it")
+        return None
+    return WandbBackend(run)

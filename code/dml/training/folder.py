@@ -1,0 +1,45 @@
+"""The run folder: logs/<dataset>/<run-name>/ with everything that a run leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from dml.config import TrainConfig
+from dml.training.checkpoint import remove_leftovers, write_text_atomically
+
+
+def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:
+    """Make a new folder with the run's ``config.json``; an existing name gets a suffix, nothing is overwritten.
+
+    Returns:
+        the same path on every process.
+    """
+    folder = None
+    if fabric.is_global_zero:
+        name = config.run.run_name or config.default_run_name()
+        parent = Path(config.run.log_dir).expanduser().resolve() / config.data.dataset
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = _first_free(parent, name)
+        write_text_atomically(config.to_json(), folder / "config.json")
+    return fabric.broadcast(folder)
+
+
+def reopen_run_folder(folder: Path, fabric: Fabric) -> Path:
+    """The folder of a run to continue, cleared of what a killed process left half written."""
+    if fabric.is_global_zero:
+        remove_leftovers(folder)
+    fabric.barrier()
+    return folder.resolve()
+
+
+def _first_free(parent: Path, name: str) -> Path:
+    suffix = 1
+    while True:
+        folder = parent / (name if suffix == 1 else f"{name}_{suffix}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            suffix += 1

@@ -1,0 +1,105 @@
+"""Optimisers and learning-rate schedules, with the constants that the published trainers fix (METHODS §24)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from adamp import AdamP
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CyclicLR,
+    ExponentialLR,
+    LRScheduler,
+    StepLR,
+)
+
+from dml.config import OptimConfig
+from dml.methods.base import ParamGroup
+from dml.registry import Registry
+
+CYCLIC_STEPS_UP = 500
+
+OPTIMIZERS = Registry(
+    "optimizer",
+    {
+        "sgd": lambda groups, config, rate: SGD(groups, momentum=0.9, nesterov=config.nesterov, **rate),
+        "adam": lambda groups, config, rate: Adam(groups, **rate),
+        "rmsprop": lambda groups, config, rate: RMSprop(groups, alpha=0.9, momentum=0.9, **rate),
+        "adamw": lambda groups, config, rate: AdamW(groups, **rate),
+        "adamp": lambda groups, config, rate: AdamP(groups, nesterov=True, **rate),
+    },
+)
+
+
+def create_optimizer(param_groups: Sequence[ParamGroup], config: OptimConfig) -> Optimizer:
+    """The optimiser over all groups that hold parameters, each at ``config.lr · lr_scale``.
+
+    Frozen parameters are included: they have no gradient and are left alone until they are released.
+    """
+    groups = [
+        {
+            "params": list(group.parameters),
+            "lr": config.lr * group.lr_scale,
+            "name": group.name,
+            "clip": group.clip,
+        }
+        for group in param_groups
+        if group.parameters
+    ]
+    rate = {"lr": config.lr, "weight_decay": config.weight_decay}
+    return OPTIMIZERS[config.optimizer](groups, config, rate)
+
+
+class Schedule:
+    """A learning-rate schedule that steps per epoch, or per batch where it is cyclic."""
+
+    def __init__(self, optimizer: Optimizer, config: OptimConfig):
+        self.per_batch = config.scheduler == "cyclic"
+        self.scheduler = _scheduler(optimizer, config)
+
+    def after_batch(self) -> None:
+        """Step, if the schedule goes by batches."""
+        if self.per_batch:
+            self.scheduler.step()
+
+    def after_epoch(self) -> None:
+        """Step, if the schedule goes by epochs."""
+        if not self.per_batch:
+            self.scheduler.step()
+
+    def state_dict(self) -> dict:
+        """Plain numbers only, so that a checkpoint needs no code to load."""
+        plain = (int, float, str, bool, list, tuple, dict, type(None))
+        return {key: value for key, value in self.scheduler.state_dict().items() if isinstance(value, plain)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """The inverse of ``state_dict``."""
+        self.scheduler.load_state_dict(state)
+
+
+def _scheduler(optimizer: Optimizer, config: OptimConfig) -> LRScheduler:
+    if config.scheduler == "step":
+        return StepLR(optimizer, step_size=config.lr_decay_step, gamma=config.lr_decay_gamma)
+    if config.scheduler == "exp":
+        return ExponentialLR(optimizer, gamma=config.lr_decay_gamma)
+    if config.scheduler == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=config.epochs)
+    if config.scheduler == "cyclic":
+        rates = [group["lr"] for group in optimizer.param_groups]
+        return CyclicLR(
+            optimizer,
+            base_lr=[rate / 4 for rate in rates],
+            max_lr=rates,
+            step_size_up=CYCLIC_STEPS_UP,
+            cycle_momentum=False,
+        )
+    return ConstantLR(optimizer, factor=1.0)
+
+
+def clip_gradients(optimizer: Optimizer, limit: float) -> None:
+    """Cut every gradient value of the groups that are clipped to ±``limit``."""
+    parameters = [p for group in optimizer.param_groups if group["clip"] for p in group["params"]]
+    torch.nn.utils.clip_grad_value_(parameters, limit)

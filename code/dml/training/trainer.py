@@ -1,0 +1,328 @@
+"""The one training loop. What a step is, is the method's; devices, precision and processes are Fabric's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from dml.config import EvalConfig, OptimConfig
+from dml.data.loader import PlannedBatches
+from dml.methods.base import Method
+from dml.structures import Batch, Progress
+from dml.tracking import Tracker, label, percent, say
+from dml.training.checkpoint import random_state, restore_random_state, save_atomically
+from dml.training.interrupt import Interrupted, InterruptGuard
+from dml.training.losswatch import LossWatch
+from dml.training.optim import Schedule, clip_gradients, create_optimizer
+
+FORMAT = "dml-checkpoint-1"
+Metrics = dict[str, float]
+Evaluate = Callable[[torch.nn.Module], Metrics]
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands; part of its checkpoint.
+
+    Attributes:
+        epoch: complete epochs.
+        step: optimiser steps taken.
+        plan: (num_batches, B) the batches of the epoch under way; None between epochs.
+        batches_done: of that plan.
+        loss_total: sum of the losses of those.
+        best_epoch: the epoch that the selection metric likes best; None before any evaluation of a trained network.
+        best: its metrics, prefix → name → value.
+        latest: those of the last evaluation.
+        untrained: those of ``--eval-first``.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    plan: np.ndarray | None = None
+    batches_done: int = 0
+    loss_total: float = 0.0
+    best_epoch: int | None = None
+    best: dict[str, Metrics] = field(default_factory=dict)
+    latest: dict[str, Metrics] = field(default_factory=dict)
+    untrained: dict[str, Metrics] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains ``method`` and keeps its record.
+
+    Args:
+        fabric: launched.
+        method: what to train.
+        loader: gives the batches that ``batches`` plans.
+        batches: told each epoch's plan.
+        evaluate: prefix ("eval", "val") → function of the network that gives its metrics; "eval" is the test split.
+        select: the prefix whose ``evaluation.select_metric`` chooses the best epoch.
+        optim: optimiser, schedule, epochs.
+        evaluation: when to evaluate.
+        tracker: the record.
+        folder: the run's folder.
+        description: put into each checkpoint: architecture and configuration, as plain types.
+        keep_best: whether to write best.pt.
+        resume_hint: how to go on after an interruption.
+    """
+
+    def __init__(
+        self,
+        *,
+        fabric: Fabric,
+        method: Method,
+        loader: DataLoader[Batch],
+        batches: PlannedBatches,
+        evaluate: Mapping[str, Evaluate],
+        select: str,
+        optim: OptimConfig,
+        evaluation: EvalConfig,
+        tracker: Tracker,
+        folder: Path,
+        description: dict[str, Any],
+        keep_best: bool = True,
+        resume_hint: str = "",
+    ):
+        self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
+        self.evaluate, self.select, self.optim, self.evaluation = evaluate, select, optim, evaluation
+        self.tracker, self.folder, self.description = tracker, folder, description
+        self.keep_best, self.resume_hint = keep_best, resume_hint
+        self.state = TrainingState()
+        self._optimizer = create_optimizer(method.param_groups(), optim)
+        self.schedule = Schedule(self._optimizer, optim)
+        self.step_module, self.optimizer = self._set_up()
+        # Several processes cannot agree on a step to stop at without asking each other at every step.
+        self.guard = InterruptGuard(wait_for_safe_point=fabric.world_size == 1)
+
+    def _set_up(self) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+        """Hand method and optimiser to Fabric with every parameter trainable for that moment.
+
+        Data-parallel training only ever exchanges gradients of parameters that are trainable when it wraps them,
+        and the end of a warm-up releases some that are not.
+        """
+        parameters = list(self.method.parameters())
+        trainable = [parameter.requires_grad for parameter in parameters]
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        wrapped = self.fabric.setup(self.method, self._optimizer)
+        for parameter, flag in zip(parameters, trainable, strict=True):
+            parameter.requires_grad_(flag)
+        return wrapped
+
+    # ------------------------------------------------------------------ the loop
+
+    def fit(self) -> TrainingState:
+        """Train from where the state stands to the last epoch.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM came; the run is saved and the way to continue it was said.
+            NonFiniteLossError: the loss stopped being a number; last.pt is left as it was.
+        """
+        with self.guard:
+            try:
+                if self.state.epoch == 0 and self.state.plan is None and self.evaluation.eval_first:
+                    self.state.untrained = self._evaluate(0)
+                while self.state.epoch < self.optim.epochs:
+                    self._epoch()
+            except Interrupted:
+                self._stop_in_order()
+                raise
+        return self.state
+
+    def _epoch(self) -> None:
+        state = self.state
+        if state.plan is None:
+            state.plan = self.method.epoch_batches(state.epoch)
+        training = self._train(state.plan)
+        if self.is_due(state.epoch + 1):
+            state.latest = self._evaluate(state.epoch + 1, training)
+            improved = self._is_best(state.latest)
+        else:
+            self._log(state.epoch + 1, {"train": training})
+            improved = False
+        self.schedule.after_epoch()
+        state.epoch += 1
+        state.plan, state.batches_done, state.loss_total = None, 0, 0.0
+        if improved:
+            state.best_epoch, state.best = state.epoch, state.latest
+        self._save(improved)
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether epoch ``epoch`` (from 1) ends with an evaluation."""
+        return epoch % self.evaluation.eval_every == 0 or epoch == self.optim.epochs
+
+    def _train(self, plan: np.ndarray) -> Metrics:
+        state = self.state
+        self.batches.set_epoch(plan, state.epoch, first=state.batches_done)
+        self.method.train()
+        self.method.start_epoch(self._progress(plan))
+        watch = LossWatch(self.fabric.device, state.loss_total)
+        started, waited, first = time.perf_counter(), 0.0, state.batches_done
+        bar = tqdm(
+            total=len(plan),
+            initial=first,
+            desc=f"epoch {state.epoch + 1}/{self.optim.epochs}",
+            leave=False,
+            disable=None if self.fabric.is_global_zero else True,  # None: only where a person looks on
+        )
+        loader = iter(self.loader) if first < len(plan) else iter(())
+        with bar:
+            while state.batches_done < len(plan):
+                asked = time.perf_counter()
+                batch = next(loader)
+                waited += time.perf_counter() - asked
+                self._step(batch.to(self.fabric.device, non_blocking=True), plan, watch)
+                bar.update()
+                bar.set_postfix(loss=f"{watch.latest:.4f}", refresh=False)
+                if self.guard.requested:
+                    watch.flush()
+                    state.loss_total = float(watch.total)
+                    raise Interrupted
+        watch.flush()
+        state.loss_total = float(watch.total)
+        seconds = time.perf_counter() - started
+        images = (len(plan) - first) * plan.shape[1]
+        return {
+            "loss": state.loss_total / max(len(plan), 1),
+            "lr": self._optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+            "data_wait": waited / seconds,
+            "images_per_second": images / seconds,
+        }
+
+    def _step(self, batch: Batch, plan: np.ndarray, watch: LossWatch) -> None:
+        state = self.state
+        output = self.step_module(batch, self._progress(plan))
+        watch.add(output.loss.detach(), state.step, batch.indices)
+        self.fabric.backward(output.loss)
+        if self.optim.clip_value:
+            self.fabric.strategy.precision.unscale_gradients(self._optimizer)
+            clip_gradients(self._optimizer, self.optim.clip_value)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.method.after_optimizer_step()
+        self.schedule.after_batch()
+        state.step += 1
+        state.batches_done += 1
+
+    def _progress(self, plan: np.ndarray) -> Progress:
+        return Progress(self.state.epoch, self.optim.epochs, self.state.step, len(plan))
+
+    # ------------------------------------------------------------------ evaluation and selection
+
+    def _evaluate(self, epoch: int, training: Metrics | None = None) -> dict[str, Metrics]:
+        """Evaluate every split, then write the epoch's lines, all together."""
+        results, records = {}, {"train": training} if training is not None else {}
+        with self.guard.immediately():
+            for prefix, evaluate in self.evaluate.items():
+                started = time.perf_counter()
+                results[prefix] = evaluate(self.method.model)
+                records[prefix] = results[prefix] | {"seconds": time.perf_counter() - started}
+        self._log(epoch, records)
+        return results
+
+    def _log(self, epoch: int, records: dict[str, Metrics]) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        for prefix, metrics in records.items():
+            self.tracker.log(epoch, prefix, metrics)
+        say(
+            f"epoch {epoch}/{self.optim.epochs}  "
+            + "  ".join(self._summary(p, m) for p, m in records.items())
+        )
+
+    @staticmethod
+    def _summary(prefix: str, metrics: Metrics) -> str:
+        if prefix == "train":
+            return f"loss {metrics['loss']:.4f}  lr {metrics['lr']:.2e}  {metrics['seconds']:.1f} s"
+        shown = [name for name in metrics if name != "seconds"][:3] + ["map_at_r"] * ("map_at_r" in metrics)
+        values = "  ".join(f"{label(name)} {percent(metrics[name])}" for name in dict.fromkeys(shown))
+        return f"{'test' if prefix == 'eval' else prefix}: {values}"
+
+    def _is_best(self, results: dict[str, Metrics]) -> bool:
+        metric, best = self.evaluation.select_metric, self.state.best
+        return not best or results[self.select][metric] > best[self.select][metric]
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def _stop_in_order(self) -> None:
+        """Save an interrupted run where it stands, in the middle of an epoch if need be."""
+        if self.fabric.world_size == 1:
+            self._save(improved=False)
+            done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
+        else:
+            done = f"the last complete epoch, {self.state.epoch}, is saved"
+        if self.fabric.is_global_zero:
+            say(f"Interrupted: {done}. Continue with:\n  {self.resume_hint}")
+
+    def _save(self, improved: bool) -> None:
+        """Write last.pt, and best.pt first where this epoch is the best; then the summary for people."""
+        scaler = self.fabric.strategy.precision.state_dict()
+        if not self.fabric.is_global_zero:
+            return
+        state, whole = self.state, self.method.state_dict()
+        model = {
+            key.removeprefix("model."): value for key, value in whole.items() if key.startswith("model.")
+        }
+        rest = {key: value for key, value in whole.items() if not key.startswith("model.")}
+        network = {
+            "format": FORMAT,
+            "epoch": state.epoch,
+            "model": model,
+            "method": rest,
+            "metrics": state.latest,
+            **self.description,
+        }
+        if improved and self.keep_best:
+            save_atomically(network, self.folder / "best.pt")
+        progress = vars(state) | {"plan": None if state.plan is None else torch.from_numpy(state.plan)}
+        save_atomically(
+            network
+            | {
+                "state": progress,
+                "optimizer": self._optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "scaler": scaler,
+                "random": random_state(),
+                "record_size": self.tracker.size(),
+            },
+            self.folder / "last.pt",
+        )
+
+    def resume(self, path: Path) -> None:
+        """Continue from ``path``, or from the beginning if no epoch had been completed.
+
+        Raises:
+            ValueError: not a checkpoint of this run.
+        """
+        if not path.exists():
+            say(f"{path} is not there: no epoch was completed, so the run begins again")
+            self._rewind(0)
+            return
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        if saved.get("format") != FORMAT or "state" not in saved:
+            raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
+        model = {f"model.{key}": value for key, value in saved["model"].items()}
+        self.method.load_state_dict(model | saved["method"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.fabric.strategy.precision.load_state_dict(saved["scaler"])
+        plan = saved["state"]["plan"]
+        self.state = TrainingState(**saved["state"] | {"plan": None if plan is None else plan.numpy()})
+        self._rewind(saved["record_size"])
+        restore_random_state(saved["random"])
+        if self.fabric.is_global_zero:
+            say(f"Continuing after {self.state.epoch} epochs and {self.state.batches_done} batches")
+
+    def _rewind(self, size: int) -> None:
+        if self.fabric.is_global_zero:
+            self.tracker.rewind(size)

@@ -1,0 +1,138 @@
+"""What every loss of the registry must do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dml.losses import LOSSES, create_loss
+
+CLASSES, SIZE = 7, 16
+
+
+def batch(seed: int = 0, rows: int = 24, dtype: torch.dtype = torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    embeddings = torch.nn.functional.normalize(torch.randn(rows, SIZE, generator=generator), dim=1).to(dtype)
+    labels = torch.arange(rows) % CLASSES
+    return embeddings.requires_grad_(), labels
+
+
+@pytest.fixture(params=list(LOSSES))
+def name(request) -> str:
+    return request.param
+
+
+def make(name: str, num_classes: int = CLASSES) -> torch.nn.Module:
+    torch.manual_seed(3)
+    return create_loss(name, num_classes=num_classes, embedding_size=SIZE)
+
+
+def test_scalar_finite_and_differentiable(name):
+    loss, (embeddings, labels) = make(name), batch()
+    value = loss(embeddings, labels)
+    value.backward()
+    assert value.shape == ()
+    assert torch.isfinite(value)
+    assert embeddings.grad.isfinite().all()
+    assert embeddings.grad.abs().sum() > 0
+    for parameter in loss.parameters():
+        assert parameter.grad.isfinite().all()
+        assert parameter.grad.abs().sum() > 0
+
+
+def test_spec_says_whether_there_are_parameters(name):
+    assert (LOSSES[name].lr_scale is not None) == bool(list(make(name).parameters()))
+
+
+@pytest.mark.parametrize("name", [n for n in LOSSES if n != "npairs_unnormalized"])  # it picks the first pair
+def test_order_of_the_batch_does_not_matter(name):
+    loss, (embeddings, labels) = make(name), batch()
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(loss(embeddings[order], labels[order]), loss(embeddings, labels))
+
+
+def test_state_dict_round_trip(name):
+    loss, (embeddings, labels) = make(name), batch()
+    torch.manual_seed(99)
+    other = create_loss(name, num_classes=CLASSES, embedding_size=SIZE)
+    other.load_state_dict(loss.state_dict())
+    torch.testing.assert_close(other(embeddings, labels), loss(embeddings, labels))
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.zeros(6, dtype=torch.long), torch.arange(6)], ids=["one class", "all differ"]
+)
+def test_batches_without_pairs_stay_finite(name, labels):
+    loss, embeddings = make(name), batch(rows=6)[0]
+    value = loss(embeddings, labels)
+    value.backward()
+    assert torch.isfinite(value)
+    assert embeddings.grad is None or embeddings.grad.isfinite().all()
+
+
+def test_two_classes(name):
+    loss, (embeddings, _) = make(name, num_classes=2), batch()
+    value = loss(embeddings, torch.arange(len(embeddings)) % 2)
+    value.backward()
+    assert torch.isfinite(value)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_finite_and_close(name, dtype):
+    loss, (embeddings, labels) = make(name), batch()
+    expected = loss(embeddings, labels)
+    half = embeddings.detach().to(dtype).requires_grad_()
+    value = loss(half, labels)
+    value.backward()
+    assert torch.isfinite(value)
+    assert half.grad.isfinite().all()
+    torch.testing.assert_close(value.float(), expected.float(), rtol=0.1, atol=0.1)
+
+
+def test_identical_and_opposite_embeddings_stay_finite(name):
+    """The extremes of similarity, at which a sum of exponentials overflows first."""
+    loss, (embeddings, labels) = make(name), batch()
+    signs = torch.where(torch.arange(len(labels)) % 2 == 0, 1.0, -1.0)[:, None]
+    extreme = (embeddings.detach()[:1] * signs).requires_grad_()
+    value = loss(extreme, labels)
+    value.backward()
+    assert torch.isfinite(value)
+    assert extreme.grad is None or extreme.grad.isfinite().all()
+
+
+def test_training_steps_reduce_it(name):
+    loss, (embeddings, labels) = make(name), batch()
+    points = embeddings.detach().clone().requires_grad_()
+    optimizer = torch.optim.Adam([points, *loss.parameters()], lr=0.02)
+    values = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        value = loss(torch.nn.functional.normalize(points, dim=1), labels)
+        value.backward()
+        optimizer.step()
+        values.append(float(value.detach()))
+    assert values[-1] < values[0]
+
+
+def test_refuses_what_does_not_fit(name):
+    loss, (embeddings, labels) = make(name), batch()
+    with pytest.raises(ValueError, match=r"embeddings must be \(B, 16\)"):
+        loss(embeddings[:, :3], labels)
+    with pytest.raises(ValueError, match="labels must be"):
+        loss(embeddings, labels[:3])
+    with pytest.raises(ValueError, match=r"labels must lie in 0\.\.6"):
+        loss(embeddings, labels + 1)
+
+
+@pytest.mark.gpu
+def test_cpu_and_gpu_agree(name):
+    loss, (embeddings, labels) = make(name), batch()
+    on_gpu = make(name).cuda()(embeddings.cuda(), labels.cuda())
+    torch.testing.assert_close(on_gpu.cpu(), loss(embeddings, labels), rtol=1e-4, atol=1e-5)
+
+
+def test_unknown_option_and_name():
+    with pytest.raises(KeyError, match="delta"):
+        create_loss("proxy_anchor", num_classes=3, embedding_size=4, options={"delta": 1.0})
+    with pytest.raises(ValueError, match="Did you mean 'proxy_anchor'"):
+        create_loss("Proxy_anchor", num_classes=3, embedding_size=4)

@@ -1,0 +1,158 @@
+"""Exact nearest neighbours: order, ties, leaving out, bounded blocks, bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dml.neighbours import SimilarityScores, nearest_neighbours, ordered_topk
+
+
+def brute_force(query, gallery, distance, exclude=None):
+    """Gallery order (Q, N) of every query in float64; equal ones by lower index; the query itself last."""
+    query, gallery = query.double().numpy(), gallery.double().numpy()
+    if distance == "cosine":
+        query, gallery = (v / np.sqrt((v**2).sum(1, keepdims=True) + 1e-12) for v in (query, gallery))
+        key = -(query[:, None] * gallery[None]).sum(2)
+    else:
+        key = ((query[:, None] - gallery[None]) ** 2).sum(2)
+    if exclude is not None:
+        key[np.arange(len(query)), exclude.numpy()] = np.inf
+    return torch.from_numpy(np.argsort(key, axis=1, kind="stable")), torch.from_numpy(key)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("chunk_size", [None, 1, 7, 1000])
+def test_equals_brute_force(distance, chunk_size):
+    generator = torch.Generator().manual_seed(0)
+    query, gallery = torch.randn(50, 12, generator=generator), torch.randn(130, 12, generator=generator)
+    order, key = brute_force(query, gallery, distance)
+    indices, values = nearest_neighbours(query, gallery, 20, distance=distance, chunk_size=chunk_size)
+    assert indices.dtype == torch.int64
+    assert torch.equal(indices, order[:, :20])
+    expected = key.gather(1, order[:, :20])
+    expected = -expected if distance == "cosine" else expected.sqrt()
+    torch.testing.assert_close(values, expected.float(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_copies_tie_by_lower_index(distance):
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(17, 33, generator=generator)
+    embeddings = rows[torch.randint(17, (200,), generator=generator)]
+    exclude = torch.arange(200)
+    order = brute_force(embeddings, embeddings, distance, exclude)[0]
+    for chunk_size in (3, 64, None):
+        options = {"distance": distance, "exclude": exclude, "chunk_size": chunk_size}
+        indices, _ = nearest_neighbours(embeddings, embeddings, 60, **options)
+        assert torch.equal(indices, order[:, :60])
+
+
+def test_all_rows_equal():
+    embeddings = torch.full((40, 8), 3.0)
+    for distance in ("cosine", "euclidean"):
+        indices, _ = nearest_neighbours(
+            embeddings, embeddings, 3, distance=distance, exclude=torch.arange(40)
+        )
+        assert indices[0].tolist() == [1, 2, 3]
+        assert indices[2].tolist() == [0, 1, 3]
+        assert indices[39].tolist() == [0, 1, 2]
+
+
+def test_far_from_the_origin():
+    """A common offset of 1e4 leaves the float32 expansion of the distance no digits."""
+    generator = torch.Generator().manual_seed(2)
+    embeddings = torch.randn(300, 16, generator=generator) + 1e4
+    exclude = torch.arange(300)
+    order = brute_force(embeddings, embeddings, "euclidean", exclude)[0]
+    indices, _ = nearest_neighbours(embeddings, embeddings, 299, distance="euclidean", exclude=exclude)
+    assert torch.equal(indices, order[:, :299])
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_small_tiles_change_nothing(distance, monkeypatch):
+    generator = torch.Generator().manual_seed(3)
+    query, gallery = torch.randn(9, 6, generator=generator), torch.randn(101, 6, generator=generator)
+    expected = nearest_neighbours(query, gallery, 30, distance=distance)
+    monkeypatch.setattr("dml.neighbours._TILE_BYTES", 6 * 8 * 10)
+    monkeypatch.setattr("dml.neighbours._CACHE_BYTES", 0)
+    monkeypatch.setattr("dml.neighbours._BLOCK_BYTES", 1)
+    indices, values = nearest_neighbours(query, gallery, 30, distance=distance)
+    assert torch.equal(indices, expected[0])
+    torch.testing.assert_close(values, expected[1])
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("shift", [0.0, 5.0])
+def test_float32_scores_stay_within_tolerance(distance, shift):
+    generator = torch.Generator().manual_seed(4)
+    embeddings = torch.randn(500, 300, generator=generator) + shift
+    scores = SimilarityScores(embeddings, embeddings, distance=distance)
+    rows = torch.arange(100)
+    exact = scores.block(rows, torch.float64)
+    assert (scores.block(rows, torch.float32) - exact).abs().max() < scores.tolerance
+
+
+def test_low_matmul_precision_and_autocast_are_overridden():
+    embeddings = torch.randn(64, 64, generator=torch.Generator().manual_seed(5))
+    scores, rows = SimilarityScores(embeddings, embeddings), torch.arange(64)
+    expected = scores.block(rows, torch.float32)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(scores.block(rows, torch.float32), expected)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_dtypes(dtype):
+    embeddings = torch.randn(40, 8, generator=torch.Generator().manual_seed(6)).to(dtype)
+    indices, values = nearest_neighbours(embeddings, embeddings, 5, distance="euclidean")
+    assert torch.equal(indices, brute_force(embeddings, embeddings, "euclidean")[0][:, :5])
+    assert values.dtype == torch.float32
+
+
+def test_ordered_topk_by_hand():
+    scores = torch.tensor([[1.0, 3.0, 3.0, 2.0, 3.0], [0.0, 0.0, 0.0, 0.0, 0.0], [5.0, 4.0, 3.0, 2.0, 1.0]])
+    values, indices = ordered_topk(scores, 2)
+    assert indices.tolist() == [[1, 2], [0, 1], [0, 1]]
+    assert values.tolist() == [[3.0, 3.0], [0.0, 0.0], [5.0, 4.0]]
+    assert ordered_topk(scores, 5)[1].tolist() == [[1, 2, 4, 3, 0], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 0}, "k is 0; the gallery offers 1 to 5"),
+        ({"k": 6}, "k is 6"),
+        ({"k": 5, "exclude": torch.arange(4)}, "offers 1 to 4"),
+        ({"distance": "dot"}, "unknown distance 'dot'. Valid: cosine, euclidean"),
+        ({"gallery": torch.zeros(5, 4)}, "query has 3 dimensions, gallery 4"),
+        ({"query": torch.zeros(4)}, r"query embeddings must be a non-empty \(rows, dimensions\)"),
+        ({"query": torch.zeros(0, 3)}, "non-empty"),
+        ({"query": torch.zeros(4, 3, dtype=torch.int64)}, "floating point"),
+        ({"gallery": torch.full((5, 3), float("nan"))}, "5 of 5 gallery embeddings hold NaN or infinite"),
+        ({"exclude": torch.arange(3)}, r"exclude must be \(4,\) int64"),
+        ({"exclude": torch.full((4,), 5)}, "exclude must hold indices from 0 to 4"),
+    ],
+)
+def test_bad_input(change, message):
+    given = {"query": torch.zeros(4, 3), "gallery": torch.zeros(5, 3), "k": 2} | change
+    query, gallery, k = given.pop("query"), given.pop("gallery"), given.pop("k")
+    with pytest.raises(ValueError, match=message):
+        nearest_neighbours(query, gallery, k, **given)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_gpu_equals_cpu(distance):
+    generator = torch.Generator().manual_seed(7)
+    embeddings = torch.randn(100, 24, generator=generator)[torch.randint(100, (300,), generator=generator)]
+    options = {"distance": distance, "exclude": torch.arange(300)}
+    expected = nearest_neighbours(embeddings, embeddings, 20, **options)[0]
+    indices, _ = nearest_neighbours(embeddings.cuda(), embeddings, 20, **options)
+    assert torch.equal(indices.cpu(), expected)
