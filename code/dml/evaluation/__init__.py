@@ -1,0 +1,1 @@
+"""From embeddings to figures: retrieval metrics, clustering metrics, pictures."""
