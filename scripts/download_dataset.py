@@ -28,9 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--keep-archive", "--keep_archive", action="store_true", help="after unpacking")
     args = parser.parse_args(argv)
     try:
-        done = install(
-            args.name, args.data_dir, url=args.url, files=args.files, keep_archive=args.keep_archive
-        )
+        done = install(args.name, args.data_dir, url=args.url, files=args.files, keep_archive=args.keep_archive)
     except (UnknownNameError, DownloadError, ArchiveError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -55,7 +55,7 @@ def load_dataset(
         DatasetWarning: for each split whose size is not the official one.
     """
     spec = DATASETS[name]
-    data = spec.load(Path(data_dir))
+    data = spec.load(Path(data_dir).expanduser())
     for difference in size_differences(spec, data):
         warnings.warn(difference, DatasetWarning, stacklevel=2)
     if val_split is None and fold is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -14,11 +16,6 @@ from tqdm import tqdm
 
 class ArchiveError(OSError):
     """An archive that is damaged, locked or unsafe to unpack; the message names it and the member."""
-
-
-def is_archive(path: Path) -> bool:
-    """Whether ``path`` is a tar (compressed or not) or zip file."""
-    return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -36,8 +33,15 @@ def extract(archive: Path, folder: Path) -> None:
             _extract_tar(archive, folder)
         else:
             _extract_zip(archive, folder)
-    # RuntimeError is zipfile's word for a missing password; the decompressors report damage by the others.
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+    # RuntimeError is zipfile's word for a missing password; decompressors report damage by the last three.
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        EOFError,
+        zlib.error,
+        gzip.BadGzipFile,
+    ) as error:
         raise ArchiveError(f"cannot unpack {archive}: {error}") from error
 
 
@@ -67,13 +71,9 @@ def _extract_zip(archive: Path, folder: Path) -> None:
 def _require_plain(archive: Path, name: str, is_plain: bool) -> None:
     paths = (PurePosixPath(name), PureWindowsPath(name))
     if any(path.is_absolute() or path.drive or path.root or ".." in path.parts for path in paths):
-        raise ArchiveError(
-            f"{archive} is unsafe: its member {name!r} leaves the folder. Nothing was unpacked"
-        )
+        raise ArchiveError(f"{archive} is unsafe: its member {name!r} leaves the folder. Nothing was unpacked")
     if not is_plain:
-        raise ArchiveError(
-            f"{archive} is unsafe: its member {name!r} is a link or device. Nothing was unpacked"
-        )
+        raise ArchiveError(f"{archive} is unsafe: its member {name!r} is a link or device. Nothing was unpacked")
 
 
 def _require_space(archive: Path, folder: Path, sizes: Iterable[int]) -> None:

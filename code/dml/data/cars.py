@@ -52,9 +52,9 @@ def load_cars(data_dir: Path) -> RetrievalData:
         data_dir,
         FOLDERS,
         _is_root,
-        "cars_annos.mat, cars_train/ with cars_test/, or class folders",
+        "car_ims/ with cars_annos.mat, cars_train/ with cars_test/, or class folders",
     )
-    if (root / POOLED_LIST).is_file():
+    if _is_pooled(root):
         train, test = _split_by_id(*_read_annotations(root / POOLED_LIST, "relative_im_path", root))
     elif _in_parts(root):
         train, test = _split_by_id(*_read_parts(root))
@@ -66,13 +66,17 @@ def load_cars(data_dir: Path) -> RetrievalData:
 
 
 def _is_root(folder: Path) -> bool:
-    return (folder / POOLED_LIST).is_file() or _in_parts(folder) or _holds_classes(_class_root(folder))
+    return _is_pooled(folder) or _in_parts(folder) or _holds_classes(_class_root(folder))
 
 
 def _holds_classes(folder: Path) -> bool:
     # Not just any subfolders: --data-dir may be a folder of several datasets.
     names = class_folders(folder)
     return len(names) >= MIN_CLASSES and any(is_image(file.name) for file in (folder / names[0]).iterdir())
+
+
+def _is_pooled(folder: Path) -> bool:
+    return (folder / POOLED_LIST).is_file() and (folder / "car_ims").is_dir()
 
 
 def _in_parts(folder: Path) -> bool:
@@ -90,10 +94,11 @@ def _read_parts(root: Path) -> tuple[list[str], np.ndarray]:
         found = [root / name for name in lists if (root / name).is_file()]
         if not found:
             raise DatasetError(
-                f"{root / folder} needs its list {lists[0]} in {root}: {fetch_command('cars')} says "
-                f"where to get it"
+                f"{root / folder} needs its list {lists[0]} in {root}: {fetch_command('cars')} says where to get it"
             )
-        part_paths, part_ids = _read_annotations(found[0], "fname", root / folder)
+        nested = root / folder / folder  # as a Kaggle mirror packs it
+        images = nested if nested.is_dir() else root / folder
+        part_paths, part_ids = _read_annotations(found[0], "fname", images)
         paths += part_paths
         class_ids.append(part_ids)
     return paths, np.concatenate(class_ids)

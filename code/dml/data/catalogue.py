@@ -23,6 +23,10 @@ class RemoteFile:
     url: str | None = None
     size: int | None = None
 
+    @property
+    def is_archive(self) -> bool:
+        return self.name.endswith((".tgz", ".zip"))
+
 
 @dataclass(frozen=True)
 class Source:
@@ -61,16 +65,14 @@ SOURCES = {
             RemoteFile("car_devkit.tgz", md5="c3b158d763b6e2245038c8ad08e45376", folder="cars196"),
             RemoteFile("cars_train.tgz", md5="065e5b463ae28d29e77c1b4b166cfe61", folder="cars196"),
             RemoteFile("cars_test.tgz", md5="4ce7ebf6a94d07f1952d94dd34c4d501", folder="cars196"),
-            RemoteFile(
-                "cars_test_annos_withlabels.mat", md5="b0a2b23655a3edd16d84508592a98d10", folder="cars196"
-            ),
+            RemoteFile("cars_test_annos_withlabels.mat", md5="b0a2b23655a3edd16d84508592a98d10", folder="cars196"),
         ),
         steps="""\
 Cars-196: the Stanford hosts of its files are gone. Get one of these two forms from a mirror:
   car_ims.tgz and cars_annos.mat
   car_devkit.tgz, cars_train.tgz, cars_test.tgz and cars_test_annos_withlabels.mat
-Known mirrors: the dataset "stanford-cars-dataset" on Kaggle (account needed), and those named in torchvision's
-discussion of the loss, https://github.com/pytorch/vision/issues/7545.
+Known mirrors: the dataset "stanford-cars-dataset" on Kaggle (account needed; a list is missing there), and
+those named in torchvision's discussion of the loss, https://github.com/pytorch/vision/issues/7545.
 Then, with the archives wherever they are,
   python scripts/download_dataset.py cars --from FILE [FILE ...]
 checks them by hash and puts them in place. If the mirror gives unpacked folders, put into {data_dir}/cars196/
@@ -85,8 +87,8 @@ one folder per class, and check them with
         ),
         steps="""\
 In-Shop: its authors give the files on request.
-  1. On https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion.html follow "In-shop Clothes Retrieval Benchmark" and
-     its download instructions.
+  1. On https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion.html follow "In-shop Clothes Retrieval Benchmark"
+     and its download instructions.
   2. Download Img/img.zip (not the high-resolution one) and Eval/list_eval_partition.txt.
   3. python scripts/download_dataset.py Inshop --from img.zip list_eval_partition.txt
      or unpack img.zip in {data_dir}/Inshop_Clothes/ and put the list into {data_dir}/Inshop_Clothes/Eval/.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import shutil
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -15,8 +16,10 @@ from tqdm import tqdm
 
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 60.0  # seconds without a byte
-RETRIES = 5  # without progress in between
+RETRIES = 4  # without progress in between
 PAUSE = 2.0  # seconds before the first retry, doubled each time
+
+BROKEN_LINE = (ConnectionError, TimeoutError, ssl.SSLError)
 
 
 class DownloadError(OSError):
@@ -35,7 +38,7 @@ def md5_of(path: Path) -> str:
 def fetch(url: str, target: Path, *, md5: str | None = None, pause: float = PAUSE) -> Path:
     """Download ``url`` to ``target`` and return it.
 
-    The bytes go to ``<target>.part``, which a later call goes on with where the server allows that (HTTP Range)
+    The bytes go to ``<target>.part``, which a later call continues where the server allows it (HTTP Range)
     and starts anew where it does not; renamed to ``target`` when complete and right. A broken connection is
     tried again up to RETRIES times in a row. A ``target`` that is there already and right is left alone.
 
@@ -48,7 +51,7 @@ def fetch(url: str, target: Path, *, md5: str | None = None, pause: float = PAUS
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https", "ftp"):
         raise DownloadError(f"cannot download {url!r}: give an http, https or ftp address")
-    if target.is_file() and md5 in (None, md5_of(target)):
+    if target.is_file() and (md5 is None or md5_of(target) == md5):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -72,14 +75,14 @@ def _fetch_with_retries(url: str, part: Path, pause: float) -> None:
             if error.code < 500:  # it will not get better by asking again
                 raise DownloadError(f"{url}: the server answers {error.code} {error.reason}") from error
             reason = f"the server answers {error.code} {error.reason}"
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, *BROKEN_LINE) as error:
             reason = str(error)
         failures = 1 if _size(part) > before else failures + 1
         if failures > RETRIES:
-            raise DownloadError(
-                f"{url}: {reason}. What came so far is in {part}; run the command again to go on"
-            )
-        time.sleep(pause * 2 ** (failures - 1))
+            raise DownloadError(f"{url}: {reason}. What came so far is in {part}; run the command again to go on")
+        wait = pause * 2 ** (failures - 1)
+        tqdm.write(f"{part.name}: {reason}; trying again in {wait:.0f} s")
+        time.sleep(wait)
 
 
 def _fetch_rest(url: str, part: Path) -> None:
@@ -98,7 +101,7 @@ def _fetch_rest(url: str, part: Path) -> None:
         part.unlink()
         raise ConnectionError("the part file does not fit the file on the server") from error
     with response:
-        resumed = response.status == 206 if hasattr(response, "status") else False
+        resumed = response.status == 206  # None for ftp
         if resumed and not (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
             raise ConnectionError("the server sent another range than asked for")
         have = have if resumed else 0  # a server that ignores Range sends the file from its beginning

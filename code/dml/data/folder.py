@@ -66,9 +66,7 @@ def _assemble(name: str, splits: dict[str, ImageRecords], source: Path) -> Retri
         return RetrievalData(name, *split_classes(splits[UNSPLIT]), None, None, RECALL_KS)
     searched = {"test"} if "test" in splits else {"query", "gallery"}
     for split in sorted({"train", *searched} - set(splits)):
-        raise DatasetError(
-            f"{source} has no split {split!r}: give train and test, or train, query and gallery"
-        )
+        raise DatasetError(f"{source} has no split {split!r}: give train and test, or train, query and gallery")
     for split in sorted(set(splits) - {"train", "val", *searched}):
         raise DatasetError(f"{source} has the splits 'test' and {split!r}: give test, or query and gallery")
     for split, records in splits.items():
@@ -107,9 +105,7 @@ def _read_csv(path: Path) -> dict[str, ImageRecords]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         for column in sorted({"path", "label"} - set(rows.fieldnames or ())):
-            raise DatasetError(
-                f"{path} has no column {column!r}: line 1 must be path,label or path,label,split"
-            )
+            raise DatasetError(f"{path} has no column {column!r}: line 1 must be path,label or path,label,split")
         for row in rows:
             image, label, split = _read_row(row, path.parent, f"{path}, line {rows.line_num}")
             paths, labels = columns[split]

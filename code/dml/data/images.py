@@ -80,9 +80,7 @@ class ImageDataset(Dataset):
         num_views: how often the transform is applied to each image, V ≥ 1.
     """
 
-    def __init__(
-        self, records: ImageRecords, transform: Callable[[Image.Image], Tensor], *, num_views: int = 1
-    ):
+    def __init__(self, records: ImageRecords, transform: Callable[[Image.Image], Tensor], *, num_views: int = 1):
         if num_views < 1:
             raise ValueError(f"num_views must be at least 1, got {num_views}")
         self.records = records

@@ -53,9 +53,7 @@ def load_inshop(data_dir: Path) -> RetrievalData:
     images, items, status = np.array(join_paths(_image_folder(root), table[:, 0])), table[:, 1], table[:, 2]
     unknown = sorted(set(status) - {"train", "query", "gallery"})
     if unknown:
-        raise DatasetError(
-            f"{path} is damaged: evaluation_status {unknown[0]!r} is not train, query or gallery"
-        )
+        raise DatasetError(f"{path} is damaged: evaluation_status {unknown[0]!r} is not train, query or gallery")
     is_train = status == "train"
     train = ImageRecords.from_classes(images[is_train].tolist(), items[is_train])
     test = ImageRecords.from_classes(images[~is_train].tolist(), items[~is_train])
@@ -79,9 +77,7 @@ def _image_folder(root: Path) -> Path:
 def _part(records: ImageRecords, mask: np.ndarray) -> ImageRecords:
     """The records under ``mask`` with labels and class names as they are."""
     positions = np.flatnonzero(mask)
-    return ImageRecords(
-        tuple(records.paths[i] for i in positions), records.labels[positions], records.class_names
-    )
+    return ImageRecords(tuple(records.paths[i] for i in positions), records.labels[positions], records.class_names)
 
 
 SPEC = DatasetSpec(

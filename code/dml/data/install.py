@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dml.data import DATASETS
-from dml.data.archives import extract, is_archive
+from dml.data.archives import extract
 from dml.data.catalogue import SOURCES, RemoteFile, Source
 from dml.data.download import DownloadError, fetch, md5_of
 from dml.data.glyphs import prepare_glyphs
+from dml.data.verify import verify
 
 
 def install(
@@ -40,7 +41,9 @@ def install(
     if files:
         for file, remote in [(file, identify(file, source)) for file in files]:
             _put_in_place(file, remote, data_dir)
-        return f"{name}: unpacked {', '.join(str(file) for file in files)}"
+        return _done(name, data_dir, files)
+    if url is None and not verify(name, data_dir).problems:
+        return f"{name} is complete already in {data_dir}"
     wanted = [(_matching(url, source), url)] if url else [(f, f.url) for f in source.files if f.url]
     if not wanted:
         return source.steps.format(data_dir=data_dir)
@@ -49,7 +52,14 @@ def install(
         _put_in_place(archive, remote, data_dir)
         if not keep_archive:
             archive.unlink()
-    return f"{name}: unpacked {', '.join(remote.name for remote, _ in wanted)} in {data_dir}"
+    return _done(name, data_dir, [remote.name for remote, _ in wanted])
+
+
+def _done(name: str, data_dir: Path, files: Sequence[Path | str]) -> str:
+    return (
+        f"{name}: {', '.join(map(str, files))} put in place. Check the whole: "
+        f"python scripts/verify_dataset.py {name} --data-dir {data_dir}"
+    )
 
 
 def identify(file: Path, source: Source) -> RemoteFile:
@@ -74,14 +84,12 @@ def _matching(url: str, source: Source) -> RemoteFile:
     for remote in source.files:
         if url.split("?")[0].endswith(f"/{remote.name}"):
             return remote
-    raise DownloadError(
-        f"--url {url}: must end in one of {', '.join(remote.name for remote in source.files)}"
-    )
+    raise DownloadError(f"--url {url}: must end in one of {', '.join(remote.name for remote in source.files)}")
 
 
 def _put_in_place(file: Path, remote: RemoteFile, data_dir: Path) -> None:
     folder = data_dir / remote.folder
-    if is_archive(file):
+    if remote.is_archive:
         extract(file, folder)
     else:
         folder.mkdir(parents=True, exist_ok=True)

@@ -98,7 +98,7 @@ def class_folders(root: Path) -> list[str]:
     if not root.is_dir():
         return []
     with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__")))
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__MACOSX")))
 
 
 def read_class_folders(root: Path) -> ImageRecords:
@@ -153,9 +153,7 @@ def read_table(path: Path, num_columns: int, num_skipped: int = 0) -> np.ndarray
     """
     words = path.read_text(encoding="utf-8").split()[num_skipped:]
     if not words or len(words) % num_columns:
-        raise DatasetError(
-            f"{path} is damaged: {len(words)} words do not make rows of {num_columns}. Unpack it again"
-        )
+        raise DatasetError(f"{path} is damaged: {len(words)} words do not make rows of {num_columns}. Unpack it again")
     return np.array(words).reshape(-1, num_columns)
 
 

@@ -44,9 +44,7 @@ def verify(name: str, data_dir: Path, *, open_images: bool = False) -> Report:
     ]
     problems = size_differences(spec, data)
     paths = _paths(data)
-    missing = [
-        path for path, there in zip(paths, _map(os.path.isfile, paths, "files"), strict=True) if not there
-    ]
+    missing = [path for path, there in zip(paths, _map(os.path.isfile, paths, "files"), strict=True) if not there]
     problems += _named("listed but missing", missing)
     if open_images:
         there = sorted(set(paths) - set(missing))
@@ -63,7 +61,7 @@ def _paths(data: RetrievalData) -> list[str]:
 def _map(function: Callable, items: list[str], unit: str) -> list:
     """``[function(item) for item in items]`` in several threads, with a progress bar."""
     with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
-        return list(tqdm(pool.map(function, items, chunksize=64), total=len(items), unit=f" {unit}"))
+        return list(tqdm(pool.map(function, items), total=len(items), unit=f" {unit}"))
 
 
 def _fault_of(path: str) -> str | None:
