@@ -141,9 +141,7 @@ def test_agrees_with_pytorch_metric_learning(num_classes):
     labels = labels - labels.min()
     names = ("precision_at_1", "r_precision", "mean_average_precision_at_r")
     search = CustomKNN(LpDistance(normalize_embeddings=False))
-    calculator = AccuracyCalculator(
-        include=names, k="max_bin_count", device=torch.device("cpu"), knn_func=search
-    )
+    calculator = AccuracyCalculator(include=names, k="max_bin_count", device=torch.device("cpu"), knn_func=search)
     expected = calculator.get_accuracy(embeddings, labels, embeddings, labels, ref_includes_query=True)
     got = retrieval_metrics(embeddings, labels, recall_ks=(1,), distance="euclidean")
     assert got["precision_at_1"] == pytest.approx(expected["precision_at_1"])
