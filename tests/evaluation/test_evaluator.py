@@ -1,0 +1,72 @@
+"""The evaluator: loaders or embeddings in, named metrics out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from dml.evaluation.evaluator import DEFAULT_METRICS, METRICS, Evaluator, evaluate_embeddings
+from dml.registry import UnknownNameError
+from dml.structures import Batch
+
+
+def embed(model, batches, device, *, progress=None):
+    batches = list(batches)
+    embeddings = torch.cat([model(batch.images.to(device)).cpu() for batch in batches])
+    return embeddings, torch.cat([b.labels for b in batches]), torch.cat([b.indices for b in batches])
+
+
+def loader(seed, num, num_classes):
+    """Batches of "images" that stand in no order, as some loaders give them."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(num_classes, (num,), generator=generator)
+    images = torch.randn(num, 6, generator=generator) + 3 * nn.functional.one_hot(labels, 6)
+    order = torch.randperm(num, generator=generator)
+    return images, labels, [Batch(images[i], labels[i], i) for i in order.split(16)]
+
+
+def test_queries_are_their_own_gallery():
+    images, labels, batches = loader(0, 70, 5)
+    evaluator = Evaluator(batches, embed=embed, recall_ks=(1, 2))
+    result = evaluator.evaluate(nn.Identity(), torch.device("cpu"))
+    assert list(result.metrics) == ["recall_at_1", "recall_at_2", "map_at_r", "r_precision", "precision_at_1"]
+    assert result.metrics == evaluate_embeddings(images, labels, recall_ks=(1, 2))
+    assert torch.equal(result.query_embeddings, images)
+    assert torch.equal(result.query_labels, labels)
+    assert result.gallery_embeddings is None
+    assert result.gallery_labels is None
+
+
+def test_query_and_gallery():
+    query, query_labels, query_batches = loader(1, 30, 6)
+    gallery, gallery_labels, gallery_batches = loader(2, 60, 6)
+    options = {"recall_ks": (1, 5), "metrics": ("recall", "nmi"), "distance": "euclidean"}
+    evaluator = Evaluator(query_batches, gallery_batches, embed=embed, **options)
+    result = evaluator.evaluate(nn.Identity(), torch.device("cpu"), progress="test")
+    assert result.metrics == evaluate_embeddings(query, query_labels, gallery, gallery_labels, **options)
+    assert torch.equal(result.gallery_embeddings, gallery)
+    assert torch.equal(result.gallery_labels, gallery_labels)
+
+
+def test_clustering_metrics_on_request():
+    labels = torch.arange(60) % 6
+    embeddings = 5.0 * nn.functional.one_hot(labels, 6) + 0.01 * torch.arange(60)[:, None]
+    got = evaluate_embeddings(embeddings, labels, recall_ks=(1,), metrics=("nmi", "f1"))
+    assert got.keys() == {"nmi", "f1"}
+    assert got["nmi"] > 0.9
+    assert 0 < got["f1"] <= 1
+    assert not {"nmi", "f1"} & set(DEFAULT_METRICS)
+    assert got == evaluate_embeddings(embeddings, labels, recall_ks=(1,), metrics=("nmi", "f1"))
+
+
+def test_cosine_ignores_length_in_clusters_too():
+    labels = torch.arange(60) % 3
+    embeddings = nn.functional.one_hot(labels, 3) * torch.logspace(-3, 3, 60)[:, None]
+    assert evaluate_embeddings(embeddings, labels, recall_ks=(1,), metrics=("nmi",))["nmi"] == pytest.approx(1.0)
+
+
+def test_unknown_metric_is_refused_before_anything_runs():
+    with pytest.raises(UnknownNameError, match=r"unknown metric 'nmii'\. Did you mean 'nmi'") as error:
+        Evaluator([], embed=embed, recall_ks=(1,), metrics=("recall", "nmii"))
+    assert all(name in str(error.value) for name in METRICS)
