@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
+from scipy.io.matlab import MatReadError
 
 from dml.data.layout import (
     DatasetError,
@@ -110,7 +111,7 @@ def _read_annotations(path: Path, path_field: str, folder: Path) -> tuple[list[s
         annotations = np.atleast_1d(scipy.io.loadmat(path, squeeze_me=True)["annotations"])
         names, class_ids = annotations[path_field], annotations["class"].astype(np.int64)
     # A damaged file makes scipy raise any of these; a list without classes is the test list without labels.
-    except (KeyError, ValueError, TypeError, OSError, IndexError) as error:
+    except (MatReadError, KeyError, ValueError, TypeError, OSError, IndexError) as error:
         raise DatasetError(f"{path} is no list of Cars-196 with classes: {error}") from error
     return join_paths(folder, names), class_ids
 

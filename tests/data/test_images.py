@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_images import write_image
+from torch.utils.data import DataLoader
+
+from dml.data.images import ImageDataset, SampleKey, UnreadableImageError, collate, read_image
+from dml.data.records import ImageRecords
+from dml.data.transforms import train_transform
+
+NO_NORMALISATION = torch.nn.Identity()
+
+
+def pixel(path) -> tuple[int, int, int]:
+    image = read_image(path)
+    assert image.mode == "RGB"
+    return image.getpixel((0, 0))
+
+
+def transparent_palette() -> Image.Image:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    image.info["transparency"] = 1
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "expected"),
+    [
+        (Image.new("RGB", (4, 4), (10, 20, 30)), "png", (10, 20, 30)),
+        (Image.new("L", (4, 4), 77), "png", (77, 77, 77)),
+        (Image.new("1", (4, 4), 1), "png", (255, 255, 255)),
+        (Image.new("LA", (4, 4), (77, 255)), "png", (77, 77, 77)),
+        (Image.new("LA", (4, 4), (77, 0)), "png", (255, 255, 255)),
+        (Image.new("RGBA", (4, 4), (10, 20, 30, 255)), "png", (10, 20, 30)),
+        (Image.new("RGBA", (4, 4), (10, 20, 30, 0)), "png", (255, 255, 255)),
+        (Image.new("RGB", (4, 4), (10, 20, 30)).quantize(2), "png", (10, 20, 30)),
+        (transparent_palette(), "png", (255, 255, 255)),
+        (Image.new("CMYK", (4, 4), (0, 0, 0, 255)), "tif", (0, 0, 0)),
+        (Image.fromarray(np.full((4, 4), 257 * 77, np.uint16)), "png", (77, 77, 77)),
+        (Image.fromarray(np.full((4, 4), 257 * 77, np.uint16)), "tif", (77, 77, 77)),
+    ],
+    ids=["RGB", "L", "1", "LA", "LA-clear", "RGBA", "RGBA-clear", "P", "P-clear", "CMYK", "16-bit", "16-bit-tif"],
+)
+def test_every_mode_becomes_rgb(tmp_path, image, suffix, expected):
+    image.save(tmp_path / f"image.{suffix}")
+    assert pixel(tmp_path / f"image.{suffix}") == expected
+
+
+def test_half_transparent_is_mixed_with_white(tmp_path):
+    Image.new("RGBA", (4, 4), (0, 0, 0, 128)).save(tmp_path / "a.png")
+    assert pixel(tmp_path / "a.png") == (127, 127, 127)
+
+
+def test_transparent_colour_of_rgb(tmp_path):
+    Image.new("RGB", (4, 4), (10, 20, 30)).save(tmp_path / "a.png", transparency=(10, 20, 30))
+    assert pixel(tmp_path / "a.png") == (255, 255, 255)
+
+
+def test_orientation_is_left_alone(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.new("RGB", (4, 8)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_image(tmp_path / "a.jpg").size == (4, 8)
+
+
+def test_unreadable_images_are_named(tmp_path):
+    whole = write_image(tmp_path / "whole.jpg", size=(64, 64)).read_bytes()
+    (tmp_path / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.png").write_text("not an image")
+    for name in ("truncated.jpg", "empty.jpg", "text.png", "missing.jpg"):
+        with pytest.raises(UnreadableImageError, match=name):
+            read_image(tmp_path / name)
+
+
+def gradient_records(folder, count: int = 4) -> ImageRecords:
+    paths = []
+    for i in range(count):
+        pixels = np.random.default_rng(i).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        paths.append(str(folder / f"{i}.png"))
+    return ImageRecords.from_classes(paths, [i % 2 for i in range(count)])
+
+
+def random_dataset(folder, num_views: int = 2) -> ImageDataset:
+    transform = train_transform(NO_NORMALISATION, crop_size=8)
+    return ImageDataset(gradient_records(folder), transform, num_views=num_views)
+
+
+def test_a_seed_fixes_the_views_and_leaves_the_generator_alone(tmp_path):
+    dataset = random_dataset(tmp_path)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = dataset[SampleKey(2, 2**63 - 1)]
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    again = dataset[SampleKey(2, 2**63 - 1)]
+    other = dataset[SampleKey(2, 8)]
+    assert all(torch.equal(a, b) for a, b in zip(first.views, again.views, strict=True))
+    assert not torch.equal(first.views[0], other.views[0])
+    assert not torch.equal(first.views[0], first.views[1])
+    assert (first.label, first.index) == (0, 2)
+
+
+def test_the_generator_is_restored_after_an_error(tmp_path):
+    dataset = ImageDataset(ImageRecords.from_classes([str(tmp_path / "no.png")], ["a"]), NO_NORMALISATION)
+    before = torch.get_rng_state()
+    with pytest.raises(UnreadableImageError):
+        dataset[SampleKey(0, 5)]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_plain_index_draws_from_the_global_generator(tmp_path):
+    dataset = random_dataset(tmp_path)
+    torch.manual_seed(3)
+    first = dataset[0].views[0]
+    assert not torch.equal(first, dataset[0].views[0])
+    torch.manual_seed(3)
+    assert torch.equal(first, dataset[0].views[0])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_do_not_depend_on_workers(tmp_path, workers):
+    dataset = random_dataset(tmp_path)
+    keys = [[SampleKey(0, 10), SampleKey(3, 11)], [SampleKey(1, 12), SampleKey(2, 13)]]
+    expected = [collate([dataset[key] for key in batch]) for batch in keys]
+    loader = DataLoader(dataset, batch_sampler=keys, num_workers=workers, collate_fn=collate)
+    for batch, reference in zip(loader, expected, strict=True):
+        assert torch.equal(batch.images, reference.images)
+        assert torch.equal(batch.indices, reference.indices)
+
+
+def test_an_unreadable_image_is_named_through_a_worker(tmp_path):
+    records = ImageRecords.from_classes([str(tmp_path / "lost.png")], ["a"])
+    loader = DataLoader(ImageDataset(records, NO_NORMALISATION), num_workers=1, collate_fn=collate)
+    with pytest.raises(UnreadableImageError, match=r"lost\.png"):
+        next(iter(loader))
+
+
+def test_collate_orders_rows_view_by_view(tmp_path):
+    dataset = random_dataset(tmp_path, num_views=3)
+    samples = [dataset[SampleKey(i, i)] for i in (3, 0)]
+    batch = collate(samples)
+    assert batch.images.shape == (6, 3, 8, 8)
+    assert batch.images.dtype == torch.float32
+    assert batch.labels.tolist() == [1, 0, 1, 0, 1, 0]
+    assert batch.indices.tolist() == [3, 0, 3, 0, 3, 0]
+    assert batch.num_views == 3
+    for view in range(3):
+        for b, sample in enumerate(samples):
+            assert torch.equal(batch.images[view * 2 + b], sample.views[view])
+
+
+def test_no_views_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="num_views"):
+        random_dataset(tmp_path, num_views=0)
+
+
+def test_dataset_travels_to_spawned_workers(tmp_path):
+    dataset = pickle.loads(pickle.dumps(random_dataset(tmp_path)))
+    assert len(dataset) == 4

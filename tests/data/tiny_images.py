@@ -1,0 +1,31 @@
+"""Tiny image files and folders for the tests of the datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from PIL import Image
+
+
+def write_image(path: Path, colour: tuple[int, int, int] = (200, 30, 60), size: tuple[int, int] = (8, 6)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def write_classes(root: Path, names: list[str], per_class: int = 2) -> None:
+    """``root/<name>/<i>.jpg``"""
+    for name in names:
+        for i in range(per_class):
+            write_image(root / name / f"{i}.jpg")
+
+
+def write_annotations(path: Path, path_field: str, names: list[str], class_ids: list[int]) -> None:
+    """A list of Cars-196 as MATLAB wrote the official ones: a 1 × N struct array, numbers as 1 × 1 arrays."""
+    annotations = np.empty((1, len(names)), dtype=[("bbox_x1", object), ("class", object), (path_field, object)])
+    for i, (name, class_id) in enumerate(zip(names, class_ids, strict=True)):
+        annotations[0, i] = (np.array([[1]], np.uint8), np.array([[class_id]], np.uint8), name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(path, {"annotations": annotations})
