@@ -94,6 +94,12 @@ def test_bad_csv_is_explained(tmp_path, text, message):
         load_dataset("folder", write_csv(tmp_path / "list.csv", text))
 
 
+def test_csv_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "list.csv").write_bytes("path,label\nimg/a.png,Bär\n".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"list\.csv is no CSV file in UTF-8"):
+        load_dataset("folder", tmp_path)
+
+
 def test_several_csv_files_are_ambiguous(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("path,label\n")

@@ -37,7 +37,7 @@ def mirror(tmp_path) -> Path:
 @pytest.fixture
 def url(mirror) -> Iterator[str]:
     http = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(mirror)))
-    thread = threading.Thread(target=http.serve_forever)
+    thread = threading.Thread(target=http.serve_forever, args=(0.02,))
     thread.start()
     yield f"http://127.0.0.1:{http.server_port}"
     http.shutdown()

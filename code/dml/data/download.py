@@ -79,7 +79,7 @@ def _fetch_with_retries(url: str, part: Path, pause: float) -> None:
             reason = str(error)
         failures = 1 if _size(part) > before else failures + 1
         if failures > RETRIES:
-            raise DownloadError(f"{url}: {reason}. What came so far is in {part}; run the command again to go on")
+            raise DownloadError(f"{url}: {reason}. {_size(part):,} bytes have come; run the command again to go on")
         wait = pause * 2 ** (failures - 1)
         tqdm.write(f"{part.name}: {reason}; trying again in {wait:.0f} s")
         time.sleep(wait)

@@ -47,7 +47,10 @@ def load_folder(data_dir: Path) -> RetrievalData:
         raise DatasetNotFoundError(f"dataset 'folder': {data_dir} does not exist. {HOW_TO_GIVE}")
     table = _csv_in(data_dir)
     if table is not None:
-        return _assemble("folder", _read_csv(table), table)
+        try:
+            return _assemble("folder", _read_csv(table), table)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DatasetError(f"{table} is no CSV file in UTF-8: {error}") from error
     return load_class_folders("folder", data_dir)
 
 

@@ -54,7 +54,7 @@ def load_glyphs(data_dir: Path) -> RetrievalData:
 
 
 def prepare_glyphs(data_dir: Path) -> Path:
-    """The folder of rendered letters; rendering takes a few seconds and 2 MB.
+    """The folder of rendered letters; rendering takes a few seconds and 4 MB.
 
     Falls back to the user's cache folder if ``data_dir`` cannot be written. The folder appears in one step:
     neither an interruption nor a second process leaves half of it.
