@@ -1,0 +1,94 @@
+"""Everything that must be known to rebuild an embedding network around its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from dml.models.backbones import BACKBONES
+from dml.normalize import l2_normalize, l2_normalize_clamped
+from dml.registry import Registry
+
+
+def average_pool(feature_map: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, C), the mean over positions."""
+    return feature_map.mean(dim=(2, 3))
+
+
+def average_max_pool(feature_map: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, C), the mean plus the maximum over positions.
+
+    NOTE: where several positions share the maximum they share its gradient, whereas the published
+    ``AdaptiveMaxPool2d`` gives it to one of them by an operation that is not deterministic on a GPU.
+    """
+    return feature_map.mean(dim=(2, 3)) + feature_map.amax(dim=(2, 3))
+
+
+POOLINGS: Registry[Callable[[Tensor], Tensor]] = Registry("pooling", {"avg": average_pool, "avg_max": average_max_pool})
+
+# METHODS §0; the larger epsilon is that of STML's GoogLeNet.
+NORMS: Registry[Callable[[Tensor], Tensor]] = Registry(
+    "norm",
+    {
+        "n_eps": l2_normalize,
+        "n_eps_1e-5": partial(l2_normalize, eps=1e-5),
+        "n_clamp": l2_normalize_clamped,
+    },
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The shape of an ``EmbeddingNet``; every checkpoint of ours carries one.
+
+    Attributes:
+        backbone: a name of ``BACKBONES``.
+        embedding_size: D.
+        pooling: a name of ``POOLINGS``.
+        l2_norm: whether embeddings are brought to unit length.
+        norm: by which convention, a name of ``NORMS``; also used for the uncertainty.
+        background_size: G, size of STML's second head; None without one.
+        uncertainty: whether there is IDML's uncertainty head, of size D.
+        uncertainty_norm: whether the uncertainty is brought to unit length.
+        system: published system that it belongs to or was inferred to belong to; None if unknown.
+
+    Raises:
+        UnknownNameError: a backbone, pooling or norm that does not exist.
+        ValueError: a size below 1, or ``uncertainty_norm`` without ``uncertainty``.
+    """
+
+    backbone: str
+    embedding_size: int = 512
+    pooling: str = "avg_max"
+    l2_norm: bool = True
+    norm: str = "n_eps"
+    background_size: int | None = None
+    uncertainty: bool = False
+    uncertainty_norm: bool = False
+    system: str | None = None
+
+    def __post_init__(self) -> None:
+        BACKBONES.canonical(self.backbone)
+        POOLINGS.canonical(self.pooling)
+        NORMS.canonical(self.norm)
+        if self.embedding_size < 1 or (self.background_size is not None and self.background_size < 1):
+            raise ValueError(
+                "embedding and background sizes must be 1 or more,"
+                f" got {self.embedding_size} and {self.background_size}"
+            )
+        if self.uncertainty_norm and not self.uncertainty:
+            raise ValueError("uncertainty_norm needs the uncertainty head: set uncertainty too")
+
+    def describe(self) -> str:
+        """One line for the log, such as ``resnet50, 512-d, average + max pooling, unit length (n_eps)``."""
+        parts = [self.backbone, f"{self.embedding_size}-d"]
+        parts.append({"avg": "average pooling", "avg_max": "average + max pooling"}[self.pooling])
+        parts.append(f"unit length ({self.norm})" if self.l2_norm else "not normalised")
+        if self.background_size is not None:
+            parts.append(f"background head {self.background_size}-d")
+        if self.uncertainty:
+            parts.append("uncertainty head" + (" (unit length)" if self.uncertainty_norm else ""))
+        return ", ".join(parts)

@@ -1,0 +1,35 @@
+"""GoogLeNet with batch normalisation, as torchvision ships it (after Szegedy et al., CVPR 2015)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torchvision import models
+
+from dml.models.backbones.base import Backbone
+from dml.models.input_spec import IMAGENET_RGB
+
+
+class GoogLeNet(Backbone):
+    """torchvision's GoogLeNet without auxiliary heads; stages 3b, 4e, 5b.
+
+    NOTE: torchvision's pretrained GoogLeNet re-scales its input (``transform_input``); the published metric
+    learning code calls the layers directly and skips that, so images keep the ImageNet mean and std here too.
+    """
+
+    input_spec = IMAGENET_RGB
+
+    def __init__(self) -> None:
+        super().__init__()
+        network = models.GoogLeNet(aux_logits=False, transform_input=False, init_weights=True)
+        for name, module in network.named_children():
+            if name not in ("avgpool", "dropout", "fc"):
+                self.add_module(name, module)
+        self.stage_channels = {"3b": 480, "4e": 832, "5b": 1024}
+
+    def forward_stages(self, images: Tensor) -> dict[str, Tensor]:
+        stem = self.maxpool2(self.conv3(self.conv2(self.maxpool1(self.conv1(images)))))
+        stage_3b = self.inception3b(self.inception3a(stem))
+        stage_4d = self.inception4d(self.inception4c(self.inception4b(self.inception4a(self.maxpool3(stage_3b)))))
+        stage_4e = self.inception4e(stage_4d)
+        stage_5b = self.inception5b(self.inception5a(self.maxpool4(stage_4e)))
+        return {"3b": stage_3b, "4e": stage_4e, "5b": stage_5b}

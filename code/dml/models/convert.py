@@ -1,0 +1,220 @@
+"""Checkpoints, ours and published, back into networks (METHODS §23)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dml.models.architecture import Architecture
+from dml.models.backbones import Backbone
+from dml.models.embedding_net import EmbeddingNet
+from dml.models.reading import CheckpointError, load_checked, name_some, read_torch_file, state_dict_of
+from dml.registry import Registry
+
+CHECKPOINT_FORMAT = "dml-checkpoint-1"
+
+# Published name of a head → ours.
+_HEADS = {
+    "embedding": "embedding",
+    "embedding_f": "embedding",
+    "embedding_g": "background",
+    "uncertainty": "uncertainty",
+}
+_CLASSIFIERS = ("fc", "last_linear", "aux1", "aux2")  # of ImageNet, unused
+
+# What no key shows: each system's conventions, as fields of Architecture.
+SYSTEMS: Registry[dict[str, Any]] = Registry(
+    "published system",
+    {
+        "proxy_anchor": {},
+        "proxy_isa": {},
+        "label_relaxation": {"l2_norm": False, "norm": "n_clamp"},
+        "stml": {"l2_norm": False},
+        "idml": {"uncertainty_norm": True},
+    },
+)
+
+# (whether blocks are bottlenecks, blocks per layer) → backbone.
+_RESNETS = {
+    (False, (2, 2, 2, 2)): "resnet18",
+    (False, (3, 4, 6, 3)): "resnet34",
+    (True, (3, 4, 6, 3)): "resnet50",
+    (True, (3, 4, 23, 3)): "resnet101",
+}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network read from a checkpoint.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        architecture: what it was built from.
+        description: one line for people: what it is and what was inferred.
+        config: the configuration of the run that trained it; None in published files.
+        epoch: epochs completed; None in published files.
+        metrics: metric → value after that epoch; None in published files.
+    """
+
+    model: EmbeddingNet
+    architecture: Architecture
+    description: str
+    config: dict[str, Any] | None = None
+    epoch: int | None = None
+    metrics: dict[str, float] | None = None
+
+
+def load_model_checkpoint(path: Path | str, *, system: str | None = None) -> LoadedModel:
+    """Read a checkpoint of ours or of a published system.
+
+    A published file holds weights alone, so backbone, sizes and system are inferred from keys and shapes.
+    ``resnet50`` of Proxy-Anchor, Proxy-ISA and label relaxation share all keys: they are taken as Proxy-Anchor's
+    (embedding of unit length) unless ``system`` says otherwise.
+
+    Args:
+        system: a name of ``SYSTEMS``, for published files whose keys fit several; no effect on files of ours.
+
+    Raises:
+        CheckpointError: the file is missing, unreadable, unsafe, or of no network known here.
+        UnknownNameError: ``system`` is none.
+    """
+    path = Path(path)
+    content = read_torch_file(path)
+    if "format" in content:
+        return _load_ours(content, str(path))
+    state = state_dict_of(content, str(path))
+    try:
+        architecture = infer_architecture(state, system)
+        model = load_published(state, architecture)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    told = "its keys fit" if system is None else "read as"
+    description = f"{architecture.describe()}; published checkpoint, {told} {architecture.system}"
+    return LoadedModel(model, architecture, description)
+
+
+def infer_architecture(state: dict[str, Tensor], system: str | None = None) -> Architecture:
+    """The architecture that a published state dict belongs to.
+
+    Args:
+        state: published name → tensor, with or without the leading ``model.``.
+        system: as for ``load_model_checkpoint``.
+
+    Raises:
+        CheckpointError: the keys are of no network known here, or there is no embedding head.
+    """
+    backbone_state, heads = split_published(state)
+    backbone = infer_backbone(backbone_state)
+    if "embedding.weight" not in heads:
+        raise CheckpointError(
+            f"a {backbone} without an embedding head (expected embedding.weight or embedding_f.weight):"
+            " these are ImageNet weights, to train from with --weights FILE"
+        )
+    # Proxy-ISA's BN-Inception keeps its head beside the backbone, not in it, and pools by average alone.
+    head_beside = "embedding.weight" in state and any(key.startswith("model.") for key in state)
+    if system is None:
+        system = _infer_system(heads, head_beside=head_beside)
+    background = heads.get("background.weight")
+    architecture = Architecture(
+        backbone=backbone,
+        embedding_size=len(heads["embedding.weight"]),
+        pooling="avg" if head_beside else "avg_max",
+        background_size=None if background is None else len(background),
+        uncertainty="uncertainty.weight" in heads,
+        system=SYSTEMS.canonical(system),
+    )
+    conventions = dict(SYSTEMS[system])
+    if system == "stml" and backbone == "inception_v1":
+        conventions["norm"] = "n_eps_1e-5"
+    return replace(architecture, **conventions)
+
+
+def _infer_system(heads: dict[str, Tensor], *, head_beside: bool) -> str:
+    if "background.weight" in heads:
+        return "stml"
+    if "uncertainty.weight" in heads:
+        return "idml"
+    return "proxy_isa" if head_beside else "proxy_anchor"
+
+
+def infer_backbone(state: dict[str, Tensor]) -> str:
+    """The name of the backbone that published ``state`` (without heads and ``model.``) belongs to.
+
+    Raises:
+        CheckpointError: none of those known here.
+    """
+    signs = {
+        "conv1_7x7_s2.weight": "bn_inception",
+        "features.conv1.7x7_s2.weight": "inception_v1",
+        "inception3a.branch1.conv.weight": "googlenet",
+    }
+    for key, name in signs.items():
+        if key in state:
+            return name
+    parts = [key.split(".") for key in state]
+    blocks = tuple(len({p[1] for p in parts if p[0] == f"layer{i}" and len(p) > 2}) for i in (1, 2, 3, 4))
+    resnet = _RESNETS.get(("layer1.0.conv3.weight" in state, blocks))
+    if resnet is None:
+        raise CheckpointError(
+            "weights of no network known here. Expected a ResNet-18/34/50/101 (layer1.0.conv1.weight …) or one of"
+            f" {', '.join(signs)}; found {name_some(list(state)) or 'no backbone at all'}"
+        )
+    return resnet
+
+
+def split_published(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Published tensors → (backbone under its published names, heads under ours), classifiers left out."""
+    backbone, heads = {}, {}
+    for key, value in state.items():
+        name = key.removeprefix("model.")
+        owner, _, parameter = name.partition(".")
+        if owner in _HEADS:
+            heads[f"{_HEADS[owner]}.{parameter}"] = value
+        elif owner not in _CLASSIFIERS:
+            backbone[name] = value
+    return backbone, heads
+
+
+def load_published_backbone(backbone: Backbone, state: dict[str, Tensor], source: str) -> None:
+    """Fill ``backbone`` from published tensors; heads and classifiers among them are left out.
+
+    Raises:
+        CheckpointError: the tensors are of another network.
+    """
+    published, _ = split_published(state)
+    ours = {backbone.from_published_key(key): value for key, value in published.items()}
+    load_checked(backbone, ours, source)
+
+
+def load_published(state: dict[str, Tensor], architecture: Architecture) -> EmbeddingNet:
+    """A network in evaluation mode, filled from a published state dict.
+
+    Raises:
+        CheckpointError: the tensors do not fit ``architecture``.
+    """
+    model = EmbeddingNet(architecture)
+    published, heads = split_published(state)
+    rename = model.backbone.from_published_key
+    ours = {f"backbone.{rename(key)}": value for key, value in published.items()}
+    load_checked(model, ours | heads, f"published {architecture.backbone}")
+    return model.eval()
+
+
+def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
+    if content["format"] != CHECKPOINT_FORMAT:
+        raise CheckpointError(f"{source}: format {content['format']!r}, but this version reads {CHECKPOINT_FORMAT!r}")
+    try:
+        architecture = Architecture(**content["architecture"])
+        state = content["model"]
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{source}: its architecture cannot be rebuilt: {error}") from error
+    model = EmbeddingNet(architecture)
+    load_checked(model, state, source)
+    epoch = content.get("epoch")
+    description = f"{architecture.describe()}; checkpoint of this project" + (
+        "" if epoch is None else f", epoch {epoch}"
+    )
+    return LoadedModel(model.eval(), architecture, description, content.get("config"), epoch, content.get("metrics"))

@@ -1,0 +1,56 @@
+"""A network by name, with or without ImageNet weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dml.models.architecture import Architecture
+from dml.models.embedding_net import EmbeddingNet
+from dml.models.weights import load_imagenet_weights
+
+
+def create_model(
+    name: str,
+    *,
+    embedding_size: int = 512,
+    pretrained: bool = True,
+    weights: Path | None = None,
+    pooling: str = "avg_max",
+    l2_norm: bool = True,
+    norm: str = "n_eps",
+    head_init: str = "kaiming",
+    background_size: int | None = None,
+    uncertainty: bool = False,
+    uncertainty_norm: bool = False,
+    bn_freeze: bool = False,
+) -> EmbeddingNet:
+    """Build an embedding network; heads and, without ImageNet weights, backbone start from torch's global RNG.
+
+    Args:
+        name: a name of ``BACKBONES``.
+        pretrained: start the backbone from ImageNet weights. False never touches the network.
+        weights: local file to take them from instead of the published address; needs ``pretrained``.
+        head_init, bn_freeze: see ``EmbeddingNet``; all others: see ``Architecture``.
+
+    Raises:
+        UnknownNameError: an unknown name of any kind, listing the valid ones.
+        ValueError: sizes or options that do not fit together.
+        WeightsError: the ImageNet weights cannot be had; the message says what to do.
+        CheckpointError: the weight file cannot be read or belongs to another network.
+    """
+    if weights is not None and not pretrained:
+        raise ValueError(f"weights {weights} are given but pretrained is off: drop one of the two")
+    architecture = Architecture(
+        backbone=name,
+        embedding_size=embedding_size,
+        pooling=pooling,
+        l2_norm=l2_norm,
+        norm=norm,
+        background_size=background_size,
+        uncertainty=uncertainty,
+        uncertainty_norm=uncertainty_norm,
+    )
+    model = EmbeddingNet(architecture, head_init=head_init, bn_freeze=bn_freeze)
+    if pretrained:
+        load_imagenet_weights(model.backbone, name, weights)
+    return model

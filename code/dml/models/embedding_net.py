@@ -1,0 +1,107 @@
+"""The embedding network: backbone, global pooling, linear heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from torch import Tensor, nn
+
+from dml.models.architecture import NORMS, POOLINGS, Architecture
+from dml.models.backbones import BACKBONES
+from dml.models.input_spec import InputSpec
+from dml.registry import Registry
+from dml.structures import ModelOutput
+
+
+def _kaiming(head: nn.Linear) -> None:
+    nn.init.kaiming_normal_(head.weight, mode="fan_out")
+    nn.init.zeros_(head.bias)
+
+
+def _orthogonal(head: nn.Linear) -> None:
+    nn.init.orthogonal_(head.weight)
+    nn.init.zeros_(head.bias)
+
+
+HEAD_INITS: Registry[Callable[[nn.Linear], None]] = Registry(
+    "head initialisation",
+    {"kaiming": _kaiming, "orthogonal": _orthogonal, "torch": nn.Linear.reset_parameters},
+)
+
+
+class EmbeddingNet(nn.Module):
+    """A backbone, initialised at random, with global pooling and linear heads.
+
+    Args:
+        architecture: backbone, sizes, pooling, normalisation; kept as ``self.architecture``.
+        head_init: how the heads start: ``kaiming`` (normal, fan_out), ``orthogonal``, both with bias 0, or
+            ``torch`` (``nn.Linear``'s default).
+        bn_freeze: keep the running statistics of batch normalisation fixed in training too, and construct its
+            affine parameters with ``requires_grad`` off.
+    """
+
+    def __init__(self, architecture: Architecture, *, head_init: str = "kaiming", bn_freeze: bool = False) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.bn_freeze = bn_freeze
+        self.backbone = BACKBONES[architecture.backbone]()
+        self.pool = POOLINGS[architecture.pooling]
+        self.normalize = NORMS[architecture.norm]
+        width, sizes = self.backbone.num_features, architecture
+        self.embedding = nn.Linear(width, sizes.embedding_size)
+        self.background = nn.Linear(width, sizes.background_size) if sizes.background_size else None
+        self.uncertainty = nn.Linear(width, sizes.embedding_size) if sizes.uncertainty else None
+        for head in self._heads():
+            HEAD_INITS[head_init](head)
+        if bn_freeze:
+            for module in self._batch_norms():
+                module.requires_grad_(False)
+            self.train(self.training)
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """The normalisation that the images need."""
+        return self.backbone.input_spec
+
+    def forward(self, images: Tensor) -> ModelOutput:
+        """(B, 3, H, W) normalised images → every output in float32, whatever the autocast.
+
+        The embedding is unit length with ``l2_norm``, the uncertainty with ``uncertainty_norm``, the background
+        embedding never.
+        """
+        return self.forward_heads(self.backbone(images))
+
+    def forward_heads(self, feature_map: Tensor) -> ModelOutput:
+        """(B, F, H, W) last map of the backbone → outputs; for callers of ``backbone.forward_stages``."""
+        features = self.pool(feature_map).float()
+        embedding = self.embedding(features).float()
+        background = None if self.background is None else self.background(features).float()
+        uncertainty = None if self.uncertainty is None else self.uncertainty(features).float()
+        if self.architecture.l2_norm:
+            embedding = self.normalize(embedding)
+        if uncertainty is not None and self.architecture.uncertainty_norm:
+            uncertainty = self.normalize(uncertainty)
+        return ModelOutput(embedding, features, background, uncertainty)
+
+    def train(self, mode: bool = True) -> EmbeddingNet:
+        """As ``nn.Module.train``, but with ``bn_freeze`` batch normalisation stays in evaluation mode."""
+        super().train(mode)
+        if self.bn_freeze:
+            for module in self._batch_norms():
+                module.eval()
+        return self
+
+    def new_parameters(self) -> Iterator[nn.Parameter]:
+        """The heads' parameters, which never come from ImageNet."""
+        return chain.from_iterable(head.parameters() for head in self._heads())
+
+    def backbone_parameters(self) -> Iterator[nn.Parameter]:
+        """All other parameters."""
+        return self.backbone.parameters()
+
+    def _heads(self) -> list[nn.Linear]:
+        return [head for head in (self.embedding, self.background, self.uncertainty) if head is not None]
+
+    def _batch_norms(self) -> Iterator[nn.BatchNorm2d]:
+        return (module for module in self.modules() if isinstance(module, nn.BatchNorm2d))

@@ -1,0 +1,54 @@
+"""From images to embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dml.structures import Batch
+
+
+def embed(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    device: torch.device,
+    *,
+    progress: str | None = None,
+    autocast: Callable[[], AbstractContextManager] | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The embeddings of all images of ``batches``, in evaluation mode and without gradients.
+
+    The model's training mode is restored afterwards, whatever happens. Host memory grows with N · D.
+
+    Args:
+        model: returns a ``ModelOutput``; already on ``device``.
+        progress: text of a progress bar; None for no bar.
+        autocast: makes the context of the forward pass, such as ``fabric.autocast``; None for float32.
+
+    Returns:
+        On the CPU, in the order of the batches: embeddings (N, D) float32, labels (N,) int64, indices (N,) int64.
+
+    Raises:
+        ValueError: no batch at all.
+    """
+    precision = autocast or nullcontext
+    rows: list[tuple[Tensor, Tensor, Tensor]] = []
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in tqdm(batches, desc=progress, disable=progress is None, leave=False):
+                with precision():
+                    embedding = model(batch.images.to(device, non_blocking=True)).embedding
+                rows.append((embedding.float().cpu(), batch.labels.cpu(), batch.indices.cpu()))
+    finally:
+        model.train(was_training)
+    if not rows:
+        raise ValueError("no images to embed: the loader gave no batch")
+    # Outside of inference mode, so that the results are ordinary tensors.
+    embeddings, labels, indices = (torch.cat(parts) for parts in zip(*rows, strict=True))
+    return embeddings, labels, indices

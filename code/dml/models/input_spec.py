@@ -1,0 +1,53 @@
+"""What a network wants its images to look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """A network's own normalisation and the image size that it was published with.
+
+    Attributes:
+        mean: per channel, in the network's channel order and in units of ``scale``.
+        std: per channel, likewise.
+        bgr: whether the channel order is blue, green, red.
+        scale: value that full intensity has before mean and std are applied (1 or 255).
+        crop_size: side of the square crop in pixels.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    bgr: bool
+    scale: float
+    crop_size: int
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Normalise images as the network expects them.
+
+        A bound method pickles, so it can be the last step of a transform run in loader workers.
+
+        Args:
+            images: (…, 3, H, W) floating point, RGB in 0..1.
+
+        Returns:
+            (…, 3, H, W) of the same dtype, a new tensor in the network's channel order.
+
+        Raises:
+            TypeError: integer images.
+        """
+        if not images.is_floating_point():
+            raise TypeError(f"normalize expects floating-point images in 0..1, got {images.dtype}")
+        mean = torch.tensor(self.mean, dtype=images.dtype, device=images.device)[:, None, None]
+        std = torch.tensor(self.std, dtype=images.dtype, device=images.device)[:, None, None]
+        if self.bgr:
+            images = images.flip(-3)
+        return torch.mul(images, self.scale).sub_(mean).div_(std)
+
+
+IMAGENET_RGB = InputSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), bgr=False, scale=1.0, crop_size=224)
+CAFFE_BGR = InputSpec(mean=(104.0, 117.0, 128.0), std=(1.0, 1.0, 1.0), bgr=True, scale=255.0, crop_size=224)

@@ -1,0 +1,66 @@
+"""ImageNet weights: where they come from and how they get into a backbone."""
+
+from __future__ import annotations
+
+import http.client
+import pickle
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor
+from torchvision import models
+
+from dml.models.backbones import Backbone
+from dml.models.convert import load_published_backbone
+from dml.models.reading import read_torch_file, state_dict_of
+
+# Every address of weights. Each file name ends in the first digits of the file's SHA-256, which are checked.
+URLS = {
+    "bn_inception": "http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth",
+    "googlenet": models.GoogLeNet_Weights.IMAGENET1K_V1.url,
+    "resnet18": models.ResNet18_Weights.IMAGENET1K_V1.url,
+    "resnet34": models.ResNet34_Weights.IMAGENET1K_V1.url,
+    "resnet50": models.ResNet50_Weights.IMAGENET1K_V1.url,
+    "resnet101": models.ResNet101_Weights.IMAGENET1K_V1.url,
+}
+
+
+class WeightsError(RuntimeError):
+    """ImageNet weights that cannot be had."""
+
+
+def load_imagenet_weights(backbone: Backbone, name: str, path: Path | str | None = None) -> None:
+    """Fill ``backbone`` with ImageNet weights.
+
+    Args:
+        name: its name in ``BACKBONES``.
+        path: a local file in any published layout, classifier and heads ignored; None to download the published
+            one, once, into torch's own cache.
+
+    Raises:
+        WeightsError: no address known, or the download failed; the message says what to do.
+        CheckpointError: a local file that cannot be read or is of another network.
+    """
+    if path is not None:
+        state, source = state_dict_of(read_torch_file(Path(path)), str(path)), str(path)
+    else:
+        state, source = _download(name), URLS[name]
+    load_published_backbone(backbone, state, source)
+
+
+def _download(name: str) -> dict[str, Tensor]:
+    if name not in URLS:
+        raise WeightsError(
+            f"{name}: no download of ImageNet weights is known. Pass --weights FILE, or --pretrained 0 to start"
+            " from random weights"
+        )
+    url = URLS[name]
+    try:
+        return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+    except (OSError, http.client.HTTPException, RuntimeError, pickle.UnpicklingError) as error:
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(urlparse(url).path).name
+        raise WeightsError(
+            f"{name}: ImageNet weights could not be had from {url} ({error}). Fetch that file on another machine"
+            f" and place it at {cached}, or pass --weights FILE, or --pretrained 0 to start from random weights"
+        ) from error
