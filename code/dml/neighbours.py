@@ -25,7 +25,7 @@ DISTANCES = ("cosine", "euclidean")
 
 _TIE_GRID = 2.0**44
 _EPSILON = 1e-12  # of the norm, METHODS §0
-_TILE_BYTES = 64 * 2**20  # a piece of the gallery in float64
+_TILE_BYTES = 8 * 2**20  # a piece of the gallery in float64; small, for the allocator keeps such memory
 _CACHE_BYTES = 256 * 2**20  # a prepared gallery up to this size is kept
 _BLOCK_BYTES = 128 * 2**20  # a block of float64 scores
 
@@ -46,9 +46,7 @@ class SimilarityScores:
         ValueError: wrong shapes or dtypes, an unknown distance, or rows that are not finite.
     """
 
-    def __init__(
-        self, query: Tensor, gallery: Tensor, *, distance: str = "cosine", exclude: Tensor | None = None
-    ):
+    def __init__(self, query: Tensor, gallery: Tensor, *, distance: str = "cosine", exclude: Tensor | None = None):
         if distance not in DISTANCES:
             raise ValueError(f"unknown distance {distance!r}. Valid: {', '.join(DISTANCES)}")
         _check_embeddings("query", query)
@@ -234,9 +232,7 @@ def _check_embeddings(name: str, embeddings: Tensor) -> None:
 
 def _check_exclude(exclude: Tensor, num_queries: int, num_gallery: int) -> None:
     if exclude.shape != (num_queries,) or exclude.dtype != torch.int64:
-        raise ValueError(
-            f"exclude must be ({num_queries},) int64; got {tuple(exclude.shape)} {exclude.dtype}"
-        )
+        raise ValueError(f"exclude must be ({num_queries},) int64; got {tuple(exclude.shape)} {exclude.dtype}")
     if int(exclude.min()) < 0 or int(exclude.max()) >= num_gallery:
         raise ValueError(f"exclude must hold indices from 0 to {num_gallery - 1}")
 

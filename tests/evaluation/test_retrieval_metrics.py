@@ -9,7 +9,7 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN
 
-from dml.evaluation import retrieval
+from dml.evaluation import ranking
 from dml.evaluation.retrieval import retrieval_metrics
 from dml.registry import UnknownNameError
 
@@ -152,22 +152,40 @@ def test_agrees_with_pytorch_metric_learning(num_classes):
 def test_most_queries_need_no_second_look(monkeypatch):
     """The float32 pass decides almost everything; float64 is for the rest."""
     looked_at = []
-    original = retrieval._rank_exact
-    monkeypatch.setattr(
-        retrieval,
-        "_rank_exact",
-        lambda s, rows, *rest: (looked_at.append(len(rows)), original(s, rows, *rest)),
-    )
+    original = ranking._rank_exact
+
+    def counting(ranked, rows, *others):
+        looked_at.append(len(rows))
+        original(ranked, rows, *others)
+
+    monkeypatch.setattr(ranking, "_rank_exact", counting)
     embeddings, labels = random_set(3, 1000, 50, dim=32)
     retrieval_metrics(embeddings, labels, recall_ks=KS)
     assert sum(looked_at) < 100
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_large_gallery_equals_brute_force(copies):
+    embeddings, labels = random_set(12, 1600, 500, copies=copies)
+    got = retrieval_metrics(embeddings, labels, recall_ks=KS)
+    assert got == pytest.approx(brute_force(embeddings, labels), abs=1e-12)
+
+
+def test_topk_by_groups_finds_the_largest():
+    block = torch.randn(5, 3001, generator=torch.Generator().manual_seed(0))
+    block[:, 7] = -torch.inf
+    block[0, 2990:] += 10.0  # in the rest that fills no group
+    block[1, ::188] += 10.0  # in one group
+    values, indices = ranking._topk(block, 30)
+    assert torch.equal(values, block.topk(30).values)
+    assert torch.equal(block.gather(1, indices), values)
 
 
 def test_small_blocks_change_nothing(monkeypatch):
     embeddings, labels = random_set(4, 150, 9, copies=True)
     expected = retrieval_metrics(embeddings, labels, recall_ks=KS)
     for name, value in {"_FAST_BYTES": 1, "_EXACT_BYTES": 1, "_COUNT_COLUMNS": 7}.items():
-        monkeypatch.setattr(retrieval, name, value)
+        monkeypatch.setattr(ranking, name, value)
     assert retrieval_metrics(embeddings, labels, recall_ks=KS) == expected
 
 

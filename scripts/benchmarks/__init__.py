@@ -1,0 +1,16 @@
+"""The benchmarks of scripts/benchmark.py: a new one is a module here and a line below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from benchmarks import evaluator
+from benchmarks.measure import Options, Row
+from dml.registry import Registry
+
+BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
+    "benchmark",
+    {
+        "evaluator": evaluator.rows,
+    },
+)

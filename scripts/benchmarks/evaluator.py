@@ -1,0 +1,100 @@
+"""The evaluator at the size of Stanford Online Products' test half, and on a gallery of a million."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from benchmarks.measure import Options, Row, interleaved_seconds, peak_memory_gb
+from dml.evaluation.clustering import kmeans
+from dml.evaluation.retrieval import retrieval_metrics
+from dml.neighbours import nearest_neighbours
+
+NUM_IMAGES, NUM_CLASSES, DIMENSIONS = 60_502, 11_316, 512
+MILLION, NUM_QUERIES = 1_000_000, 1_000
+CHUNK_SIZE = 1024
+REPEATS = 3
+SPREAD = 2.0  # of a class in units of the classes' own, at which some neighbours are right and most wrong
+
+
+def rows(options: Options) -> Iterator[Row]:
+    """Time against the bare similarity product over the same chunks; memory beyond the embeddings."""
+    embeddings, labels = sop_like(options.device)
+    buffer = torch.empty(CHUNK_SIZE, NUM_IMAGES, device=options.device)
+
+    def evaluate() -> None:
+        retrieve(embeddings, labels, chunk_size=CHUNK_SIZE)
+
+    def multiply() -> None:
+        for chunk in embeddings.split(CHUNK_SIZE):
+            torch.mm(chunk, embeddings.T, out=buffer[: len(chunk)])
+
+    # The warm-up would take as long as a repeat and change nothing at durations of many seconds.
+    seconds, yardstick = interleaved_seconds(
+        evaluate, multiply, repeats=REPEATS, device=options.device, warm_up=options.device.type == "cuda"
+    )
+    yield Row.cost("evaluator: 60,502 × 512", seconds, "s", yardstick=yardstick, limit=2.0)
+    memory = peak_memory_gb(sop_like, _evaluate_sop_like, options)
+    yield Row.cost("evaluator: memory beyond embeddings", memory, "GB", limit=1.5)
+    memory = peak_memory_gb(million, _evaluate_million, options)
+    yield Row.cost("evaluator: memory, gallery of 1,000,000", memory, "GB", limit=1.5)
+    if options.full:
+        yield from _full_rows(embeddings, labels, multiply, options)
+
+
+def _full_rows(embeddings: Tensor, labels: Tensor, multiply, options: Options) -> Iterator[Row]:
+    exclude = torch.arange(len(embeddings), device=options.device)
+    work = {
+        "evaluator: 10 nearest neighbours": lambda: nearest_neighbours(embeddings, embeddings, 10, exclude=exclude),
+        "evaluator: 11,316 k-means clusters": lambda: kmeans(embeddings, NUM_CLASSES),
+        "evaluator: all embeddings equal": lambda: retrieve(torch.ones_like(embeddings), labels),
+    }
+    for name, function in work.items():
+        options_of_one = {"repeats": 1, "device": options.device, "warm_up": False}
+        seconds, yardstick = interleaved_seconds(function, multiply, **options_of_one)
+        yield Row.cost(name, seconds, "s", yardstick=yardstick)
+
+
+def retrieve(embeddings: Tensor, labels: Tensor, *, chunk_size: int | None = None) -> dict[str, float]:
+    """Recall@1, 10, 100, 1000, MAP@R and R-precision of a set searched in itself."""
+    return retrieval_metrics(
+        embeddings,
+        labels,
+        recall_ks=(1, 10, 100, 1000),
+        metrics=("recall", "map_at_r", "r_precision"),
+        chunk_size=chunk_size,
+    )
+
+
+def clustered(num: int, num_classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Unit embeddings (num, D) in classes, and their labels; needs no memory beyond them."""
+    generator = torch.Generator(device=device).manual_seed(0)
+    labels = torch.randint(num_classes, (num,), generator=generator, device=device)
+    embeddings = torch.empty(num, DIMENSIONS, device=device).normal_(generator=generator).mul_(SPREAD)
+    centres = torch.empty(num_classes, DIMENSIONS, device=device).normal_(generator=generator)
+    for chunk, chunk_labels in zip(embeddings.split(4096), labels.split(4096), strict=True):
+        chunk += centres[chunk_labels]
+        chunk /= chunk.norm(dim=1, keepdim=True)
+    return embeddings, labels
+
+
+def sop_like(device: torch.device) -> tuple[Tensor, Tensor]:
+    """A set of the size of the test half of Stanford Online Products."""
+    return clustered(NUM_IMAGES, NUM_CLASSES, device)
+
+
+def million(device: torch.device) -> tuple[Tensor, Tensor]:
+    """A gallery of a million."""
+    return clustered(MILLION, NUM_CLASSES, device)
+
+
+def _evaluate_sop_like(data: tuple[Tensor, Tensor]) -> None:
+    retrieve(*data)
+
+
+def _evaluate_million(data: tuple[Tensor, Tensor]) -> None:
+    gallery, labels = data
+    query, query_labels = gallery[:NUM_QUERIES], labels[:NUM_QUERIES]
+    retrieval_metrics(query, query_labels, gallery, labels, recall_ks=(1, 10, 100, 1000))
