@@ -22,7 +22,7 @@ def published_shapes() -> dict[str, dict[str, list[int]]]:
 
 
 def _normal(tag: str, name: str, shape: tuple[int, ...] | list[int]) -> np.ndarray:
-    random = np.random.RandomState(zlib.crc32(f"{tag}:{name}".encode()))  # noqa: NPY002 (as published)
+    random = np.random.RandomState(zlib.crc32(f"{tag}:{name}".encode()))
     return random.standard_normal(shape)
 
 
@@ -91,14 +91,19 @@ def _find_tag(vectors, networks: dict[str, dict[str, list[int]]]) -> str:
 
 
 def check(vectors, compare) -> None:
-    """Every key of the file; shapes of feature maps must be equal, values within rtol 1e-4, atol 1e-5."""
+    """Every key of the file: rtol 1e-4, atol 1e-5 of the tensor's largest value (at least 1).
+
+    The raw outputs of a ResNet-50 with these weights reach 1e4, where single values near zero carry the float32
+    rounding of the large ones: the published values are themselves 1e-2 off the float64 result there.
+    """
     networks = published_shapes()
     tag = _find_tag(vectors, networks)
-    expected = set(vectors.files)
-    for network in sorted({key.split(":")[0] for key in expected}):
+    keys = sorted(vectors.files)
+    for network in sorted({key.split(":")[0] for key in keys}):
         ours = _network_outputs(tag, network, networks[network])
-        for key in sorted(key for key in expected if key.startswith(f"{network}:")):
-            compare(key, ours[key], vectors[key], rtol=1e-4, atol=1e-5)
+        for key in (key for key in keys if key.startswith(f"{network}:")):
+            scale = max(1.0, float(np.abs(vectors[key]).max()))
+            compare(key, ours[key], vectors[key], rtol=1e-4, atol=1e-5 * scale)
 
 
 CHECKS = {"00_networks": check}

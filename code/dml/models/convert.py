@@ -11,7 +11,7 @@ from torch import Tensor
 from dml.models.architecture import Architecture
 from dml.models.backbones import Backbone
 from dml.models.embedding_net import EmbeddingNet
-from dml.models.reading import CheckpointError, load_checked, name_some, read_torch_file, state_dict_of
+from dml.models.reading import CheckpointError, load_checked, name_some, named_tensors, read_torch_file, state_dict_of
 from dml.registry import Registry
 
 CHECKPOINT_FORMAT = "dml-checkpoint-1"
@@ -36,6 +36,9 @@ SYSTEMS: Registry[dict[str, Any]] = Registry(
         "idml": {"uncertainty_norm": True},
     },
 )
+
+# Systems that a head of their own tells apart.
+_SYSTEM_HEADS = {"stml": "background.weight", "idml": "uncertainty.weight"}
 
 # (whether blocks are bottlenecks, blocks per layer) → backbone.
 _RESNETS = {
@@ -108,23 +111,24 @@ def infer_architecture(state: dict[str, Tensor], system: str | None = None) -> A
     """
     backbone_state, heads = split_published(state)
     backbone = infer_backbone(backbone_state)
-    if "embedding.weight" not in heads:
+    embedding_size = _head_size(heads, "embedding")
+    if embedding_size is None:
         raise CheckpointError(
             f"a {backbone} without an embedding head (expected embedding.weight or embedding_f.weight):"
             " these are ImageNet weights, to train from with --weights FILE"
         )
     # Proxy-ISA's BN-Inception keeps its head beside the backbone, not in it, and pools by average alone.
     head_beside = "embedding.weight" in state and any(key.startswith("model.") for key in state)
-    if system is None:
-        system = _infer_system(heads, head_beside=head_beside)
-    background = heads.get("background.weight")
+    system = _infer_system(heads, head_beside=head_beside) if system is None else SYSTEMS.canonical(system)
+    if _SYSTEM_HEADS.get(system, "embedding.weight") not in heads:
+        raise CheckpointError(f"not a checkpoint of {system}: there is no {_SYSTEM_HEADS[system]}")
     architecture = Architecture(
         backbone=backbone,
-        embedding_size=len(heads["embedding.weight"]),
+        embedding_size=embedding_size,
         pooling="avg" if head_beside else "avg_max",
-        background_size=None if background is None else len(background),
+        background_size=_head_size(heads, "background"),
         uncertainty="uncertainty.weight" in heads,
-        system=SYSTEMS.canonical(system),
+        system=system,
     )
     conventions = dict(SYSTEMS[system])
     if system == "stml" and backbone == "inception_v1":
@@ -132,11 +136,19 @@ def infer_architecture(state: dict[str, Tensor], system: str | None = None) -> A
     return replace(architecture, **conventions)
 
 
+def _head_size(heads: dict[str, Tensor], name: str) -> int | None:
+    weight = heads.get(f"{name}.weight")
+    if weight is None:
+        return None
+    if weight.ndim != 2 or not len(weight):
+        raise CheckpointError(f"{name}.weight has shape {tuple(weight.shape)}, expected (size, features)")
+    return len(weight)
+
+
 def _infer_system(heads: dict[str, Tensor], *, head_beside: bool) -> str:
-    if "background.weight" in heads:
-        return "stml"
-    if "uncertainty.weight" in heads:
-        return "idml"
+    for system, head in _SYSTEM_HEADS.items():
+        if head in heads:
+            return system
     return "proxy_isa" if head_beside else "proxy_anchor"
 
 
@@ -207,14 +219,18 @@ def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
     if content["format"] != CHECKPOINT_FORMAT:
         raise CheckpointError(f"{source}: format {content['format']!r}, but this version reads {CHECKPOINT_FORMAT!r}")
     try:
-        architecture = Architecture(**content["architecture"])
-        state = content["model"]
-    except (TypeError, ValueError, KeyError) as error:
+        architecture = Architecture(**content.get("architecture"))
+    except (TypeError, ValueError) as error:
         raise CheckpointError(f"{source}: its architecture cannot be rebuilt: {error}") from error
     model = EmbeddingNet(architecture)
-    load_checked(model, state, source)
+    load_checked(model, named_tensors(content.get("model"), source), source)
     epoch = content.get("epoch")
-    description = f"{architecture.describe()}; checkpoint of this project" + (
-        "" if epoch is None else f", epoch {epoch}"
+    age = "" if epoch is None else f", epoch {epoch}"
+    return LoadedModel(
+        model=model.eval(),
+        architecture=architecture,
+        description=f"{architecture.describe()}; checkpoint of this project{age}",
+        config=content.get("config"),
+        epoch=epoch,
+        metrics=content.get("metrics"),
     )
-    return LoadedModel(model.eval(), architecture, description, content.get("config"), epoch, content.get("metrics"))

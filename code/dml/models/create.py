@@ -14,7 +14,7 @@ def create_model(
     *,
     embedding_size: int = 512,
     pretrained: bool = True,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     pooling: str = "avg_max",
     l2_norm: bool = True,
     norm: str = "n_eps",

@@ -103,5 +103,6 @@ class EmbeddingNet(nn.Module):
     def _heads(self) -> list[nn.Linear]:
         return [head for head in (self.embedding, self.background, self.uncertainty) if head is not None]
 
-    def _batch_norms(self) -> Iterator[nn.BatchNorm2d]:
-        return (module for module in self.modules() if isinstance(module, nn.BatchNorm2d))
+    def _batch_norms(self) -> Iterator[nn.Module]:
+        kinds = (nn.BatchNorm2d, nn.SyncBatchNorm)
+        return (module for module in self.modules() if isinstance(module, kinds))

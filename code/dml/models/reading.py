@@ -56,16 +56,28 @@ def state_dict_of(content: dict[str, Any], source: str) -> dict[str, Tensor]:
     Raises:
         CheckpointError: something in it is not a named tensor.
     """
-    state = next((content[key] for key in _STATE_KEYS if isinstance(content.get(key), dict)), content)
+    wrapped = (content[key] for key in _STATE_KEYS if isinstance(content.get(key), dict))
+    state = named_tensors(next(wrapped, content), source)
+    if all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
+    return state
+
+
+def named_tensors(state: object, source: str) -> dict[str, Tensor]:
+    """``state`` itself, if it is a dictionary of named tensors that is not empty.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    if not isinstance(state, dict) or not state:
+        raise CheckpointError(f"{source}: expected a state dict (name → tensor), found {state!r:.40}")
     strangers = [str(k) for k, v in state.items() if not (isinstance(k, str) and isinstance(v, Tensor))]
-    if strangers or not state:
+    if strangers:
         raise CheckpointError(
             f"{source}: expected a state dict (name → tensor), alone or under {' or '.join(_STATE_KEYS)};"
-            f" found {name_some(strangers) or 'nothing in it'}"
+            f" found {name_some(strangers)}"
         )
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return dict(state)
+    return state
 
 
 def load_checked(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
