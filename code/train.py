@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dml.cli import guarded, parse_train
 from dml.data import load_dataset
 from dml.methods.build import supervised
@@ -19,7 +21,7 @@ from dml.training.session import train
 def main() -> None:
     command = parse_train()
     config = command.config
-    fabric = launch(config.run)
+    fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
     data = load_dataset(
         config.data.dataset,
         config.data.data_dir,
@@ -31,7 +33,7 @@ def main() -> None:
         config.model.model,
         embedding_size=config.model.embedding_size,
         pretrained=config.model.pretrained,
-        weights=config.model.weights,
+        weights=Path(config.model.weights) if config.model.weights else None,
         l2_norm=config.model.l2_norm,
         bn_freeze=config.model.bn_freeze,
         pooling=config.model.pooling,

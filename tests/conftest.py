@@ -34,3 +34,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The repository's root folder."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ten classes with 24 real images each: handwritten digits that ship inside scikit-learn."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    folder = tmp_path_factory.mktemp("digits")
+    images, labels = load_digits(return_X_y=True)
+    for digit in range(10):
+        (folder / f"digit_{digit}").mkdir()
+        for number, pixels in enumerate(images[labels == digit][:24]):
+            grey = Image.fromarray((pixels.reshape(8, 8) * 15.9).astype("uint8"))
+            grey.resize((32, 32), Image.Resampling.BILINEAR).save(folder / f"digit_{digit}" / f"{number:02d}.png")
+    return folder

@@ -52,9 +52,7 @@ def test_copies_tie_by_lower_index(distance):
 def test_all_rows_equal():
     embeddings = torch.full((40, 8), 3.0)
     for distance in ("cosine", "euclidean"):
-        indices, _ = nearest_neighbours(
-            embeddings, embeddings, 3, distance=distance, exclude=torch.arange(40)
-        )
+        indices, _ = nearest_neighbours(embeddings, embeddings, 3, distance=distance, exclude=torch.arange(40))
         assert indices[0].tolist() == [1, 2, 3]
         assert indices[2].tolist() == [0, 1, 3]
         assert indices[39].tolist() == [0, 1, 2]

@@ -12,6 +12,7 @@ import difflib
 import os
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,6 +28,7 @@ from dml.config import (
 from dml.data import DATASETS
 from dml.losses import LOSSES, LossSpec
 from dml.recipes import DATASET_DEFAULTS, RECIPES
+from dml.training.interrupt import Interrupted
 
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 DEFAULT_LOSS = "Proxy_Anchor"
@@ -228,8 +230,11 @@ def guarded(main: Callable[[], None]) -> NoReturn:
 
     ``DML_TRACEBACK=1`` shows the traceback all the same.
     """
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         main()
+    except Interrupted:
+        raise SystemExit(130) from None
     except (ValueError, OSError) as error:
         if os.environ.get("DML_TRACEBACK") == "1":
             raise

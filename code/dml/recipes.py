@@ -79,6 +79,7 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "epochs": 8,
         "lr": 5e-4,
+        "lr_decay_step": 5,
         "warm": 0,
         "bn_freeze": False,
         "resize": 48,

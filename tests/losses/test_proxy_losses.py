@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from dml.losses.functional import log1p_sum_exp
+from dml.losses.functional import log1p_sum_exp, log1p_sum_exp_by_class
 from dml.losses.proxy_anchor import ProxyAnchorLoss
 from dml.losses.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
 from losses.plain import proxy_anchor_binarized, proxy_anchor_loop, proxy_nca_loop
@@ -70,9 +70,16 @@ def test_proxy_nca_refuses_a_single_class():
 
 
 def test_log1p_sum_exp_empty_and_huge():
-    values = torch.tensor([[1e4, 5.0], [0.0, 5.0]], requires_grad=True)
-    mask = torch.tensor([[True, False], [True, False]])
-    result = log1p_sum_exp(values, mask, dim=0)
+    values = torch.tensor([[1e4, -torch.inf], [0.0, -torch.inf]], requires_grad=True)
+    result = log1p_sum_exp(values, dim=0)
     torch.testing.assert_close(result, torch.tensor([1e4, 0.0]))
     result.sum().backward()
     torch.testing.assert_close(values.grad, torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+
+
+def test_log1p_sum_exp_by_class_empty_and_huge():
+    values = torch.tensor([1e4, 0.0, -3.0], requires_grad=True)
+    result = log1p_sum_exp_by_class(values, torch.tensor([2, 2, 0]), 3)
+    torch.testing.assert_close(result, torch.tensor([math.log1p(math.exp(-3)), 0.0, 1e4]))
+    result.sum().backward()
+    torch.testing.assert_close(values.grad, torch.tensor([1.0, 0.0, 1 / (1 + math.exp(3))]))

@@ -36,18 +36,33 @@ def check_batch(embeddings: Tensor, labels: Tensor, num_classes: int, embedding_
             raise ValueError(f"labels must lie in 0..{num_classes - 1}, got {int(low)}..{int(high)}")
 
 
-def class_mask(labels: Tensor, num_classes: int) -> Tensor:
-    """(B, C) bool: entry (i, c) says whether sample i belongs to class c. Any C ≥ 1, 2 included."""
-    return labels[:, None] == torch.arange(num_classes, device=labels.device)
+def without_own_class(values: Tensor, labels: Tensor) -> Tensor:
+    """(B, C) with each sample's own class set to −∞, so that sums of exponentials leave it out; any C, 2 included."""
+    return values.scatter(1, labels[:, None], -torch.inf)
 
 
-def log1p_sum_exp(values: Tensor, mask: Tensor, dim: int) -> Tensor:
-    """``log(1 + Σ exp(values))`` over the masked entries along ``dim``; 0 where the mask is empty.
+def own_class(values: Tensor, labels: Tensor) -> Tensor:
+    """(B,) the entry of each sample's own class in (B, C)."""
+    return values.gather(1, labels[:, None]).squeeze(1)
+
+
+def log1p_sum_exp(values: Tensor, dim: int) -> Tensor:
+    """``log(1 + Σ exp(values))`` along ``dim``; entries of −∞ are left out, and a sum of none gives 0.
 
     The largest exponent is taken out first, so float16 and α = 32 do not overflow; gradients are exact, and
-    0 for masked-out entries.
+    0 for what is left out.
     """
-    values = values.masked_fill(~mask, -torch.inf)
     peak = values.detach().amax(dim, keepdim=True).clamp_min(0)
     total = (values - peak).exp().sum(dim, keepdim=True) + (-peak).exp()
     return (peak + total.log()).squeeze(dim)
+
+
+def log1p_sum_exp_by_class(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """(C,) ``log(1 + Σ exp(values_i))`` over the samples i of each class; 0 for a class without any.
+
+    As stable as ``log1p_sum_exp``, in O(B + C).
+    """
+    zeros = values.new_zeros(num_classes)
+    peak = zeros.scatter_reduce(0, labels, values.detach(), "amax")
+    total = (-peak).exp().scatter_add(0, labels, (values - peak[labels]).exp())
+    return peak + total.log()

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from dml.losses.functional import check_batch, class_mask, init_proxies, log1p_sum_exp
-from dml.normalize import l2_normalize
+from dml.losses.functional import (
+    check_batch,
+    init_proxies,
+    log1p_sum_exp,
+    log1p_sum_exp_by_class,
+    own_class,
+    without_own_class,
+)
+from dml.normalize import cosine_similarity_matrix
 
 
 class ProxyAnchorLoss(nn.Module):
@@ -38,8 +46,9 @@ class ProxyAnchorLoss(nn.Module):
             ValueError: shapes or labels that do not fit.
         """
         check_batch(embeddings, labels, self.num_classes, self.embedding_size)
-        similarity = l2_normalize(embeddings) @ l2_normalize(self.proxies).to(embeddings.dtype).T  # (B, C)
-        positive = class_mask(labels, self.num_classes)
-        pull = log1p_sum_exp(-self.alpha * (similarity - self.margin), positive, dim=0)  # (C,)
-        push = log1p_sum_exp(self.alpha * (similarity + self.margin), ~positive, dim=0)
-        return pull.sum() / positive.any(0).sum() + push.mean()
+        similarity = cosine_similarity_matrix(embeddings, self.proxies)  # (B, C)
+        attraction = -self.alpha * (own_class(similarity, labels) - self.margin)  # (B,)
+        repulsion = self.alpha * (without_own_class(similarity, labels) + self.margin)  # (B, C)
+        present = torch.bincount(labels, minlength=self.num_classes).count_nonzero()
+        pull = log1p_sum_exp_by_class(attraction, labels, self.num_classes).sum() / present
+        return pull + log1p_sum_exp(repulsion, dim=0).mean()

@@ -5,11 +5,10 @@ They differ in the denominator: the paper leaves the positive proxy out, the lib
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dml.losses.functional import check_batch, class_mask, init_proxies
+from dml.losses.functional import check_batch, init_proxies, own_class, without_own_class
 from dml.normalize import l2_normalize_clamped
 
 
@@ -47,8 +46,7 @@ class ProxyNCAWithoutPositive(_ProxyNCA):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss of (B, D) embeddings and (B,) int64 labels in 0..C−1; ValueError if they do not fit."""
         logits = self._logits(embeddings, labels)
-        others = logits.masked_fill(class_mask(labels, self.num_classes), -torch.inf)
-        return (others.logsumexp(1) - logits.gather(1, labels[:, None]).squeeze(1)).mean()
+        return (without_own_class(logits, labels).logsumexp(1) - own_class(logits, labels)).mean()
 
 
 class ProxyNCAWithPositive(_ProxyNCA):

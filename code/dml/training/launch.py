@@ -9,10 +9,8 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
-from dml.config import RunConfig
 
-
-def launch(config: RunConfig) -> Fabric:
+def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
     """A launched Fabric for ``--gpu-id`` and ``--precision``, with every global generator seeded.
 
     Under torchrun or SLURM the scheduler's number of processes counts, otherwise ``--gpu-id``: its numbers, or
@@ -20,7 +18,7 @@ def launch(config: RunConfig) -> Fabric:
 
     NOTE: the same seed on every process: initial weights must agree, and augmentation is seeded per image.
     """
-    accelerator, devices = _devices(config.gpu_id)
+    accelerator, devices = _devices(gpu_id)
     local, nodes = _scheduled_processes()
     if local:
         devices = local
@@ -31,10 +29,10 @@ def launch(config: RunConfig) -> Fabric:
         num_nodes=nodes,
         # A warm-up freezes parameters for a while: those are "unused" to data-parallel training.
         strategy=DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto",
-        precision={"32": "32-true"}.get(config.precision, config.precision),
+        precision={"32": "32-true"}.get(precision, precision),
     )
     fabric.launch()
-    fabric.seed_everything(config.seed, verbose=False)
+    fabric.seed_everything(seed, verbose=False)
     return fabric
 
 

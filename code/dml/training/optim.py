@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -63,11 +64,18 @@ class Schedule:
     def after_batch(self) -> None:
         """Step, if the schedule goes by batches."""
         if self.per_batch:
-            self.scheduler.step()
+            self._step()
 
     def after_epoch(self) -> None:
         """Step, if the schedule goes by epochs."""
         if not self.per_batch:
+            self._step()
+
+    def _step(self) -> None:
+        with warnings.catch_warnings():
+            # No optimiser step comes before where float16 scaling skipped it, or where a run is continued after
+            # the last batch of an epoch; the order is right all the same.
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
             self.scheduler.step()
 
     def state_dict(self) -> dict:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +21,12 @@ from dml.tracking import Tracker, label, percent, say
 from dml.training.checkpoint import random_state, restore_random_state, save_atomically
 from dml.training.interrupt import Interrupted, InterruptGuard
 from dml.training.losswatch import LossWatch
+from dml.training.results import TrainingState, write_results
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
 
 FORMAT = "dml-checkpoint-1"
 Metrics = dict[str, float]
 Evaluate = Callable[[torch.nn.Module], Metrics]
-
-
-@dataclass
-class TrainingState:
-    """Where a run stands; part of its checkpoint.
-
-    Attributes:
-        epoch: complete epochs.
-        step: optimiser steps taken.
-        plan: (num_batches, B) the batches of the epoch under way; None between epochs.
-        batches_done: of that plan.
-        loss_total: sum of the losses of those.
-        best_epoch: the epoch that the selection metric likes best; None before any evaluation of a trained network.
-        best: its metrics, prefix → name → value.
-        latest: those of the last evaluation.
-        untrained: those of ``--eval-first``.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    plan: np.ndarray | None = None
-    batches_done: int = 0
-    loss_total: float = 0.0
-    best_epoch: int | None = None
-    best: dict[str, Metrics] = field(default_factory=dict)
-    latest: dict[str, Metrics] = field(default_factory=dict)
-    untrained: dict[str, Metrics] = field(default_factory=dict)
 
 
 class Trainer:
@@ -284,6 +257,8 @@ class Trainer:
         }
         if improved and self.keep_best:
             save_atomically(network, self.folder / "best.pt")
+        if state.best:
+            write_results(self.folder, state, select=self.select, metric=self.evaluation.select_metric)
         progress = vars(state) | {"plan": None if state.plan is None else torch.from_numpy(state.plan)}
         save_atomically(
             network

@@ -1,0 +1,83 @@
+"""The embeddings of a whole data set, computed by all processes together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from dml.data import ImageRecords
+from dml.data.images import ImageDataset
+from dml.data.loader import eval_loader
+from dml.data.transforms import eval_transform
+from dml.evaluation.evaluator import Evaluator
+from dml.models.extract import embed
+from dml.models.input_spec import InputSpec
+from dml.structures import Batch
+
+
+class FabricEmbed:
+    """``dml.models.extract.embed`` in the run's precision, each process embedding its share of the images."""
+
+    def __init__(self, fabric: Fabric):
+        self.fabric = fabric
+
+    def __call__(
+        self, model: nn.Module, batches: Iterable[Batch], device: torch.device, *, progress: str | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings (N, D) float32, labels (N,), dataset indices (N,) of all processes' batches, on the CPU."""
+        bar = progress if self.fabric.is_global_zero else None
+        local = embed(model, batches, device, progress=bar, autocast=self.fabric.autocast)
+        if self.fabric.world_size == 1:
+            return local
+        return self._gather(*local)
+
+    def _gather(self, embeddings: Tensor, labels: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # Shares differ by one row at most: shorter ones are padded, and padding is told by its index.
+        rows = int(self.fabric.all_reduce(torch.tensor(len(labels), device=self.fabric.device), reduce_op="max"))
+        padded = (self._pad(embeddings, rows, 0), self._pad(labels, rows, 0), self._pad(indices, rows, -1))
+        gathered = [self.fabric.all_gather(t.to(self.fabric.device)).flatten(0, 1).cpu() for t in padded]
+        real = gathered[2] >= 0
+        return tuple(t[real] for t in gathered)
+
+    @staticmethod
+    def _pad(tensor: Tensor, rows: int, value: int) -> Tensor:
+        return torch.cat([tensor, tensor.new_full((rows - len(tensor), *tensor.shape[1:]), value)])
+
+
+def create_evaluator(
+    query: ImageRecords,
+    gallery: ImageRecords | None,
+    *,
+    fabric: Fabric,
+    input_spec: InputSpec,
+    resize: int,
+    crop_size: int | None,
+    batch_size: int,
+    workers: int,
+    **options,
+) -> Evaluator:
+    """An evaluator over image files, with the network's own normalisation and, unless given, its own crop size.
+
+    Args:
+        options: of ``Evaluator``: recall_ks, metrics, distance, seed.
+    """
+    transform = eval_transform(
+        input_spec.normalize, resize=resize, crop_size=input_spec.crop_size if crop_size is None else crop_size
+    )
+    loaders = [
+        None
+        if records is None
+        else eval_loader(
+            ImageDataset(records, transform),
+            batch_size=max(1, batch_size // fabric.world_size),
+            workers=workers,
+            pin_memory=fabric.device.type == "cuda",
+            rank=fabric.global_rank,
+            world_size=fabric.world_size,
+        )
+        for records in (query, gallery)
+    ]
+    return Evaluator(*loaders, embed=FabricEmbed(fabric), **options)

@@ -1,0 +1,72 @@
+"""Where a run stands and what it says of itself: best_results.txt and the closing table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dml.tracking import table
+from dml.training.checkpoint import write_text_atomically
+
+Metrics = dict[str, float]
+SPLITS = {"eval": "test", "val": "held-out classes"}
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands; part of its checkpoint.
+
+    Attributes:
+        epoch: complete epochs.
+        step: optimiser steps taken.
+        plan: (num_batches, B) the batches of the epoch under way; None between epochs.
+        batches_done: of that plan.
+        loss_total: sum of the losses of those.
+        best_epoch: the epoch that the selection metric likes best; None before any evaluation of a trained network.
+        best: its metrics, prefix → name → value.
+        latest: those of the last evaluation.
+        untrained: those of ``--eval-first``.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    plan: np.ndarray | None = None
+    batches_done: int = 0
+    loss_total: float = 0.0
+    best_epoch: int | None = None
+    best: dict[str, Metrics] = field(default_factory=dict)
+    latest: dict[str, Metrics] = field(default_factory=dict)
+    untrained: dict[str, Metrics] = field(default_factory=dict)
+
+
+def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str, float]]:
+    """Title → metrics of ``split``: the untrained network if it was evaluated, the best and the last epoch."""
+    rows = {
+        "untrained": state.untrained.get(split),
+        f"best (epoch {state.best_epoch})": state.best.get(split),
+        f"last (epoch {state.epoch})": state.latest.get(split),
+    }
+    return {title: metrics for title, metrics in rows.items() if metrics}
+
+
+def results_text(state: TrainingState, *, select: str, metric: str) -> str:
+    """The best and the last epoch of every split, and how the best was chosen."""
+    chosen = f"Best epoch by {metric} on {'the test split' if select == 'eval' else 'held-out classes'}."
+    if select == "eval":
+        chosen += (
+            " Choosing on the test split is what the published code does, and optimistic;"
+            " the last epoch stands beside it, and --val-split chooses on held-out classes instead."
+        )
+    parts = [chosen]
+    for split, title in SPLITS.items():
+        rows = result_rows(state, split)
+        if rows:
+            parts.append(f"{title}, in per cent:\n{table(rows)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def write_results(folder: Path, state: TrainingState, *, select: str, metric: str) -> None:
+    """``best_results.txt`` in the run folder, rewritten after every evaluation."""
+    write_text_atomically(results_text(state, select=select, metric=metric), folder / "best_results.txt")

@@ -1,0 +1,74 @@
+"""Every loss, forward and backward at a published batch size, against the plain version that tests use as oracle."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.measure import Options, Row, interleaved_seconds
+from dml.losses import create_loss
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from losses import plain  # noqa: E402 (the oracles live with the tests)
+
+BATCH, SIZE, CLASSES = 180, 512, 100
+SOP_CLASSES = 11_318
+LOOP_LIMIT, VECTOR_LIMIT = 10.0, 0.9
+
+
+def rows(options: Options) -> Iterator[Row]:
+    """Speed-ups: at least 10 where the published version loops, 0.9 elsewhere."""
+    proxy_anchor = create_loss("Proxy_Anchor", num_classes=CLASSES, embedding_size=SIZE)
+    anchor = (proxy_anchor.margin, proxy_anchor.alpha)
+    binarized = plain.proxy_anchor_binarized
+    yield _row("Proxy_Anchor, binarised on the CPU", "Proxy_Anchor", binarized, anchor, VECTOR_LIMIT, options)
+    name = "Proxy_Anchor, 11,318 classes, binarised on the CPU"
+    yield _row(name, "Proxy_Anchor", binarized, anchor, VECTOR_LIMIT, options, classes=SOP_CLASSES)
+    yield _row("Proxy_NCA, loop over samples", "Proxy_NCA", plain.proxy_nca_loop, (32.0, True), LOOP_LIMIT, options)
+    yield _row("ProxyNCA, loop over samples", "ProxyNCA", plain.proxy_nca_loop, (12.0, False), LOOP_LIMIT, options)
+    for name in ("MS", "Contrastive", "Triplet", "NPair"):
+        yield _library_row(name, options)
+
+
+def _batch(options: Options, classes: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    embeddings = F.normalize(torch.randn(BATCH, SIZE, generator=generator), dim=1)
+    labels = torch.randint(classes, (BATCH // 5,), generator=generator).repeat_interleave(5)
+    return embeddings.to(options.device).requires_grad_(), labels.to(options.device)
+
+
+def _row(
+    name: str, loss: str, oracle: Callable, arguments: tuple, limit: float, options: Options, classes: int = CLASSES
+) -> Row:
+    embeddings, labels = _batch(options, classes)
+    ours = create_loss(loss, num_classes=classes, embedding_size=SIZE).to(options.device)
+    return _compare(
+        name,
+        lambda: ours(embeddings, labels).backward(),
+        lambda: oracle(embeddings, labels, ours.proxies, *arguments).backward(),
+        limit,
+        options,
+    )
+
+
+def _library_row(loss: str, options: Options) -> Row:
+    """These are pytorch-metric-learning's own: the yardstick is the library called directly, as published."""
+    embeddings, labels = _batch(options, CLASSES)
+    ours: nn.Module = create_loss(loss, num_classes=CLASSES, embedding_size=SIZE).to(options.device)
+
+    def library() -> None:
+        tuples = ours.miner(embeddings, labels) if ours.miner is not None else None
+        ours.loss(embeddings, labels, tuples).backward()
+
+    return _compare(f"{loss}, library", lambda: ours(embeddings, labels).backward(), library, VECTOR_LIMIT, options)
+
+
+def _compare(name: str, ours: Callable, theirs: Callable, limit: float, options: Options) -> Row:
+    seconds, yardstick = interleaved_seconds(ours, theirs, repeats=31, device=options.device)
+    return Row.speedup(f"loss: {name}", 1e3 * seconds, "ms", yardstick=1e3 * yardstick, limit=limit)

@@ -1,0 +1,45 @@
+"""Runs the entry points as a user does: in a process of their own, from another directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A network and pictures that two CPU threads train in seconds.
+SMALL = (
+    "--model resnet18 --pretrained 0 --embedding-size 16 --batch-size 24 --crop-size 32 --resize 32 --warm 0"
+    " --bn-freeze 0 --workers 0 --wandb disabled --pictures 0 --lr 1e-3 --lr-decay-step 2 --gpu-id 0"
+).split()
+TIMINGS = ("seconds", "data_wait", "images_per_second")
+
+
+def environment() -> dict[str, str]:
+    """Two threads, no GPU, no login, no proxy for W&B to find."""
+    return os.environ | {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def start(entry: str, *arguments: str, **options) -> subprocess.Popen:
+    """Start ``code/<entry>`` with ``arguments``."""
+    command = [sys.executable, str(ROOT / "code" / entry), *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=tempfile.gettempdir(), env=environment(), **(pipes | options))
+
+
+def run(entry: str, *arguments: str, status: int = 0) -> subprocess.CompletedProcess:
+    """Run to the end and require the exit status."""
+    process = start(entry, *arguments)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == status, f"exit {process.returncode}\n{out}\n{err}"
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def record(folder: Path) -> list[dict]:
+    """metrics.jsonl without the timings."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k.split("/")[-1] not in TIMINGS} for line in lines]

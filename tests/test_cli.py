@@ -1,0 +1,178 @@
+"""Flags: published spellings and defaults, aliases, booleans, and errors that say what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from dml.cli import parse_bool, parse_evaluate, parse_train
+from dml.config import SECTIONS, ConfigWarning, train_config_from_json
+from dml.losses import LOSSES
+
+FLAGS = json.loads((Path(__file__).parent / "reference" / "flags.json").read_text())
+PUBLISHED_NAMES = {"sz_embedding": "embedding_size", "sz_batch": "batch_size", "nb_epochs": "epochs"}
+
+
+def train(*arguments: str):
+    return parse_train(arguments).config
+
+
+def flat(config) -> dict:
+    return {k: v for section in SECTIONS for k, v in dataclasses.asdict(getattr(config, section)).items()}
+
+
+def error_of(capsys, *arguments: str, parse=parse_train) -> str:
+    with pytest.raises(SystemExit) as stop:
+        parse(arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "entry", [e for e in FLAGS["proxy_anchor/train"] if "default" in e], ids=lambda e: e["flags"][0]
+)
+def test_published_defaults_of_proxy_anchor(entry):
+    """What proxy_anchor/train.py does without a flag is what ours does with --loss Proxy_Anchor alone."""
+    config = train("--loss", "Proxy_Anchor")
+    name = entry["flags"][0].strip("-").replace("-", "_")
+    expected = entry["default"]
+    if name in ("alpha", "mrg"):
+        assert LOSSES["Proxy_Anchor"].default(name) == expected
+    elif name == "loss":
+        assert config.loss.loss == expected
+    elif name == "LOG_DIR":
+        assert Path(config.run.log_dir).name == Path(expected).name
+    elif name == "gpu_id":
+        assert config.run.gpu_id == (expected,)
+    else:
+        assert flat(config)[name] == expected
+
+
+@pytest.mark.parametrize("entry", FLAGS["proxy_anchor/train"], ids=lambda e: e["flags"][0])
+@pytest.mark.parametrize("join", ["-", "_"])
+def test_published_flags_parse_in_both_spellings(entry, join):
+    flag = "--" + entry["flags"][0].strip("-").replace("-", join).replace("_", join)
+    value = {"--dataset": "cars", "--model": "resnet18", "--loss": "Proxy_Anchor", "--optimizer": "sgd"}.get(flag, "1")
+    train(flag, value)
+
+
+@pytest.mark.parametrize("entry", FLAGS["proxy_anchor/evaluate"], ids=lambda e: e["flags"][0])
+def test_published_flags_of_evaluation_parse(entry):
+    flag = entry["flags"][0]
+    value = {"--dataset": "cars", "--model": "resnet18"}.get(flag, "1")
+    parse_evaluate(["--ckpt", "some.pth", flag, value])
+
+
+@pytest.mark.parametrize(
+    ("alias", "name", "value", "expected"),
+    [
+        ("--gpu", "gpu_id", ["3"], (3,)),
+        ("--gpu_id", "gpu_id", ["0", "1"], (0, 1)),
+        ("--gpu-id", "gpu_id", ["-1"], (-1,)),
+        ("--bs", "batch_size", ["12"], 12),
+        ("--arch", "model", ["resnet18"], "resnet18"),
+        ("--embed_dim", "embedding_size", ["64"], 64),
+        ("--n_epochs", "epochs", ["30"], 30),
+        ("--epoch", "epochs", ["30"], 30),
+        ("--source", "data_dir", ["/x"], "/x"),
+        ("--DATA_DIR", "data_dir", ["/x"], "/x"),
+        ("--LOG_DIR", "log_dir", ["/x"], "/x"),
+        ("--dataset", "dataset", ["cub200"], "cub"),
+        ("--eval-first", "eval_first", [], True),
+        ("--metrics", "metrics", ["recall", "nmi"], ("recall", "nmi")),
+    ],
+)
+def test_aliases(alias, name, value, expected):
+    assert flat(train(alias, *value))[name] == expected
+
+
+@pytest.mark.parametrize("text", ["1", "true", "True", "YES", "on"])
+def test_true(text):
+    assert parse_bool(text) is True
+
+
+@pytest.mark.parametrize("text", ["0", "false", "False", "no", "OFF"])
+def test_false(text):
+    assert parse_bool(text) is False
+    assert train("--bn_freeze", text).model.bn_freeze is False
+
+
+def test_the_last_of_a_repeated_flag_counts_under_any_spelling():
+    assert train("--batch-size", "10", "--bs", "20", "--batch_size", "30").data.batch_size == 30
+
+
+def test_glyphs_bring_their_own_defaults_and_flags_still_win():
+    config = train("--dataset", "glyphs")
+    assert (config.model.model, config.model.pretrained, config.data.crop_size) == ("resnet18", False, 48)
+    assert train("--dataset", "glyphs", "--model", "resnet50").model.model == "resnet50"
+
+
+def test_loss_options_reach_the_configuration():
+    assert train("--alpha", "16", "--mrg", "0.2").loss.options == {"alpha": 16.0, "mrg": 0.2}
+
+
+def test_configuration_survives_json():
+    config = train("--alpha", "16", "--gpu", "1", "2", "--fold", "2/5", "--metrics", "recall", "f1")
+    assert train_config_from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--loss", "Proxy_Ancor"], "unknown loss 'Proxy_Ancor'. Did you mean 'Proxy_Anchor'?"),
+        (["--loss", "MS", "--alpha", "3"], "--alpha is not used by --loss MS, but by proxy_anchor"),
+        (["--loss", "MS", "--proxy-lr-scale", "3"], "--proxy-lr-scale is not used by --loss MS"),
+        (["--dataset", "cubs"], "unknown dataset 'cubs'"),
+        (["--batch-sise", "3"], "unknown argument --batch-sise (did you mean --batch-size?)"),
+        (["--batch", "3"], "unknown argument --batch"),
+        (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["--lr", "-1"], "--lr must be positive"),
+        (["--lr", "fast"], "invalid float value: 'fast'"),
+        (["--bn-freeze", "perhaps"], "'perhaps' is neither 1/true/yes/on nor 0/false/no/off"),
+        (["--optimizer", "lion"], "--optimizer 'lion' is not one of sgd, adam, rmsprop, adamw, adamp"),
+        (["--precision", "8"], "--precision '8' is not one of"),
+        (["--crop-scale", "0"], "--crop-scale must lie in (0, 1]"),
+        (["--fold", "6/5"], "--fold i/k needs 1 ≤ i ≤ k"),
+        (["--fold", "1/5", "--val-split", "0.1"], "exclude each other"),
+        (["--select", "val"], "--select val needs held-out classes"),
+        (["--weights", "nowhere.pth"], "--weights: no such file: nowhere.pth"),
+        (["--run-name", "../elsewhere"], "--run-name '../elsewhere' is no name"),
+        (["--wandb_key", "secret"], "set WANDB_API_KEY instead"),
+        (["--resume-run", "nowhere"], "no config.json there"),
+        (["--resume-run", "nowhere", "--lr", "1"], "leave out --lr"),
+    ],
+)
+def test_mistakes_are_named(capsys, arguments, message):
+    assert message in error_of(capsys, *arguments)
+
+
+def test_the_key_itself_is_not_repeated(capsys):
+    assert "secret" not in error_of(capsys, "--wandb_key", "secret")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--warm", "60"], ["--lr-decay-step", "60"]], ids=["warm-up", "decay"]
+)
+def test_steps_beyond_the_epochs_are_a_warning(arguments):
+    with pytest.warns(ConfigWarning, match="60"):
+        train(*arguments)
+
+
+def test_evaluation_needs_a_checkpoint(capsys):
+    assert "--ckpt FILE" in error_of(capsys, "--dataset", "cub", parse=parse_evaluate)
+
+
+def test_help_lists_losses_and_defaults(capsys):
+    with pytest.raises(SystemExit):
+        parse_train(["--help"])
+    text = capsys.readouterr().out
+    assert "Proxy_Anchor" in text
+    assert "--batch-size" in text
+
+
+def test_field_names_are_unique_over_sections():
+    names = [item.name for section in SECTIONS.values() for item in dataclasses.fields(section)]
+    assert len(names) == len(set(names))

@@ -1,0 +1,198 @@
+"""The entry points run as a user runs them, on real images: train, be killed, go on, evaluate."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from entrypoints import SMALL, record, run, start
+
+EPOCHS = ("--epochs", "3")
+
+
+def train_arguments(digits: Path, logs: Path, *extra: str) -> list[str]:
+    return ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(logs), *SMALL, *EPOCHS, *extra]
+
+
+@pytest.fixture(scope="module")
+def finished(digits, tmp_path_factory) -> tuple[Path, str]:
+    """An uninterrupted run, with everything on: its folder and what it printed."""
+    logs = tmp_path_factory.mktemp("logs")
+    extra = ("--eval-first", "--run-name", "whole", "--val-split", "0.4", "--pictures", "1", "--IPC", "6")
+    done = run("train.py", *train_arguments(digits, logs, *extra))
+    return logs / "folder" / "whole", done.stdout + done.stderr
+
+
+def wait_for(condition, process, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_run_leaves_its_files(finished):
+    folder, said = finished
+    expected = {"config.json", "metrics.jsonl", "last.pt", "best.pt", "best_results.txt"}
+    expected |= {"curves.png", "gallery.png", "tsne.html"}
+    assert expected <= {path.name for path in folder.iterdir()}
+    assert "Proxy-Anchor defaults" in said
+    assert "no GPU is there; using the CPU" in said
+    assert said.count("using the CPU") == 1
+    for name in ("curves.png", "gallery.png", "tsne.html"):
+        assert str(folder / name) in said
+
+
+def test_the_record(finished):
+    lines = record(finished[0])
+    assert [line["epoch"] for line in lines] == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert {"eval/recall_at_1", "eval/map_at_r", "eval/r_precision", "eval/precision_at_1"} <= set(lines[0])
+    assert "val/recall_at_1" in lines[1]
+    assert {"train/loss", "train/lr"} <= set(lines[2])
+    assert [line["train/lr"] for line in lines if "train/lr" in line] == [1e-3, 1e-3, 5e-4]
+
+
+def test_results_name_the_choice(finished):
+    text = (finished[0] / "best_results.txt").read_text()
+    assert "on held-out classes" in text
+    assert "last (epoch 3)" in text
+    assert "R@1" in text
+
+
+def test_it_learns(finished):
+    lines = record(finished[0])
+    losses = [line["train/loss"] for line in lines if "train/loss" in line]
+    assert losses[-1] < losses[0]
+
+
+def test_killed_in_an_epoch_and_resumed_equals_uninterrupted(digits, tmp_path, finished):
+    extra = ("--eval-first", "--run-name", "killed", "--val-split", "0.4", "--IPC", "6")
+    process = start("train.py", *train_arguments(digits, tmp_path, *extra))
+    folder = tmp_path / "folder" / "killed"
+    wait_for(lambda: (folder / "last.pt").exists(), process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(record(folder)) < len(record(finished[0]))
+    (folder / ".last.pt.1.tmp").write_bytes(b"half a checkpoint")
+    with (folder / "metrics.jsonl").open("a") as file:  # an epoch whose checkpoint was never written
+        file.write('{"epoch": 2, "train/loss": 0.0}\n')
+    run("train.py", "--resume-run", folder)
+    assert record(folder) == record(finished[0])
+    assert not list(folder.glob(".*.tmp"))
+    ours, theirs = (torch.load(f / "last.pt", weights_only=True)["model"] for f in (folder, finished[0]))
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name], rtol=0, atol=0)
+
+
+def test_killed_before_the_first_checkpoint_begins_again(digits, tmp_path):
+    process = start("train.py", *train_arguments(digits, tmp_path, "--run-name", "early"))
+    folder = tmp_path / "folder" / "early"
+    wait_for(lambda: (folder / "config.json").exists(), process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    if (folder / "last.pt").exists():
+        pytest.skip("the machine was too quick")
+    assert "the run begins again" in run("train.py", "--resume-run", folder).stdout
+    assert record(folder)[-1]["epoch"] == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_in_the_middle_of_an_epoch(digits, tmp_path, number):
+    """Ctrl-C saves at the next step; going on gives what an uninterrupted run gives."""
+    arguments = train_arguments(digits, tmp_path, "--epochs", "2", "--batch-size", "8")
+    process = start("train.py", *arguments, "--run-name", "stopped")
+    folder = tmp_path / "folder" / "stopped"
+    wait_for(lambda: (folder / "metrics.jsonl").exists(), process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert f"--resume-run {folder}" in out
+    assert "Traceback" not in err
+    run("train.py", "--resume-run", folder)
+    run("train.py", *arguments, "--run-name", "whole")
+    assert record(folder) == record(tmp_path / "folder" / "whole")
+
+
+def test_resuming_a_finished_run_changes_nothing(finished):
+    before = (finished[0] / "metrics.jsonl").read_text()
+    run("train.py", "--resume-run", finished[0])
+    assert (finished[0] / "metrics.jsonl").read_text() == before
+
+
+def test_nothing_is_overwritten(digits, tmp_path):
+    for _ in range(2):
+        run("train.py", *train_arguments(digits, tmp_path, "--epochs", "1", "--run-name", "same", "--save", "0"))
+    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["same", "same_2"]
+    assert not (tmp_path / "folder" / "same" / "best.pt").exists()
+
+
+def test_evaluation_repeats_the_runs_figures(finished, tmp_path):
+    out = tmp_path / "metrics.json"
+    arrays, gallery, page = tmp_path / "embeddings.npz", tmp_path / "g.png", tmp_path / "t.html"
+    options = ["--json", out, "--save-embeddings", arrays, "--gallery", gallery, "--tsne", page, "--workers", "0"]
+    done = run("evaluate.py", "--ckpt", finished[0] / "last.pt", *options)
+    metrics = json.loads(out.read_text())
+    last = [line for line in record(finished[0]) if "eval/recall_at_1" in line][-1]
+    for name, value in last.items():
+        if name.startswith("eval/"):
+            assert metrics[name] == pytest.approx(value)
+    assert "R@1" in done.stdout
+    assert "resnet18" in done.stdout
+    assert gallery.stat().st_size > 1000
+    assert "plotly" in page.read_text()
+    with np.load(arrays, allow_pickle=False) as saved:
+        assert saved["embeddings"].shape == (120, 16)
+        assert saved["labels"].shape == saved["paths"].shape == (120,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "folder", "--data-dir", "/nowhere"], "/nowhere"),
+        (["--dataset", "cub", "--data-dir", "/nowhere"], "python scripts/download_dataset.py cub"),
+        (["--dataset", "folder", "--data-dir", "{digits}", "--batch-size", "1000"], "--batch-size 120 or less"),
+        (["--dataset", "folder", "--data-dir", "{digits}", "--IPC", "2"], "classes per batch"),
+        (["--dataset", "folder", "--data-dir", "{digits}", "--crop-size", "64"], "--resize 64"),
+        (["--dataset", "folder", "--data-dir", "{digits}", "--metrics", "map"], "unknown metric 'map'"),
+        (["--dataset", "folder", "--data-dir", "{digits}", "--select-metric", "map"], "--select-metric"),
+    ],
+)
+def test_mistakes_end_in_one_line(digits, tmp_path, arguments, message):
+    arguments = [text.format(digits=digits) for text in arguments]
+    done = run("train.py", *SMALL, *arguments, "--log-dir", tmp_path, status=2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*/*")), "a run folder was made for a run that never began"
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>sign in</html>", b"\x80\x04K\x01."], ids=["empty", "page", "pickle"])
+def test_foreign_checkpoints_are_refused(digits, tmp_path, content):
+    file = tmp_path / "weights.pth"
+    file.write_bytes(content)
+    done = run("evaluate.py", "--ckpt", file, "--dataset", "folder", "--data-dir", digits, status=2)
+    assert str(file) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_checkpoint(digits):
+    done = run("evaluate.py", "--ckpt", "/nowhere.pth", "--dataset", "folder", "--data-dir", digits, status=2)
+    assert "/nowhere.pth" in done.stderr
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(digits, tmp_path):
+    done = run("train.py", *train_arguments(digits, tmp_path, "--lr", "1e30", "--clip-value", "0"), status=2)
+    assert "the loss of step" in done.stderr
+    assert "training images" in done.stderr
+
+
+def test_wandb_offline(digits, tmp_path):
+    extra = ("--epochs", "1", "--wandb", "offline", "--run-name", "tracked")
+    run("train.py", *train_arguments(digits, tmp_path, *extra))
+    folder = tmp_path / "folder" / "tracked"
+    assert list(folder.glob("wandb/offline-run-*/*.wandb"))
+    assert len(record(folder)) == 2

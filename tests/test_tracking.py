@@ -1,0 +1,80 @@
+"""The local record, tables, and W&B that never stops a run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dml.tracking import Tracker, WandbBackend, has_credentials, label, open_wandb, table
+
+
+def test_record_is_one_json_object_a_line(tmp_path):
+    tracker = Tracker(tmp_path)
+    tracker.log(1, "train", {"loss": 0.5})
+    tracker.log(1, "eval", {"recall_at_1": 0.25})
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [{"epoch": 1, "train/loss": 0.5}, {"epoch": 1, "eval/recall_at_1": 0.25}]
+
+
+def test_rewind_cuts_what_came_after(tmp_path):
+    tracker = Tracker(tmp_path)
+    tracker.log(1, "train", {"loss": 0.5})
+    size = tracker.size()
+    tracker.log(2, "train", {"loss": 0.4})
+    tracker.rewind(size)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
+    with pytest.raises(ValueError, match="it was changed"):
+        tracker.rewind(10_000)
+
+
+def test_table_in_per_cent():
+    lines = table({"before": {"recall_at_1": 0.1}, "after": {"recall_at_1": 0.75, "map_at_r": 0.5}}).splitlines()
+    assert lines[0].split() == ["R@1", "MAP@R"]
+    assert lines[2].split() == ["before", "10.00", "–"]
+    assert lines[3].split() == ["after", "75.00", "50.00"]
+
+
+def test_labels():
+    assert [label(n) for n in ("recall_at_10", "map_at_r", "new_one")] == ["R@10", "MAP@R", "new_one"]
+
+
+@pytest.fixture
+def no_credentials(monkeypatch, tmp_path):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "nowhere"))
+
+
+def test_credentials(monkeypatch, tmp_path, no_credentials):
+    assert not has_credentials()
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert has_credentials()
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert has_credentials()
+
+
+OPTIONS = {"project": "p", "group": "g", "name": "n", "config": {"a": 1}}
+
+
+@pytest.mark.parametrize("mode", ["auto", "disabled"])
+def test_without_credentials_auto_is_off(mode, tmp_path, no_credentials):
+    assert open_wandb(mode, folder=tmp_path, **OPTIONS) is None
+    assert not list(tmp_path.iterdir())
+
+
+class _Broken:
+    def log(self, _):
+        raise RuntimeError("the server is on fire")
+
+    finish = log
+
+
+def test_a_failing_dashboard_is_one_warning():
+    backend = WandbBackend(_Broken())
+    with pytest.warns(UserWarning, match="the server is on fire"):
+        backend.log({"epoch": 1})
+    backend.log({"epoch": 2})
+    backend.close()

@@ -1,0 +1,162 @@
+"""The loop itself, on a method small enough to follow by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from dml.config import EvalConfig, OptimConfig
+from dml.methods.base import Method, ParamGroup
+from dml.structures import Batch, StepOutput
+from dml.tracking import Tracker
+from dml.training.interrupt import Interrupted
+from dml.training.losswatch import LossWatch, NonFiniteLossError
+from dml.training.trainer import Trainer
+
+
+class Line(Method):
+    """Fits y = w·x with w = 3; notes what the trainer calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.model.weight)
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self.calls = []
+
+    def param_groups(self):
+        return [ParamGroup("line", list(self.model.parameters()), new=True)]
+
+    def epoch_batches(self, epoch):
+        return np.random.default_rng(epoch).permutation(12).reshape(4, 3)
+
+    def start_epoch(self, progress):
+        self.calls.append(progress.epoch)
+
+    def training_step(self, batch, progress):
+        self.count += 1
+        return StepOutput((self.model(batch.images) - 3 * batch.images).square().mean())
+
+    def after_optimizer_step(self):
+        self.calls.append("step")
+
+
+class Planned:
+    """Stands for loader and planned batches: image i is the number i / 12."""
+
+    def set_epoch(self, plan, epoch, first=0):
+        self.rows = plan[first:]
+
+    def __iter__(self):
+        for row in self.rows:
+            x = torch.tensor(row, dtype=torch.float32)[:, None] / 12
+            yield Batch(x, torch.zeros(len(row), dtype=torch.int64), torch.tensor(row))
+
+
+def trainer(folder, *, evaluate=None, method=None, epochs=4, **evaluation) -> Trainer:
+    source = Planned()
+    fabric = Fabric(accelerator="cpu", devices=1)
+    return Trainer(
+        fabric=fabric,
+        method=method or Line(),
+        loader=source,
+        batches=source,
+        evaluate={"eval": evaluate or (lambda model: {"recall_at_1": float(model.weight.detach().sum())})},
+        select="eval",
+        optim=OptimConfig(epochs=epochs, lr=0.02, warm=0, optimizer="sgd", nesterov=False, scheduler="constant"),
+        evaluation=EvalConfig(**evaluation),
+        tracker=Tracker(folder),
+        folder=folder,
+        description={"config": {}, "architecture": {}},
+        resume_hint="go on",
+    )
+
+
+def lines(folder) -> list[dict]:
+    read = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.endswith(("seconds", "wait", "second"))} for line in read]
+
+
+def test_it_learns_and_calls_the_hooks(tmp_path):
+    run = trainer(tmp_path)
+    state = run.fit()
+    assert (state.epoch, state.step) == (4, 16)
+    assert run.method.calls[:6] == [0, "step", "step", "step", "step", 1]
+    assert int(run.method.count) == 16
+    assert state.latest["eval"]["recall_at_1"] == pytest.approx(3, abs=1.0)
+    losses = [line["train/loss"] for line in lines(tmp_path) if "train/loss" in line]
+    assert losses[-1] < losses[0] / 3
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(2, [0, 2, 4, 5]), (3, [0, 3, 5])])
+def test_evaluations_are_due(tmp_path, every, epochs):
+    trainer(tmp_path, epochs=5, eval_every=every, eval_first=True).fit()
+    assert [line["epoch"] for line in lines(tmp_path) if "eval/recall_at_1" in line] == epochs
+
+
+def test_best_is_the_first_of_equals_and_the_untrained_network_is_no_candidate(tmp_path):
+    values = iter([0.9, 0.2, 0.5, 0.5, 0.1])
+    state = trainer(tmp_path, evaluate=lambda model: {"recall_at_1": next(values)}, eval_first=True).fit()
+    assert (state.best_epoch, state.best["eval"]["recall_at_1"]) == (2, 0.5)
+    best, last = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("best", "last"))
+    assert (best["epoch"], last["epoch"]) == (2, 4)
+    assert best["metrics"]["eval"] == {"recall_at_1": 0.5}
+    text = (tmp_path / "best_results.txt").read_text()
+    assert "best (epoch 2)" in text
+    assert "optimistic" in text
+
+
+def test_stopped_after_any_evaluation_and_resumed_equals_uninterrupted(tmp_path):
+    (tmp_path / "whole").mkdir()
+    trainer(tmp_path / "whole").fit()
+    for stop in range(1, 5):
+        folder = tmp_path / f"stop{stop}"
+        folder.mkdir()
+        seen = []
+
+        def evaluate(model, stop=stop, seen=seen):
+            seen.append(1)
+            if len(seen) == stop:
+                raise Interrupted
+            return {"recall_at_1": float(model.weight.detach().sum())}
+
+        with pytest.raises(Interrupted):
+            trainer(folder, evaluate=evaluate).fit()
+        again = trainer(folder)
+        again.resume(folder / "last.pt")
+        again.fit()
+        assert lines(folder) == lines(tmp_path / "whole")
+        assert int(again.method.count) == 16
+
+
+def test_resume_refuses_another_file(tmp_path):
+    torch.save({"format": "something else"}, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match="not a checkpoint that a run can be continued from"):
+        trainer(tmp_path).resume(tmp_path / "last.pt")
+
+
+def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path):
+    class Exploding(Line):
+        def training_step(self, batch, progress):
+            output = super().training_step(batch, progress)
+            return StepOutput(output.loss / (0 if progress.step == 5 else 1))
+
+    run = trainer(tmp_path, method=Exploding())
+    with pytest.raises(NonFiniteLossError, match=r"the loss of step 5 is inf; .* training images \[") as error:
+        run.fit()
+    images = run.method.epoch_batches(1)[1].tolist()
+    assert str(images) in str(error.value)
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["epoch"] == 1
+
+
+def test_loss_watch_sums_in_double_precision():
+    watch = LossWatch(torch.device("cpu"), total=1.0)
+    for step in range(10):
+        watch.add(torch.tensor(0.1), step, torch.arange(2))
+    assert float(watch.total) == pytest.approx(2.0, abs=1e-7)
+    assert watch.latest == pytest.approx(0.1)
