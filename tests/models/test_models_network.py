@@ -39,6 +39,7 @@ def test_every_backbone_gives_what_it_announces(name, images, monkeypatch):
     assert output.features.shape == (1, model.backbone.num_features)
     assert output.embedding.shape == (1, 8)
     assert torch.isfinite(output.embedding).all()
+    assert output.features.std() > 1e-2  # random weights carry the signal to the end
 
 
 def test_embeddings_have_unit_length_only_with_l2_norm(images):
@@ -147,6 +148,12 @@ def test_autocast_gives_finite_float32_close_to_full_precision(name, dtype, imag
         assert torch.isfinite(getattr(half, field)).all()
     assert nn.functional.cosine_similarity(half.embedding, full.embedding).min() > 0.99
     torch.testing.assert_close(half.embedding.norm(dim=1), torch.ones(2))
+
+
+def test_local_response_normalisation_survives_squares_beyond_float16():
+    lrn = BACKBONES["inception_v1"]().lrn
+    maps = torch.full((1, 64, 2, 2), 1000.0)
+    torch.testing.assert_close(lrn(maps.half()), lrn(maps))
 
 
 def test_gradients_reach_every_trainable_parameter(images):

@@ -42,11 +42,14 @@ class InputSpec:
         """
         if not images.is_floating_point():
             raise TypeError(f"normalize expects floating-point images in 0..1, got {images.dtype}")
-        mean = torch.tensor(self.mean, dtype=images.dtype, device=images.device)[:, None, None]
-        std = torch.tensor(self.std, dtype=images.dtype, device=images.device)[:, None, None]
+        # (scale · x − mean) / std as one product and one difference.
+        factors = torch.tensor([self.scale / s for s in self.std], dtype=images.dtype, device=images.device)
+        offsets = torch.tensor(
+            [m / s for m, s in zip(self.mean, self.std, strict=True)], dtype=images.dtype, device=images.device
+        )
         if self.bgr:
             images = images.flip(-3)
-        return torch.mul(images, self.scale).sub_(mean).div_(std)
+        return torch.mul(images, factors[:, None, None]).sub_(offsets[:, None, None])
 
 
 IMAGENET_RGB = InputSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), bgr=False, scale=1.0, crop_size=224)

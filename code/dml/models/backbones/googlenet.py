@@ -6,11 +6,15 @@ from torch import Tensor
 from torchvision import models
 
 from dml.models.backbones.base import Backbone
+from dml.models.backbones.inception import init_convolutions
 from dml.models.input_spec import IMAGENET_RGB
 
 
 class GoogLeNet(Backbone):
-    """torchvision's GoogLeNet without auxiliary heads; stages 3b, 4e, 5b.
+    """torchvision's GoogLeNet without auxiliary heads, initialised at random; stages 3b, 4e, 5b.
+
+    NOTE: random weights are Kaiming normal. torchvision's own start (standard deviation 0.01) lets the signal
+    vanish until batch normalisation has statistics: features of 1e-11, so an untrained network could not be judged.
 
     NOTE: torchvision's pretrained GoogLeNet re-scales its input (``transform_input``); the published metric
     learning code calls the layers directly and skips that, so images keep the ImageNet mean and std here too.
@@ -20,10 +24,11 @@ class GoogLeNet(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
-        network = models.GoogLeNet(aux_logits=False, transform_input=False, init_weights=True)
+        network = models.GoogLeNet(aux_logits=False, transform_input=False, init_weights=False)
         for name, module in network.named_children():
             if name not in ("avgpool", "dropout", "fc"):
                 self.add_module(name, module)
+        init_convolutions(self)
         self.stage_channels = {"3b": 480, "4e": 832, "5b": 1024}
 
     def forward_stages(self, images: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What BN-Inception and the original Inception-v1 share."""
+"""What the networks of the Inception family share."""
 
 from __future__ import annotations
 
@@ -19,4 +19,5 @@ def init_convolutions(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
