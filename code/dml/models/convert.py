@@ -94,8 +94,8 @@ def load_model_checkpoint(path: Path | str, *, system: str | None = None) -> Loa
         model = load_published(state, architecture)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    told = "its keys fit" if system is None else "read as"
-    description = f"{architecture.describe()}; published checkpoint, {told} {architecture.system}"
+    reason = "by its keys and shapes" if system is None else "as asked"
+    description = f"{architecture.describe()}; published checkpoint, taken as {architecture.system} {reason}"
     return LoadedModel(model, architecture, description)
 
 
