@@ -1,0 +1,71 @@
+"""The curves of a run: training loss and retrieval metrics by epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+CURVES = {"recall_at_1": "recall@1", "map_at_r": "MAP@R"}
+SPLITS = {"eval": ("test", "-"), "val": ("held-out", "--")}
+
+
+def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | None = None) -> None:
+    """Training loss, and recall@1 and MAP@R, by epoch.
+
+    Args:
+        metrics_jsonl: a run's metrics.jsonl: an object a line, with ``epoch`` and names such as ``train/loss``
+            and ``eval/recall_at_1``; epoch 0 is before training.
+        title: above the picture; None: the name of the file's folder.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a line that is no JSON object, or nothing in the file to draw.
+    """
+    path = Path(metrics_jsonl)
+    lines = _read_lines(path)
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    figure.suptitle(title or path.resolve().parent.name)
+    loss_axes, metric_axes = figure.subplots(1, 2)
+    _draw(loss_axes, lines, "train/loss", color="#1f4e79", linestyle="-", label="training loss")
+    loss_axes.set_ylabel("training loss, mean over the epoch")
+    for prefix, (split, linestyle) in SPLITS.items():
+        for color, (name, words) in zip(("#1f4e79", "#c96a1b"), CURVES.items(), strict=True):
+            _draw(metric_axes, lines, f"{prefix}/{name}", color=color, linestyle=linestyle, label=f"{words}, {split}")
+    if not (loss_axes.lines or metric_axes.lines):
+        raise ValueError(f"{path} holds neither train/loss nor {' nor '.join(f'eval/{name}' for name in CURVES)}")
+    metric_axes.set_ylabel("retrieval metric")
+    metric_axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    metric_axes.set_ylim(0, 1)
+    if metric_axes.lines:
+        metric_axes.legend(frameon=False)
+    for axes in (loss_axes, metric_axes):
+        axes.set_xlabel("epoch (0: before training)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(out_png, dpi=130)
+
+
+def _read_lines(path: Path) -> list[dict]:
+    lines = []
+    for number, text in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
+        if not isinstance(line, dict):
+            raise ValueError(f"{path}, line {number}: not a JSON object")
+        lines.append(line)
+    return lines
+
+
+def _draw(axes: Axes, lines: Sequence[dict], name: str, **style: str) -> None:
+    points = {line["epoch"]: line[name] for line in lines if name in line and "epoch" in line}
+    if points:
+        epochs = sorted(points)
+        axes.plot(epochs, [points[epoch] for epoch in epochs], marker="o", markersize=3, **style)

@@ -1,0 +1,165 @@
+"""A page that shows embeddings in the plane: t-SNE, self-contained and readable offline."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+from plotly.colors import sample_colorscale
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from torch import Tensor
+
+from dml.data.images import read_image
+
+_PCA_DIMENSIONS = 50
+_THUMBNAIL_PIXELS = 64
+_LEGEND_CLASSES = 40  # more names than this no legend shows readably
+
+# Shows the image of the point under the mouse in the corner of the plot.
+_HOVER_SCRIPT = """
+const plot = document.getElementById("{plot_id}");
+const image = document.createElement("img");
+image.style.cssText = "position:fixed;left:16px;top:72px;width:128px;image-rendering:pixelated;" +
+    "border:2px solid #444;display:none;background:#fff";
+document.body.appendChild(image);
+plot.on("plotly_hover", event => {
+    const source = event.points[0].customdata;
+    if (source) { image.src = source; image.style.display = "block"; }
+});
+plot.on("plotly_unhover", () => { image.style.display = "none"; });
+"""
+
+
+def tsne_page(
+    embeddings: Tensor,
+    labels: Tensor,
+    class_names: Sequence[str],
+    out_html: Path | str,
+    *,
+    image_paths: Sequence[str] | None = None,
+    proxies: Tensor | None = None,
+    dimensions: int = 2,
+    max_points: int = 2000,
+    title: str = "t-SNE of the embeddings",
+    seed: int = 0,
+) -> None:
+    """Write a plot of the embeddings, a colour for each class; the mouse shows class and image of a point.
+
+    PCA to 50 dimensions, then scikit-learn's t-SNE. Of more than ``max_points`` embeddings randomly chosen
+    whole classes are shown; the title says how many.
+
+    Args:
+        embeddings: (N, D) as they are evaluated.
+        labels: (N,) int64, indices of ``class_names``.
+        class_names: names of the classes.
+        out_html: the page; it holds everything it needs.
+        image_paths: N images, embedded as thumbnails; None shows names only.
+        proxies: (C, D) a proxy for each class, on the embeddings' scale; those of classes shown are stars.
+        dimensions: 2, or 3 for a plot that turns.
+        seed: of the choice of classes and of t-SNE.
+
+    Raises:
+        ValueError: shapes that do not fit, or fewer than 5 embeddings.
+    """
+    if dimensions not in (2, 3):
+        raise ValueError(f"dimensions must be 2 or 3, got {dimensions}")
+    if not 5 <= len(embeddings) == len(labels) or (image_paths and len(image_paths) != len(labels)):
+        raise ValueError(
+            f"t-SNE needs at least 5 embeddings and as many labels and images; got {len(embeddings)}, "
+            f"{len(labels)} and {len(image_paths or ())}"
+        )
+    embeddings, labels = embeddings.float().cpu().numpy(), labels.cpu().numpy()
+    rows = _whole_classes(labels, max_points, seed)
+    labels_shown = labels[rows]
+    classes = np.unique(labels_shown)
+    vectors = embeddings[rows]
+    if proxies is not None:
+        vectors = np.concatenate([vectors, proxies.detach().float().cpu().numpy()[classes]])
+    places = _tsne(vectors, dimensions, seed)
+
+    figure = go.Figure()
+    colors = sample_colorscale("HSV", np.arange(len(classes)) / max(1, len(classes)))
+    for number, label in enumerate(classes):
+        name = html.escape(str(class_names[label]))
+        members = np.flatnonzero(labels_shown == label)
+        images = None if image_paths is None else [_thumbnail(image_paths[rows[i]]) for i in members]
+        _add_points(figure, places[members], name, colors[number], customdata=images)
+        if proxies is not None:
+            star = places[len(rows) + number][None]
+            _add_points(figure, star, f"proxy of {name}", colors[number], is_proxy=True)
+    shown = f"{len(rows):,} images of {len(classes):,} classes"
+    if len(rows) < len(labels):
+        shown += f", of {len(labels):,} images of {len(np.unique(labels)):,}"
+    stars = "; stars: proxies" if proxies is not None else ""
+    figure.update_layout(
+        title=f"{html.escape(title)}<br><sup>{shown}{stars}; axes have no unit</sup>",
+        showlegend=len(classes) <= _LEGEND_CLASSES,
+        template="plotly_white",
+        legend={"itemsizing": "constant"},
+    )
+    if dimensions == 2:
+        figure.update_xaxes(showticklabels=False, zeroline=False)
+        figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
+    script = _HOVER_SCRIPT if image_paths is not None else None
+    page = figure.to_html(include_plotlyjs=True, post_script=script, default_height="96vh")
+    Path(out_html).write_text(page, encoding="utf-8")
+
+
+def _whole_classes(labels: np.ndarray, max_points: int, seed: int) -> np.ndarray:
+    """Rows (n ≤ max_points,) of as many randomly chosen whole classes as fit; of one class alone a part."""
+    classes, counts = np.unique(labels, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(classes))
+    num_fitting = max(1, np.searchsorted(counts[order].cumsum(), max_points, side="right"))
+    return np.flatnonzero(np.isin(labels, classes[order[:num_fitting]]))[:max_points]
+
+
+def _tsne(vectors: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
+    """Places (n, dimensions) of the vectors (n, D)."""
+    num_components = min(_PCA_DIMENSIONS, *vectors.shape)
+    reduced = PCA(num_components, random_state=seed).fit_transform(vectors)
+    perplexity = min(30.0, (len(vectors) - 1) / 3)
+    return TSNE(dimensions, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+
+
+def _add_points(
+    figure: go.Figure,
+    places: np.ndarray,
+    name: str,
+    color: str,
+    *,
+    customdata: list[str] | None = None,
+    is_proxy: bool = False,
+) -> None:
+    marker = {"color": color, "size": 12 if is_proxy else 5, "symbol": "diamond" if is_proxy else "circle"}
+    if is_proxy:
+        marker["line"] = {"color": "black", "width": 1}
+    options = {
+        "mode": "markers",
+        "name": name,
+        "marker": marker,
+        "customdata": customdata,
+        "hovertemplate": f"{name}<extra></extra>",
+        "showlegend": not is_proxy,
+    }
+    if places.shape[1] == 3:
+        figure.add_trace(go.Scatter3d(x=places[:, 0], y=places[:, 1], z=places[:, 2], **options))
+    else:
+        if is_proxy:
+            marker["symbol"] = "star"
+        figure.add_trace(go.Scatter(x=places[:, 0], y=places[:, 1], **options))
+
+
+def _thumbnail(path: str) -> str:
+    """The image as a small data URI."""
+    image = read_image(path)
+    image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
