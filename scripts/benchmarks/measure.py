@@ -87,7 +87,7 @@ def interleaved_seconds(
 def peak_memory_gb(prepare: Callable[[torch.device], Any], work: Callable[[Any], Any], options: Options) -> float:
     """How far ``work(prepare(device))`` raises the peak of a fresh process above what ``prepare`` needed, in GB.
 
-    Resident memory on a CPU, allocated memory on a GPU. Both functions must be importable by name.
+    Resident memory on a CPU (Linux only), allocated memory on a GPU. Both functions must be importable by name.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dml.data.images import read_image
 
 RIGHT, WRONG, QUERY = "#2a8a3e", "#c93a3a", "#444444"
-_NAME_LENGTH = 24  # characters of a class name that fit above an image
+_NAME_LENGTH = 22  # characters of a class name that fit above an image
 
 
 def plot_gallery(

@@ -1,0 +1,127 @@
+"""The pictures are made from what they are given, and say so when they cannot be."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dml.evaluation.plots import plot_curves, plot_gallery, tsne_page
+from dml.evaluation.plots.gallery import _choose_queries, _gallery_title
+from dml.evaluation.plots.tsne import _whole_classes
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Twelve small images of three classes: paths, labels, class names."""
+    labels = np.arange(12) % 3
+    paths = []
+    for number, label in enumerate(labels):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (20 + number, 16), color=(80 * int(label), 20 * number, 0)).save(path)
+        paths.append(str(path))
+    return paths, labels, ["<b>ant</b>", "bee $x$", "a class with a very long name indeed"]
+
+
+def write_lines(path, lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def is_picture(path):
+    with Image.open(path) as image:
+        return image.format == "PNG" and image.width > 300 and len(image.convert("L").getcolors()) > 5
+
+
+def test_curves(tmp_path):
+    lines = [{"epoch": 0, "eval/recall_at_1": 0.1, "eval/map_at_r": 0.05}]
+    lines += [{"epoch": e, "train/loss": 3.0 / e, "note": "x"} for e in (1, 2)]
+    lines += [{"epoch": e, "eval/recall_at_1": 0.2 * e, "val/map_at_r": 0.1 * e} for e in (1, 2)]
+    path = write_lines(tmp_path / "metrics.jsonl", lines)
+    plot_curves(path, tmp_path / "curves.png", title="a run")
+    assert is_picture(tmp_path / "curves.png")
+    write_lines(path, lines[:1])
+    plot_curves(path, tmp_path / "before_training.png")
+    assert is_picture(tmp_path / "before_training.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds neither train/loss nor eval/recall_at_1"),
+        ('{"epoch": 1, "train/loss": 1}\n{"epoch"', r"metrics\.jsonl, line 2: not JSON"),
+        ("[1]\n", r"metrics\.jsonl, line 1: not a JSON object"),
+    ],
+)
+def test_curves_name_what_is_wrong(tmp_path, text, message):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        plot_curves(path, tmp_path / "curves.png")
+
+
+def test_gallery(tmp_path, images):
+    paths, labels, names = images
+    indices = np.array([[j for j in range(12) if j != i][:5] for i in range(12)])
+    out = tmp_path / "gallery.png"
+    plot_gallery(paths, labels, paths, labels, names, indices, np.ones((12, 5)), out, num_queries=4, num_neighbours=9)
+    assert is_picture(out)
+    with Image.open(out) as image:
+        colors = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    for frame in ((0x2A, 0x8A, 0x3E), (0xC9, 0x3A, 0x3A)):
+        assert (np.abs(colors.astype(int) - frame).sum(1) < 12).sum() > 200
+
+
+def test_gallery_refuses_what_does_not_fit(tmp_path, images):
+    paths, labels, names = images
+    with pytest.raises(ValueError, match=r"12 query paths, 12 labels, neighbours \(11, 2\)"):
+        plot_gallery(paths, labels, paths, labels, names, np.zeros((11, 2), int), np.zeros((11, 2)), tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(("num_right", "num_wrong", "shown_wrong"), [(50, 50, 4), (50, 1, 1), (2, 50, 6), (0, 3, 3)])
+def test_half_of_the_queries_are_failures(num_right, num_wrong, shown_wrong):
+    right = np.arange(num_right + num_wrong) < num_right
+    rows = _choose_queries(right, 8, seed=0)
+    assert len(set(rows.tolist())) == len(rows) == min(8, len(right))
+    assert (~right[rows]).sum() == shown_wrong
+    assert f"of which {shown_wrong} were chosen because" in _gallery_title(right, rows)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_tsne_page_stands_alone(tmp_path, images, dimensions):
+    paths, labels, names = images
+    embeddings = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
+    out = tmp_path / "tsne.html"
+    options = {"image_paths": paths, "proxies": torch.randn(3, 6), "dimensions": dimensions}
+    tsne_page(embeddings, torch.from_numpy(labels), names, out, **options)
+    page = out.read_text()
+    assert not re.search(r"<(script|link)[^>]*(src|href)=", page)
+    assert "&lt;b&gt;ant" in page or r"\u0026lt;b\u0026gt;ant" in page
+    assert "<b>ant" not in page
+    assert page.count("data:image") >= 12
+    assert "proxy of" in page
+    assert "12 images of 3 classes" in page
+
+
+def test_tsne_page_shows_whole_classes(tmp_path):
+    labels = torch.arange(60) % 6
+    embeddings = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    out = tmp_path / "tsne.html"
+    tsne_page(embeddings, labels, [f"class {c}" for c in range(6)], out, max_points=25)
+    assert "20 images of 2 classes, of 60 images of 6" in out.read_text()
+    rows = _whole_classes(labels.numpy(), 25, seed=0)
+    assert np.bincount(labels[rows])[labels[rows].unique()].tolist() == [10, 10]
+    assert len(_whole_classes(np.zeros(50, int), 25, seed=0)) == 25
+
+
+def test_tsne_page_refuses_what_does_not_fit(tmp_path):
+    with pytest.raises(ValueError, match="at least 5 embeddings"):
+        tsne_page(torch.zeros(4, 2), torch.zeros(4).long(), ["a"], tmp_path / "x.html")
+    with pytest.raises(ValueError, match="got 6, 6 and 5"):
+        tsne_page(torch.zeros(6, 2), torch.zeros(6).long(), ["a"], tmp_path / "x.html", image_paths=["p"] * 5)
+    with pytest.raises(ValueError, match="dimensions must be 2 or 3"):
+        tsne_page(torch.zeros(6, 2), torch.zeros(6).long(), ["a"], tmp_path / "x.html", dimensions=4)
