@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
-from plotly.colors import sample_colorscale
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
@@ -20,6 +19,7 @@ from dml.data.images import read_image
 
 _PCA_DIMENSIONS = 50
 _THUMBNAIL_PIXELS = 64
+_SYMBOLS = ("circle", "square", "cross")
 _LEGEND_CLASSES = 40  # more names than this no legend shows readably
 
 # Shows the image of the point under the mouse in the corner of the plot.
@@ -85,15 +85,14 @@ def tsne_page(
     places = _tsne(vectors, dimensions, seed)
 
     figure = go.Figure()
-    colors = sample_colorscale("HSV", np.arange(len(classes)) / max(1, len(classes)))
     for number, label in enumerate(classes):
         name = html.escape(str(class_names[label]))
         members = np.flatnonzero(labels_shown == label)
         images = None if image_paths is None else [_thumbnail(image_paths[rows[i]]) for i in members]
-        _add_points(figure, places[members], name, colors[number], customdata=images)
+        _add_points(figure, places[members], name, number, customdata=images)
         if proxies is not None:
             star = places[len(rows) + number][None]
-            _add_points(figure, star, f"proxy of {name}", colors[number], is_proxy=True)
+            _add_points(figure, star, f"proxy of {name}", number, is_proxy=True)
     shown = f"{len(rows):,} images of {len(classes):,} classes"
     if len(rows) < len(labels):
         shown += f", of {len(labels):,} images of {len(np.unique(labels)):,}"
@@ -132,14 +131,17 @@ def _add_points(
     figure: go.Figure,
     places: np.ndarray,
     name: str,
-    color: str,
+    number: int,
     *,
     customdata: list[str] | None = None,
     is_proxy: bool = False,
 ) -> None:
-    marker = {"color": color, "size": 12 if is_proxy else 5, "symbol": "diamond" if is_proxy else "circle"}
+    """Add the points (n, dimensions) of class ``number``; multiples of the golden ratio keep hues apart."""
+    flat = places.shape[1] == 2
+    hue, lightness = round(360 * (number * 0.618034 % 1)), (38, 58)[number % 2]
+    marker = {"color": f"hsl({hue},75%,{lightness}%)", "size": 5, "symbol": _SYMBOLS[number % len(_SYMBOLS)]}
     if is_proxy:
-        marker["line"] = {"color": "black", "width": 1}
+        marker |= {"size": 12, "symbol": "star" if flat else "diamond", "line": {"color": "black", "width": 1}}
     options = {
         "mode": "markers",
         "name": name,
@@ -148,12 +150,10 @@ def _add_points(
         "hovertemplate": f"{name}<extra></extra>",
         "showlegend": not is_proxy,
     }
-    if places.shape[1] == 3:
-        figure.add_trace(go.Scatter3d(x=places[:, 0], y=places[:, 1], z=places[:, 2], **options))
-    else:
-        if is_proxy:
-            marker["symbol"] = "star"
+    if flat:
         figure.add_trace(go.Scatter(x=places[:, 0], y=places[:, 1], **options))
+    else:
+        figure.add_trace(go.Scatter3d(x=places[:, 0], y=places[:, 1], z=places[:, 2], **options))
 
 
 def _thumbnail(path: str) -> str:
