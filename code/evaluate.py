@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Retrieval metrics of a checkpoint, ours or published, on the test split of a data set.
 
-    python code/evaluate.py --ckpt logs/cub/RUN/best.pt
-    python code/evaluate.py --ckpt cub_bn_inception_512dim_Proxy_Anchor_ckpt.pth --dataset cub --json metrics.json
+python code/evaluate.py --ckpt logs/cub/RUN/best.pt
+python code/evaluate.py --ckpt cub_bn_inception_512dim_Proxy_Anchor_ckpt.pth --dataset cub --json metrics.json
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Train an embedding network on labelled images: Proxy-Anchor and its family.
 
-    python code/train.py --dataset glyphs
-    python code/train.py --loss Proxy_Anchor --model resnet50 --dataset cub --warm 5 --bn-freeze 1 --lr-decay-step 5
-    python code/train.py --resume-run logs/cub/RUN
+python code/train.py --dataset glyphs
+python code/train.py --loss Proxy_Anchor --model resnet50 --dataset cub --warm 5 --bn-freeze 1 --lr-decay-step 5
+python code/train.py --resume-run logs/cub/RUN
 """
 
 from __future__ import annotations

@@ -153,9 +153,7 @@ def test_the_key_itself_is_not_repeated(capsys):
     assert "secret" not in error_of(capsys, "--wandb_key", "secret")
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--warm", "60"], ["--lr-decay-step", "60"]], ids=["warm-up", "decay"]
-)
+@pytest.mark.parametrize("arguments", [["--warm", "60"], ["--lr-decay-step", "60"]], ids=["warm-up", "decay"])
 def test_steps_beyond_the_epochs_are_a_warning(arguments):
     with pytest.warns(ConfigWarning, match="60"):
         train(*arguments)

@@ -17,7 +17,7 @@ def test_look_up_by_name_and_alias():
 
 
 def test_unknown_name_lists_the_valid_ones():
-    with pytest.raises(UnknownNameError, match="unknown colour 'bleu'. Did you mean 'blue'. Valid: red, blue, Rot"):
+    with pytest.raises(UnknownNameError, match=r"unknown colour 'bleu'\. Did you mean 'blue'\? Valid: red, blue, Rot"):
         COLOURS["bleu"]
 
 

@@ -61,9 +61,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _spellings(*names: str) -> list[str]:
     """``--batch-size --batch_size …`` for the given names, each once."""
-    flags = [f"--{name.replace('_', '-')}" for name in names] + [
-        f"--{name.replace('-', '_')}" for name in names
-    ]
+    flags = [f"--{name.replace('_', '-')}" for name in names] + [f"--{name.replace('-', '_')}" for name in names]
     return list(dict.fromkeys(flags))
 
 
@@ -128,9 +126,7 @@ def train_parser() -> _Parser:
     for section in SECTIONS.values():
         _add_section(parser, section)
     other = parser.add_argument_group("Continuing, and historic flags")
-    other.add_argument(
-        "--resume-run", "--resume_run", metavar="DIR", help="continue this run; no other flag beside it"
-    )
+    other.add_argument("--resume-run", "--resume_run", metavar="DIR", help="continue this run; no other flag beside it")
     other.add_argument("--log_online", "--log-online", action="store_true", help="the same as --wandb auto")
     other.add_argument("--wandb_key", "--wandb-key", help=argparse.SUPPRESS)
     return parser
@@ -189,15 +185,11 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
         typed.setdefault("wandb", "auto")
     loss = typed.pop("loss", DEFAULT_LOSS)
     spec = LOSSES[loss]
-    options = {
-        dest.removeprefix("loss."): typed.pop(dest) for dest in list(typed) if dest.startswith("loss.")
-    }
+    options = {dest.removeprefix("loss."): typed.pop(dest) for dest in list(typed) if dest.startswith("loss.")}
     for flag in options:
         if flag not in spec.options:
             owners = next(users for name, users in _loss_flags() if name == flag)
-            raise ValueError(
-                f"--{flag} is not used by --loss {loss}, but by {', '.join(name for name, _ in owners)}"
-            )
+            raise ValueError(f"--{flag} is not used by --loss {loss}, but by {', '.join(name for name, _ in owners)}")
     if "proxy_lr_scale" in typed and spec.lr_scale is None:
         raise ValueError(f"--proxy-lr-scale is not used by --loss {loss}, which has no parameters")
     recipe = RECIPES[spec.recipe]

@@ -62,12 +62,8 @@ class DataConfig(_Section):
     val_split: float | None = option(None, "share of the training classes held out for validation")
     fold: str | None = option(None, "i/k: hold out the i-th of k parts of the training classes")
     batch_size: int = option(150, "images per step, over all processes", aliases=("bs",))
-    IPC: int | None = option(
-        None, "images per class in a batch; unset: no balance", aliases=("images_per_class",)
-    )
-    sampler: str | None = option(
-        None, "random, class_balanced, balanced or power_balanced; unset: as published"
-    )
+    IPC: int | None = option(None, "images per class in a batch; unset: no balance", aliases=("images_per_class",))
+    sampler: str | None = option(None, "random, class_balanced, balanced or power_balanced; unset: as published")
     p: float = option(0.2, "exponent of the class size in power-balanced sampling")
     workers: int = option(4, "data loading processes; 0 loads in the main one")
     resize: int = option(256, "shorter side of an evaluated image before its centre is cut out")
@@ -115,9 +111,7 @@ class ModelConfig(_Section):
     weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")
     l2_norm: bool = option(True, "embeddings of unit length")
     bn_freeze: bool = option(True, "keep the running statistics of batch normalisation fixed")
-    pooling: str = option(
-        "avg_max", "global pooling: average, or average plus maximum", choices=("avg", "avg_max")
-    )
+    pooling: str = option("avg_max", "global pooling: average, or average plus maximum", choices=("avg", "avg_max"))
     head_init: str = option(
         "kaiming", "initialisation of the embedding layer", choices=("kaiming", "orthogonal", "torch")
     )
@@ -125,9 +119,7 @@ class ModelConfig(_Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.embedding_size >= 1, f"--embedding-size must be at least 1, got {self.embedding_size}")
-        _require(
-            self.weights is None or Path(self.weights).is_file(), f"--weights: no such file: {self.weights}"
-        )
+        _require(self.weights is None or Path(self.weights).is_file(), f"--weights: no such file: {self.weights}")
 
 
 @dataclass(frozen=True)
@@ -144,9 +136,7 @@ class OptimConfig(_Section):
     )
     weight_decay: float = option(1e-4, "weight decay", aliases=("decay",))
     nesterov: bool = option(True, "Nesterov momentum, for sgd")
-    scheduler: str = option(
-        "step", "learning rate over time", choices=("step", "cosine", "exp", "cyclic", "constant")
-    )
+    scheduler: str = option("step", "learning rate over time", choices=("step", "cosine", "exp", "cyclic", "constant"))
     lr_decay_step: int = option(10, "epochs between two decays of the step schedule")
     lr_decay_gamma: float = option(0.5, "factor of a decay of the step and exp schedules")
     warm: int = option(1, "first epochs in which only the new parameters (head, proxies) train")
@@ -249,9 +239,7 @@ class EvaluateConfig(_Section):
     precision: str = like(RunConfig, "precision", "32")
     eval_distance: str | None = like(EvalConfig, "eval_distance", None)
     metrics: tuple[str, ...] = like(EvalConfig, "metrics", EvalConfig.metrics)
-    l2_norm: bool | None = option(
-        None, "embeddings of unit length; unset: as trained", aliases=("target_norm",)
-    )
+    l2_norm: bool | None = option(None, "embeddings of unit length; unset: as trained", aliases=("target_norm",))
     seed: int = option(0, "of the clustering behind nmi and f1, and of the pictures' choices")
     json: str | None = option(None, "write the metrics to this file")
     save_embeddings: str | None = option(None, "write embeddings, labels and paths to this .npz file")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import netrc
 import os
+import uuid
 import warnings
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,9 +89,7 @@ class Tracker:
             ValueError: the record is shorter than the checkpoint says.
         """
         if self.size() < size:
-            raise ValueError(
-                f"{self.path} has {self.size()} bytes, its checkpoint was made at {size}: it was changed"
-            )
+            raise ValueError(f"{self.path} has {self.size()} bytes, its checkpoint was made at {size}: it was changed")
         if size or self.path.exists():
             os.truncate(self.path, size)
 
@@ -152,9 +151,7 @@ class WandbBackend:
         def entry(path: Path) -> Any:
             return wandb.Html(path.read_text()) if path.suffix == ".html" else wandb.Image(str(path))
 
-        self._try(
-            "log pictures", lambda: self.run.log({f"pictures/{n}": entry(p) for n, p in pictures.items()})
-        )
+        self._try("log pictures", lambda: self.run.log({f"pictures/{n}": entry(p) for n, p in pictures.items()}))
 
     def close(self, *, failed: bool = False) -> None:
         """Finish the run."""
@@ -174,16 +171,15 @@ def open_wandb(
     if mode == "disabled":
         return None
     if mode == "online" and not has_credentials():
-        warnings.warn(
-            "--wandb online without credentials: recording offline (log in with `wandb login` to change it)"
-        )
+        warnings.warn("--wandb online without credentials: recording offline (log in with `wandb login` to change it)")
         mode = "offline"
     try:
         import wandb
 
+        os.environ["WANDB_MODE"] = mode  # the flag wins over the environment, which W&B would prefer
         id_file = folder / "wandb_id.txt"
         if not id_file.exists():
-            id_file.write_text(wandb.util.generate_id())
+            id_file.write_text(uuid.uuid4().hex[:8])
         run = wandb.init(
             mode=mode,
             dir=str(folder),

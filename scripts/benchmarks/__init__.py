@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import evaluator
+from benchmarks import evaluator, loader, losses, step
 from benchmarks.measure import Options, Row
 from dml.registry import Registry
 
@@ -12,5 +12,8 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
     "benchmark",
     {
         "evaluator": evaluator.rows,
+        "losses": losses.rows,
+        "loader": loader.rows,
+        "step": step.rows,
     },
 )

@@ -15,7 +15,7 @@ from dml.losses import create_loss
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from losses import plain  # noqa: E402 (the oracles live with the tests)
+from losses import plain  # the oracles live with the tests
 
 BATCH, SIZE, CLASSES = 180, 512, 100
 SOP_CLASSES = 11_318

@@ -95,9 +95,7 @@ def test_a_batch_that_cannot_be_shared(dataset):
 
 def test_evaluation_takes_every_image_once(dataset):
     parts = [
-        torch.cat(
-            [b.indices[: len(b) // 2] for b in eval_loader(dataset, rank=rank, world_size=3, **OPTIONS)]
-        )
+        torch.cat([b.indices[: len(b) // 2] for b in eval_loader(dataset, rank=rank, world_size=3, **OPTIONS)])
         for rank in range(3)
     ]
     assert sorted(torch.cat(parts).tolist()) == list(range(24))

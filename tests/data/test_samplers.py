@@ -13,9 +13,7 @@ from dml.data.samplers import (
     RandomSampler,
 )
 
-LABELS = np.random.default_rng(0).permutation(
-    np.repeat(np.arange(12), np.arange(3, 15))
-)  # 102 images, 3..14 a class
+LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(12), np.arange(3, 15)))  # 102 images, 3..14 a class
 BATCH = 20
 
 

@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 
-def proxy_anchor_loop(
-    embeddings: Tensor, labels: Tensor, proxies: Tensor, margin: float, alpha: float
-) -> Tensor:
+def proxy_anchor_loop(embeddings: Tensor, labels: Tensor, proxies: Tensor, margin: float, alpha: float) -> Tensor:
     """METHODS §1, class by class, log(1 + Σ exp) as it stands."""
     x = embeddings / (embeddings.square().sum(1, keepdim=True) + 1e-12).sqrt()
     p = proxies / (proxies.square().sum(1, keepdim=True) + 1e-12).sqrt()
@@ -22,9 +20,7 @@ def proxy_anchor_loop(
     return pull / present + push / len(p)
 
 
-def proxy_anchor_binarized(
-    embeddings: Tensor, labels: Tensor, proxies: Tensor, margin: float, alpha: float
-) -> Tensor:
+def proxy_anchor_binarized(embeddings: Tensor, labels: Tensor, proxies: Tensor, margin: float, alpha: float) -> Tensor:
     """The same with labels made one-hot on the CPU by scikit-learn, as the published code does (C ≥ 3)."""
     from sklearn.preprocessing import label_binarize
 
@@ -41,9 +37,7 @@ def proxy_anchor_binarized(
     return pull + push
 
 
-def proxy_nca_loop(
-    embeddings: Tensor, labels: Tensor, proxies: Tensor, scale: float, with_positive: bool
-) -> Tensor:
+def proxy_nca_loop(embeddings: Tensor, labels: Tensor, proxies: Tensor, scale: float, with_positive: bool) -> Tensor:
     """METHODS §2a (positive left out, x as given) and §2b (positive kept, squared distances), sample by sample."""
     p = proxies / proxies.norm(dim=1, keepdim=True).clamp_min(1e-12)
     total = embeddings.new_zeros(())

@@ -59,9 +59,7 @@ def test_state_dict_round_trip(name):
     torch.testing.assert_close(other(embeddings, labels), loss(embeddings, labels))
 
 
-@pytest.mark.parametrize(
-    "labels", [torch.zeros(6, dtype=torch.long), torch.arange(6)], ids=["one class", "all differ"]
-)
+@pytest.mark.parametrize("labels", [torch.zeros(6, dtype=torch.long), torch.arange(6)], ids=["one class", "all differ"])
 def test_batches_without_pairs_stay_finite(name, labels):
     loss, embeddings = make(name), batch(rows=6)[0]
     value = loss(embeddings, labels)

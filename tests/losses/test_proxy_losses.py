@@ -50,9 +50,7 @@ def test_proxy_anchor_closed_form():
 def test_proxy_nca_equals_loop(data, kind, kept):
     embeddings, labels = data
     loss = kind(num_classes=C, embedding_size=D, scale=5.0).double()
-    torch.testing.assert_close(
-        loss(embeddings, labels), proxy_nca_loop(embeddings, labels, loss.proxies, 5.0, kept)
-    )
+    torch.testing.assert_close(loss(embeddings, labels), proxy_nca_loop(embeddings, labels, loss.proxies, 5.0, kept))
 
 
 def test_proxy_nca_keeps_the_sample_that_errs_most():

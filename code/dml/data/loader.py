@@ -59,9 +59,7 @@ def _quiet_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def train_loader(
-    dataset: ImageDataset, batches: PlannedBatches, *, workers: int, pin_memory: bool
-) -> DataLoader:
+def train_loader(dataset: ImageDataset, batches: PlannedBatches, *, workers: int, pin_memory: bool) -> DataLoader:
     """Loads the planned batches of ``dataset``; its workers live on from epoch to epoch."""
     return DataLoader(
         dataset,

@@ -75,9 +75,7 @@ LOSSES: Registry[LossSpec] = Registry(
         "proxy_nca_with_positive": LossSpec(
             ProxyNCAWithPositive,
             recipe="proxy_anchor",
-            options={
-                "nca-scale": LossOption("scale", "scale of the squared distances to proxies", ("ncaScale",))
-            },
+            options={"nca-scale": LossOption("scale", "scale of the squared distances to proxies", ("ncaScale",))},
             lr_scale=1.0,
         ),
         "proxy_nca_without_positive": LossSpec(

@@ -23,9 +23,7 @@ class LibraryLoss(nn.Module):
         miner: called as ``miner(embeddings, labels)``; None leaves the choice to the loss.
     """
 
-    def __init__(
-        self, *, num_classes: int, embedding_size: int, loss: nn.Module, miner: nn.Module | None = None
-    ):
+    def __init__(self, *, num_classes: int, embedding_size: int, loss: nn.Module, miner: nn.Module | None = None):
         super().__init__()
         self.num_classes, self.embedding_size = num_classes, embedding_size
         self.loss, self.miner = loss, miner

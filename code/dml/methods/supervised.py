@@ -40,9 +40,7 @@ class SupervisedMethod(Method):
         self._groups = [
             ParamGroup("backbone", list(model.backbone_parameters())),
             ParamGroup("head", list(model.new_parameters()), new=True),
-            ParamGroup(
-                "criterion", list(criterion.parameters()), proxy_lr_scale, new=True, clip=clip_proxies
-            ),
+            ParamGroup("criterion", list(criterion.parameters()), proxy_lr_scale, new=True, clip=clip_proxies),
         ]
 
     def param_groups(self) -> list[ParamGroup]:

@@ -41,7 +41,7 @@ def embed(
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in tqdm(batches, desc=progress, disable=progress is None, leave=False):
+            for batch in tqdm(batches, desc=progress, disable=True if progress is None else None, leave=False):
                 with precision():
                     embedding = model(batch.images.to(device, non_blocking=True)).embedding
                 rows.append((embedding.float().cpu(), batch.labels.cpu(), batch.indices.cpu()))

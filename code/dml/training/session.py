@@ -14,13 +14,13 @@ from dml.data import RetrievalData
 from dml.data.images import ImageDataset
 from dml.data.loader import PlannedBatches, train_loader
 from dml.data.transforms import train_transform
-from dml.evaluation.evaluator import Evaluation, Evaluator
+from dml.evaluation.evaluator import METRICS, Evaluation, Evaluator
 from dml.methods.base import Method
 from dml.recipes import RECIPES
-from dml.tracking import METRICS_FILE, Tracker, open_wandb, say, table
+from dml.tracking import Tracker, open_wandb, say, table
 from dml.training.embedding import create_evaluator
 from dml.training.folder import create_run_folder, reopen_run_folder
-from dml.training.pictures import draw_curves, draw_embeddings
+from dml.training.pictures import draw_run
 from dml.training.results import result_rows
 from dml.training.trainer import Trainer
 
@@ -94,6 +94,7 @@ class _Evaluators:
     """One evaluator per split, and what the last evaluation of the test split saw, for the pictures."""
 
     def __init__(self, config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Method):
+        _check_selection(config, data)
         self.fabric = fabric
         self.last: Evaluation | None = None
         options = {
@@ -121,6 +122,19 @@ class _Evaluators:
         if prefix == "eval":
             self.last = evaluation
         return evaluation.metrics
+
+
+def _check_selection(config: TrainConfig, data: RetrievalData) -> None:
+    """Refuse a ``--select-metric`` that no evaluation will compute. ValueError."""
+    metrics = [METRICS.canonical(name) for name in config.evaluation.metrics]
+    computed = [name for name in metrics if name != "recall"]
+    if "recall" in metrics:
+        computed = [f"recall_at_{k}" for k in data.recall_ks] + computed
+    if config.evaluation.select_metric not in computed:
+        raise ValueError(
+            f"--select-metric {config.evaluation.select_metric} is not among the metrics of this run:"
+            f" {', '.join(computed)}"
+        )
 
 
 def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
@@ -158,14 +172,8 @@ def _conclude(config: TrainConfig, trainer: Trainer, evaluators: _Evaluators, da
     say("\n" + table(result_rows(trainer.state)))
     if not config.run.pictures:
         return
-    pictures = {"curves": draw_curves(trainer.folder / METRICS_FILE, trainer.folder)}
-    if evaluators.last is not None:
-        pictures |= draw_embeddings(
-            trainer.folder,
-            evaluators.last,
-            data,
-            distance=config.evaluation.eval_distance,
-            seed=config.run.seed,
-        )
+    pictures = draw_run(
+        trainer.folder, evaluators.last, data, distance=config.evaluation.eval_distance, seed=config.run.seed
+    )
     trainer.tracker.log_pictures(pictures)
     say("\n" + "\n".join(f"{name}: {path}" for name, path in pictures.items()))

@@ -16,15 +16,16 @@ from tqdm import tqdm
 from dml.config import EvalConfig, OptimConfig
 from dml.data.loader import PlannedBatches
 from dml.methods.base import Method
+from dml.models.convert import CHECKPOINT_FORMAT
+from dml.models.reading import read_torch_file
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, label, percent, say
 from dml.training.checkpoint import random_state, restore_random_state, save_atomically
 from dml.training.interrupt import Interrupted, InterruptGuard
 from dml.training.losswatch import LossWatch
-from dml.training.results import TrainingState, write_results
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
+from dml.training.results import TrainingState, write_results
 
-FORMAT = "dml-checkpoint-1"
 Metrics = dict[str, float]
 Evaluate = Callable[[torch.nn.Module], Metrics]
 
@@ -208,10 +209,7 @@ class Trainer:
             return
         for prefix, metrics in records.items():
             self.tracker.log(epoch, prefix, metrics)
-        say(
-            f"epoch {epoch}/{self.optim.epochs}  "
-            + "  ".join(self._summary(p, m) for p, m in records.items())
-        )
+        say(f"epoch {epoch}/{self.optim.epochs}  " + "  ".join(self._summary(p, m) for p, m in records.items()))
 
     @staticmethod
     def _summary(prefix: str, metrics: Metrics) -> str:
@@ -243,12 +241,10 @@ class Trainer:
         if not self.fabric.is_global_zero:
             return
         state, whole = self.state, self.method.state_dict()
-        model = {
-            key.removeprefix("model."): value for key, value in whole.items() if key.startswith("model.")
-        }
+        model = {key.removeprefix("model."): value for key, value in whole.items() if key.startswith("model.")}
         rest = {key: value for key, value in whole.items() if not key.startswith("model.")}
         network = {
-            "format": FORMAT,
+            "format": CHECKPOINT_FORMAT,
             "epoch": state.epoch,
             "model": model,
             "method": rest,
@@ -283,8 +279,8 @@ class Trainer:
             say(f"{path} is not there: no epoch was completed, so the run begins again")
             self._rewind(0)
             return
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        if saved.get("format") != FORMAT or "state" not in saved:
+        saved = read_torch_file(path)
+        if not isinstance(saved, dict) or saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
             raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
         model = {f"model.{key}": value for key, value in saved["model"].items()}
         self.method.load_state_dict(model | saved["method"])
