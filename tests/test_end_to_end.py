@@ -91,7 +91,7 @@ def test_killed_in_an_epoch_and_resumed_equals_uninterrupted(digits, tmp_path, f
 
 
 def test_killed_before_the_first_checkpoint_begins_again(digits, tmp_path):
-    process = start("train.py", *train_arguments(digits, tmp_path, "--run-name", "early"))
+    process = start("train.py", *train_arguments(digits, tmp_path, "--run-name", "early", "--epochs", "1"))
     folder = tmp_path / "folder" / "early"
     wait_for(lambda: (folder / "config.json").exists(), process)
     process.send_signal(signal.SIGKILL)
@@ -99,17 +99,16 @@ def test_killed_before_the_first_checkpoint_begins_again(digits, tmp_path):
     if (folder / "last.pt").exists():
         pytest.skip("the machine was too quick")
     assert "the run begins again" in run("train.py", "--resume-run", folder).stdout
-    assert record(folder)[-1]["epoch"] == 3
+    assert record(folder)[-1]["epoch"] == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_in_the_middle_of_an_epoch(digits, tmp_path, number):
+def test_interrupted_in_the_middle_of_an_epoch(digits, tmp_path):
     """Ctrl-C saves at the next step; going on gives what an uninterrupted run gives."""
     arguments = train_arguments(digits, tmp_path, "--epochs", "2", "--batch-size", "8")
     process = start("train.py", *arguments, "--run-name", "stopped")
     folder = tmp_path / "folder" / "stopped"
     wait_for(lambda: (folder / "metrics.jsonl").exists(), process)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert f"--resume-run {folder}" in out
@@ -125,11 +124,14 @@ def test_resuming_a_finished_run_changes_nothing(finished):
     assert (finished[0] / "metrics.jsonl").read_text() == before
 
 
-def test_nothing_is_overwritten(digits, tmp_path):
-    for _ in range(2):
-        run("train.py", *train_arguments(digits, tmp_path, "--epochs", "1", "--run-name", "same", "--save", "0"))
-    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["same", "same_2"]
-    assert not (tmp_path / "folder" / "same" / "best.pt").exists()
+def test_nothing_is_overwritten(digits, finished):
+    before = {path.name: path.read_bytes() for path in finished[0].iterdir() if path.is_file()}
+    logs = finished[0].parent.parent
+    run("train.py", *train_arguments(digits, logs, "--epochs", "1", "--run-name", "whole", "--save", "0"))
+    assert before == {path.name: path.read_bytes() for path in finished[0].iterdir() if path.is_file()}
+    second = finished[0].with_name("whole_2")
+    assert (second / "last.pt").exists()
+    assert not (second / "best.pt").exists()
 
 
 def test_evaluation_repeats_the_runs_figures(finished, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -132,6 +134,28 @@ def test_stopped_after_any_evaluation_and_resumed_equals_uninterrupted(tmp_path)
         again.fit()
         assert lines(folder) == lines(tmp_path / "whole")
         assert int(again.method.count) == 16
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_an_epoch_saves_after_the_step(tmp_path, capsys, number):
+    class Signalled(Line):
+        def training_step(self, batch, progress):
+            if progress.step == 5:
+                os.kill(os.getpid(), number)
+            return super().training_step(batch, progress)
+
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    trainer(tmp_path / "whole").fit()
+    with pytest.raises(Interrupted):
+        trainer(tmp_path / "stopped", method=Signalled()).fit()
+    assert "1 epochs and 2 batches are saved. Continue with:\n  go on" in capsys.readouterr().out
+    again = trainer(tmp_path / "stopped")
+    again.resume(tmp_path / "stopped" / "last.pt")
+    assert (again.state.step, again.state.batches_done) == (6, 2)
+    again.fit()
+    assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_resume_refuses_another_file(tmp_path):

@@ -26,7 +26,7 @@ URLS = {
 }
 
 
-class WeightsError(RuntimeError):
+class WeightsError(OSError):
     """ImageNet weights that cannot be had."""
 
 
