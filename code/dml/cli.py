@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import difflib
 import os
+import re
 import sys
 import typing
 import warnings
@@ -47,7 +48,13 @@ class _Parser(argparse.ArgumentParser):
     """Without completion of prefixes; an unknown flag is answered with the nearest known one."""
 
     def __init__(self, **options: Any):
-        super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, **options)
+        options |= {"allow_abbrev": False, "argument_default": argparse.SUPPRESS, "usage": "%(prog)s [FLAGS]"}
+        super().__init__(**options)
+
+    def error(self, message: str) -> NoReturn:
+        """One line, with one spelling of the flag, and exit status 2."""
+        message = re.sub(r"(argument --[\w-]+)(?:/--[\w-]+)+", r"\1", message)
+        self.exit(2, f"{self.prog}: error: {message} ({self.prog} --help lists all flags)\n")
 
     def parse_typed(self, arguments: Sequence[str]) -> dict[str, Any]:
         """What was typed, dest → value; nothing for flags left out."""

@@ -73,11 +73,11 @@ def test_autocast_contexts_surround_the_forward_pass():
     assert embeddings.dtype == torch.float32
 
 
-def test_progress_is_shown_only_on_request(capsys):
-    embed(Mean(), batches([2]), CPU)
-    assert capsys.readouterr().err == ""
-    embed(Mean(), batches([2]), CPU, progress="test images")
-    assert "test images" in capsys.readouterr().err
+def test_progress_is_shown_only_on_request_and_to_a_person(capsys, monkeypatch):
+    for terminal, progress, shown in ((True, None, False), (False, "test images", False), (True, "test images", True)):
+        monkeypatch.setattr("sys.stderr.isatty", lambda terminal=terminal: terminal)
+        embed(Mean(), batches([2]), CPU, progress=progress)
+        assert ("test images" in capsys.readouterr().err) == shown
 
 
 def test_no_batch_is_an_error():
