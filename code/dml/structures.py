@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -70,8 +71,7 @@ class StepOutput:
     logs: dict[str, Tensor] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """Where the training stands.
 
     Attributes:

@@ -60,9 +60,9 @@ class Planned:
             yield Batch(x, torch.zeros(len(row), dtype=torch.int64), torch.tensor(row))
 
 
-def trainer(folder, *, evaluate=None, method=None, epochs=4, **evaluation) -> Trainer:
+def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true", **evaluation) -> Trainer:
     source = Planned()
-    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     return Trainer(
         fabric=fabric,
         method=method or Line(),
@@ -84,8 +84,9 @@ def lines(folder) -> list[dict]:
     return [{k: v for k, v in line.items() if not k.endswith(("seconds", "wait", "second"))} for line in read]
 
 
-def test_it_learns_and_calls_the_hooks(tmp_path):
-    run = trainer(tmp_path)
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_it_learns_and_calls_the_hooks(tmp_path, precision):
+    run = trainer(tmp_path, precision=precision)
     state = run.fit()
     assert (state.epoch, state.step) == (4, 16)
     assert run.method.calls[:6] == [0, "step", "step", "step", "step", 1]
