@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from dml.config import (
     SECTIONS,
+    ConfigWarning,
     EvaluateConfig,
     LossConfig,
     TrainConfig,
@@ -27,7 +28,7 @@ from dml.config import (
     train_config_from_json,
 )
 from dml.data import DATASETS
-from dml.losses import LOSSES, LossSpec
+from dml.losses import LOSSES, LossChoice, LossSpec, choose_loss
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.training.interrupt import Interrupted
 
@@ -109,6 +110,12 @@ def _add_losses(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("The loss and its options")
     names = ", ".join([*LOSSES.aliases, *LOSSES])
     group.add_argument("--loss", help=f"one of {names} (default {DEFAULT_LOSS})", metavar="NAME")
+    group.add_argument(
+        *_spellings("enableMemory", "memory"),
+        dest="memory",
+        help="compare with a cross-batch memory: ProxyISA, MS, Contrastive (default no)",
+        **_kind(bool),
+    )
     for flag, owners in _loss_flags():
         first = owners[0][1]
         defaults = ", ".join(f"{name} {spec.default(flag)}" for name, spec in owners)
@@ -135,6 +142,11 @@ def train_parser() -> _Parser:
     other = parser.add_argument_group("Continuing, and historic flags")
     other.add_argument("--resume-run", "--resume_run", metavar="DIR", help="continue this run; no other flag beside it")
     other.add_argument("--log_online", "--log-online", action="store_true", help="the same as --wandb auto")
+    other.add_argument(
+        *_spellings("eval_metric"),
+        choices=["MLRC"],
+        help="the same as --select-metric map_at_r (Metric Learning Reality Check)",
+    )
     other.add_argument("--wandb_key", "--wandb-key", help=argparse.SUPPRESS)
     return parser
 
@@ -190,21 +202,55 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
         raise ValueError("--wandb_key is refused, since command lines are logged: set WANDB_API_KEY instead")
     if typed.pop("log_online", False):
         typed.setdefault("wandb", "auto")
-    loss = typed.pop("loss", DEFAULT_LOSS)
-    spec = LOSSES[loss]
+    if typed.pop("eval_metric", None):
+        typed.setdefault("select_metric", "map_at_r")
+    loss, memory = typed.pop("loss", DEFAULT_LOSS), typed.pop("memory", False)
+    choice = choose_loss(loss, memory=memory)
     options = {dest.removeprefix("loss."): typed.pop(dest) for dest in list(typed) if dest.startswith("loss.")}
-    for flag in options:
-        if flag not in spec.options:
-            owners = next(users for name, users in _loss_flags() if name == flag)
-            raise ValueError(f"--{flag} is not used by --loss {loss}, but by {', '.join(name for name, _ in owners)}")
-    if "proxy_lr_scale" in typed and spec.lr_scale is None:
-        raise ValueError(f"--proxy-lr-scale is not used by --loss {loss}, which has no parameters")
-    recipe = RECIPES[spec.recipe]
+    _refuse_unused(loss, choice, options, typed)
+    recipe = RECIPES[choice.recipe]
     values = dict(recipe.defaults)
     values |= DATASET_DEFAULTS.get(DATASETS.canonical(typed.get("dataset", values["dataset"])), {})
+    values |= recipe.model_defaults.get(typed.get("model", values["model"]), {})
     values |= typed
     values["dataset"] = DATASETS.canonical(values["dataset"])
-    return train_config(spec.recipe, LossConfig(loss, options), values)
+    config = train_config(choice.recipe, LossConfig(loss, memory, options), values)
+    _check_loss(config, choice)
+    return config
+
+
+def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed: dict[str, Any]) -> None:
+    """Flags that the chosen loss does not use. ValueError."""
+    spec = choice.spec
+    for flag in options:
+        if flag in spec.options:
+            continue
+        if spec.with_memory and flag in LOSSES[spec.with_memory].options:
+            raise ValueError(f"--{flag} is used by --loss {loss} with --enableMemory only")
+        owners = next(users for name, users in _loss_flags() if name == flag)
+        raise ValueError(f"--{flag} is not used by --loss {loss}, but by {', '.join(name for name, _ in owners)}")
+    for dest in ("proxy_lr_scale", "init_type"):
+        if dest in typed and spec.lr_scale is None:
+            raise ValueError(f"{_flag_of(dest)} is not used by --loss {loss}, which has no parameters")
+
+
+def _check_loss(config: TrainConfig, choice: LossChoice) -> None:
+    """Settings of the loss against the rest. ValueError, or a warning of what has no effect."""
+    if choice.spec.advice:
+        warnings.warn(choice.spec.advice, ConfigWarning)
+    if "memory-size" not in choice.spec.options:
+        return
+    size, start = (config.loss.options.get(flag, choice.spec.default(flag)) for flag in ("memory-size", "start-epoch"))
+    if size < config.data.batch_size:
+        raise ValueError(
+            f"--memory-size (--T) {size} is smaller than a batch, --batch-size {config.data.batch_size}:"
+            " raise the one or lower the other"
+        )
+    if start >= config.optim.epochs:
+        warnings.warn(
+            f"--start-epoch {start} lies beyond the {config.optim.epochs} epochs: the memory is never used",
+            ConfigWarning,
+        )
 
 
 def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:

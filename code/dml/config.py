@@ -134,6 +134,11 @@ class OptimConfig(_Section):
     proxy_lr_scale: float | None = option(
         None, "learning rate of the proxies in multiples of --lr; unset: as published"
     )
+    init_type: str = option(
+        "normal",
+        "how proxies start: Kaiming normal, Kaiming uniform, or at the class means of the untrained network",
+        choices=("normal", "uniform", "center"),
+    )
     weight_decay: float = option(1e-4, "weight decay", aliases=("decay",))
     nesterov: bool = option(True, "Nesterov momentum, for sgd")
     scheduler: str = option("step", "learning rate over time", choices=("step", "cosine", "exp", "cyclic", "constant"))
@@ -198,6 +203,9 @@ class RunConfig(_Section):
     remark: str = option("", "appended to the run's name")
     save: bool = option(True, "keep best.pt, the network of the best epoch")
     pictures: bool = option(True, "draw curves, a retrieval gallery and a t-SNE page at the end")
+    visualize: bool = option(
+        False, "draw t-SNE pages of test embeddings and proxies at the start and every tenth epoch"
+    )
     wandb: str = option(
         "auto",
         "Weights & Biases; auto: online only where credentials are there already",
@@ -261,10 +269,12 @@ class LossConfig:
 
     Attributes:
         loss: the name as the user spelled it.
+        memory: whether over a cross-batch memory.
         options: flag name → value.
     """
 
     loss: str
+    memory: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -300,7 +310,7 @@ class TrainConfig:
         parts = [
             self.model.model,
             f"{self.model.embedding_size}d",
-            self.loss.loss,
+            self.loss.loss + "_memory" * self.loss.memory,
             f"lr{self.optim.lr:g}",
             f"bs{self.data.batch_size}",
             f"seed{self.run.seed}",

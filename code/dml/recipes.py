@@ -6,7 +6,8 @@ of a row is what the published code fixes without a flag (seed, clipping, poolin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dml.registry import Registry
@@ -20,11 +21,13 @@ class Recipe:
         title: as the run's first lines name it.
         defaults: field name → value.
         ipc_sampler: the sampler that ``--IPC`` selects there.
+        model_defaults: backbone → what differs with it.
     """
 
     title: str
     defaults: dict[str, Any]
     ipc_sampler: str
+    model_defaults: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 _PROXY_ANCHOR: dict[str, Any] = {
@@ -66,6 +69,7 @@ RECIPES: Registry[Recipe] = Registry(
                 "select_metric": "map_at_r",
             },
             ipc_sampler="power_balanced",
+            model_defaults={"bn_inception": {"pooling": "avg"}},
         ),
     },
 )

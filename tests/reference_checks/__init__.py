@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference_checks import evaluation, losses, networks, samplers
+from reference_checks import evaluation, losses, networks, proxy_isa, samplers
 
 CHECKS: dict[str, Callable] = {
     **networks.CHECKS,
     **losses.CHECKS,
+    **proxy_isa.CHECKS,
     **samplers.CHECKS,
     **evaluation.CHECKS,
 }

@@ -14,7 +14,9 @@ from dml.losses.library import (
     npairs_unnormalized,
     triplet_semihard,
 )
+from dml.losses.pair_memory import ContrastiveMemoryLoss, MultiSimilarityMemoryLoss
 from dml.losses.proxy_anchor import ProxyAnchorLoss
+from dml.losses.proxy_isa import ProxyISALoss, proxy_isa_without_memory
 from dml.losses.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
 from dml.registry import Registry
 
@@ -45,6 +47,8 @@ class LossSpec:
         lr_scale: learning rate of the loss's own parameters, in multiples of the base rate; None if it has none.
         clip: whether the published recipe clips the gradients of the loss's own parameters too.
         needs_positives: whether a batch without two images of a class gives no gradient.
+        with_memory: the entry that ``--enableMemory`` selects instead (a loss with a memory: itself); None: none.
+        advice: what a user who chose this loss should know; a warning at start.
     """
 
     build: Callable[..., nn.Module]
@@ -53,11 +57,27 @@ class LossSpec:
     lr_scale: float | None = None
     clip: bool = False
     needs_positives: bool = False
+    with_memory: str | None = None
+    advice: str = ""
 
     def default(self, option: str) -> object:
         """The default of an option, read from the signature of what it sets."""
         return inspect.signature(self.build).parameters[self.options[option].argument].default
 
+
+_PROXY_ANCHOR_OPTIONS = {
+    "mrg": LossOption("margin", "margin δ between a proxy's positives and negatives"),
+    "alpha": LossOption("alpha", "scale α of the similarities"),
+}
+_PROXY_ISA_OPTIONS = {
+    **_PROXY_ANCHOR_OPTIONS,
+    "V": LossOption("V", "effective number of samples at which a class counts as fully seen"),
+    "lam": LossOption("lam", "λ, least distance between learned similarity and outlier threshold"),
+}
+_MEMORY_OPTIONS = {
+    "memory-size": LossOption("memory_size", "rows of the cross-batch memory", ("T",)),
+    "start-epoch": LossOption("memory_from_epoch", "first epoch with memory, counted from 0; the next one filters"),
+}
 
 LOSSES: Registry[LossSpec] = Registry(
     "loss",
@@ -65,12 +85,33 @@ LOSSES: Registry[LossSpec] = Registry(
         "proxy_anchor": LossSpec(
             ProxyAnchorLoss,
             recipe="proxy_anchor",
+            options=_PROXY_ANCHOR_OPTIONS,
+            lr_scale=100.0,
+            clip=True,
+        ),
+        "proxy_isa": LossSpec(
+            ProxyISALoss,
+            recipe="proxy_isa",
             options={
-                "mrg": LossOption("margin", "margin δ between a proxy's positives and negatives"),
-                "alpha": LossOption("alpha", "scale α of the similarities"),
+                **_PROXY_ISA_OPTIONS,
+                "k": LossOption("k", "how much the outlier threshold falls with the learned similarity"),
+                "isa-h": LossOption("h", "factor h from the mean similarity in the memory to the learned one"),
+                "isa-tau": LossOption("tau", "τ, how near to V the weights of positives begin to fall"),
+                **_MEMORY_OPTIONS,
             },
             lr_scale=100.0,
             clip=True,
+            with_memory="proxy_isa",
+        ),
+        "proxy_isa_without_memory": LossSpec(
+            proxy_isa_without_memory,
+            recipe="proxy_isa",
+            options=_PROXY_ISA_OPTIONS,
+            lr_scale=100.0,
+            clip=True,
+            with_memory="proxy_isa",
+            advice="without --enableMemory Proxy-ISA stays in its first phase: it learns no similarities and filters"
+            " no outliers",
         ),
         "proxy_nca_with_positive": LossSpec(
             ProxyNCAWithPositive,
@@ -85,13 +126,25 @@ LOSSES: Registry[LossSpec] = Registry(
             lr_scale=100.0,
             clip=True,
         ),
-        "multi_similarity_mined": LossSpec(multi_similarity_mined, "proxy_anchor", needs_positives=True),
-        "contrastive_all_pairs": LossSpec(contrastive_all_pairs, "proxy_anchor", needs_positives=True),
+        "multi_similarity_mined": LossSpec(
+            multi_similarity_mined, "proxy_anchor", needs_positives=True, with_memory="multi_similarity_memory"
+        ),
+        "multi_similarity_memory": LossSpec(
+            MultiSimilarityMemoryLoss, "proxy_isa", _MEMORY_OPTIONS, with_memory="multi_similarity_memory"
+        ),
+        "contrastive_all_pairs": LossSpec(
+            contrastive_all_pairs, "proxy_anchor", needs_positives=True, with_memory="contrastive_memory"
+        ),
+        "contrastive_memory": LossSpec(
+            ContrastiveMemoryLoss, "proxy_isa", _MEMORY_OPTIONS, with_memory="contrastive_memory"
+        ),
         "triplet_semihard": LossSpec(triplet_semihard, "proxy_anchor", needs_positives=True),
         "npairs_unnormalized": LossSpec(npairs_unnormalized, "proxy_anchor", needs_positives=True),
     },
     aliases={  # the published spellings
         "Proxy_Anchor": "proxy_anchor",
+        "ProxyAnchor": "proxy_anchor",
+        "ProxyISA": "proxy_isa_without_memory",
         "Proxy_NCA": "proxy_nca_with_positive",
         "ProxyNCA": "proxy_nca_without_positive",
         "MS": "multi_similarity_mined",
@@ -100,6 +153,40 @@ LOSSES: Registry[LossSpec] = Registry(
         "NPair": "npairs_unnormalized",
     },
 )
+
+# Spellings whose repository has the same function and trains it with other defaults than the entry's recipe.
+SPELLING_RECIPES = {"ProxyAnchor": "proxy_isa"}
+
+
+@dataclass(frozen=True)
+class LossChoice:
+    """What ``--loss`` and ``--enableMemory`` select together.
+
+    Attributes:
+        name: of the entry in ``LOSSES``.
+        spec: the entry.
+        recipe: whose defaults apply.
+    """
+
+    name: str
+    spec: LossSpec
+    recipe: str
+
+
+def choose_loss(spelling: str, *, memory: bool) -> LossChoice:
+    """The loss that ``spelling`` stands for, over a cross-batch memory if ``memory``.
+
+    Raises:
+        UnknownNameError: no such loss.
+        ValueError: a memory for a loss that cannot use one.
+    """
+    name = LOSSES.canonical(spelling)
+    if memory:
+        if LOSSES[name].with_memory is None:
+            able = [alias for alias, entry in LOSSES.aliases.items() if LOSSES[entry].with_memory]
+            raise ValueError(f"--enableMemory is not used by --loss {spelling}, but by {', '.join(able)}")
+        name = LOSSES[name].with_memory
+    return LossChoice(name, LOSSES[name], SPELLING_RECIPES.get(spelling, LOSSES[name].recipe))
 
 
 def create_loss(

@@ -17,6 +17,11 @@ def init_proxies(num_classes: int, embedding_size: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(num_classes, embedding_size) * math.sqrt(2.0 / num_classes))
 
 
+def redraw_uniformly(proxies: nn.Parameter) -> None:
+    """Kaiming uniform with a = √5 in place: U(−1/√D, 1/√D) per entry of (C, D) proxies (METHODS §2)."""
+    nn.init.kaiming_uniform_(proxies, a=math.sqrt(5))
+
+
 def check_batch(embeddings: Tensor, labels: Tensor, num_classes: int, embedding_size: int) -> None:
     """Refuse a batch that does not fit the loss.
 

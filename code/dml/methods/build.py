@@ -9,7 +9,8 @@ import numpy as np
 from dml.config import ConfigWarning, TrainConfig
 from dml.data import ImageRecords
 from dml.data.samplers import SAMPLERS, Sampler
-from dml.losses import LOSSES, create_loss
+from dml.losses import choose_loss, create_loss
+from dml.losses.functional import redraw_uniformly
 from dml.methods.supervised import SupervisedMethod
 from dml.models import EmbeddingNet
 from dml.recipes import RECIPES
@@ -40,7 +41,8 @@ def supervised(config: TrainConfig, model: EmbeddingNet, train: ImageRecords) ->
     Raises:
         ValueError: settings that do not fit the loss or the training set.
     """
-    spec = LOSSES[config.loss.loss]
+    choice = choose_loss(config.loss.loss, memory=config.loss.memory)
+    spec = choice.spec
     sampler = create_sampler(config, train.labels)
     if spec.needs_positives and config.data.IPC is None and config.data.sampler is None:
         warnings.warn(
@@ -49,11 +51,13 @@ def supervised(config: TrainConfig, model: EmbeddingNet, train: ImageRecords) ->
             ConfigWarning,
         )
     criterion = create_loss(
-        config.loss.loss,
+        choice.name,
         num_classes=train.num_classes,
         embedding_size=config.model.embedding_size,
         options=config.loss.options,
     )
+    if config.optim.init_type == "uniform":
+        redraw_uniformly(criterion.proxies)
     scale = config.optim.proxy_lr_scale
     return SupervisedMethod(
         model=model,

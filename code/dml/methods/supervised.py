@@ -18,7 +18,8 @@ class SupervisedMethod(Method):
 
     Args:
         model: the embedding network.
-        criterion: ``loss(embeddings (B, D), labels (B,)) -> scalar``.
+        criterion: ``loss(embeddings (B, D), labels (B,)) -> scalar``; one that goes through phases has a method
+            ``start_epoch(epoch)``, called before the steps of each epoch, counted from 0.
         sampler: plans the batches.
         proxy_lr_scale: learning rate of the criterion's parameters in multiples of the base rate.
         clip_proxies: whether gradient clipping applies to them.
@@ -52,9 +53,11 @@ class SupervisedMethod(Method):
         return self.sampler.plan(epoch)
 
     def start_epoch(self, progress: Progress) -> None:
-        """Freeze what the warm-up leaves out, release it afterwards."""
+        """Freeze what the warm-up leaves out, release it afterwards; let the criterion enter its phase."""
         if self.warm:
             train_only_new(self._groups, warm_up=progress.epoch < self.warm)
+        if hasattr(self.criterion, "start_epoch"):
+            self.criterion.start_epoch(progress.epoch)
 
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The criterion over the global batch, in float32 whatever the network's precision."""
