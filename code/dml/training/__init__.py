@@ -1,1 +1,1 @@
-
+"""Optimisation, checkpoints, and the one loop that drives every method."""
