@@ -111,7 +111,7 @@ def _add_losses(parser: argparse.ArgumentParser) -> None:
     names = ", ".join([*LOSSES.aliases, *LOSSES])
     group.add_argument("--loss", help=f"one of {names} (default {DEFAULT_LOSS})", metavar="NAME")
     group.add_argument(
-        *_spellings("enableMemory", "memory"),
+        *_spellings("enableMemory", "enable_memory", "memory"),
         dest="memory",
         help="compare with a cross-batch memory: ProxyISA, MS, Contrastive (default no)",
         **_kind(bool),
@@ -208,6 +208,8 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     choice = choose_loss(loss, memory=memory)
     options = {dest.removeprefix("loss."): typed.pop(dest) for dest in list(typed) if dest.startswith("loss.")}
     _refuse_unused(loss, choice, options, typed)
+    if "p" in typed and "IPC" not in typed and "sampler" not in typed:
+        warnings.warn("--p has no effect without --IPC or --sampler power_balanced", ConfigWarning)
     recipe = RECIPES[choice.recipe]
     values = dict(recipe.defaults)
     values |= DATASET_DEFAULTS.get(DATASETS.canonical(typed.get("dataset", values["dataset"])), {})

@@ -1,0 +1,166 @@
+"""Proxy-ISA's flags: its published commands and defaults, its memory, and whose defaults a spelling brings."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import warnings
+from pathlib import Path
+
+import pytest
+
+from dml.cli import parse_evaluate, parse_train
+from dml.config import ConfigWarning
+from dml.losses import LOSSES, choose_loss
+from test_cli import error_of, flat, train
+
+REFERENCE = Path(__file__).parent / "reference"
+FLAGS = json.loads((REFERENCE / "flags.json").read_text())
+NAMES = {"T": "memory-size", "start_epoch": "start-epoch"}
+BOOLEANS = {"True": True, "False": False}
+
+
+def published_commands() -> list[list[str]]:
+    """The words of every command that the Proxy-ISA README prints."""
+    section = (REFERENCE / "commands.md").read_text().split("\n## proxy_isa\n")[1].split("\n## ")[0]
+    blocks = [block.replace("\\\n", " ") for block in re.findall(r"```\n(.*?)```", section, flags=re.DOTALL)]
+    return [shlex.split(line)[1:] for block in blocks for line in block.splitlines() if line.startswith("python")]
+
+
+TRAINING = [command[1:] for command in published_commands() if command[0] == "train.py"]
+EVALUATION = [command[1:] for command in published_commands() if command[0] == "evaluate.py"]
+
+
+def test_all_published_commands_were_found():
+    assert (len(TRAINING), len(EVALUATION)) == (6, 1)
+
+
+@pytest.mark.parametrize(
+    "command", TRAINING, ids=lambda c: f"{c[c.index('--dataset') + 1]}-{c[c.index('--model') + 1]}"
+)
+def test_published_training_commands(command):
+    """Every typed value arrives, and the rest is Proxy-ISA's recipe."""
+    config = train(*command)
+    typed = {name.removeprefix("--"): value for name, value in zip(command[::2], command[1::2], strict=True)}
+    assert config.recipe == "proxy_isa"
+    assert config.loss.memory is True
+    assert choose_loss(config.loss.loss, memory=True).name == "proxy_isa"
+    assert config.loss.options == ({"k": float(typed["k"])} if "k" in typed else {})
+    values = flat(config)
+    for name, text in typed.items():
+        if name not in ("loss", "k", "enableMemory", "gpu_id"):
+            assert values[name] == BOOLEANS.get(text, type(values[name])(text)), name
+    assert values["gpu_id"] == (0,)
+    published = {"epochs": 100, "seed": 67, "select_metric": "map_at_r", "clip_value": 10.0, "eval_distance": "cosine"}
+    assert published.items() <= values.items()
+    assert values["pooling"] == ("avg" if typed["model"] == "bn_inception" else "avg_max")
+    assert values["optimizer"] == typed.get("optimizer", "adam")
+    assert values["warm"] == int(typed.get("warm", 1))
+
+
+def test_published_evaluation_command():
+    config = parse_evaluate(EVALUATION[0])
+    assert (config.model, config.dataset, config.batch_size) == ("bn_inception", "cub", 128)
+    assert config.ckpt == "/PATH/TO/YOUR/Model.pth"
+
+
+@pytest.mark.parametrize("entry", FLAGS["proxy_isa/train"], ids=lambda e: e["flags"][0])
+def test_published_defaults(entry):
+    """What the published train.py does without a flag is what ours does with --loss ProxyISA."""
+    name, expected = entry["flags"][0].strip("-"), entry["default"]
+    config = train("--loss", "ProxyISA", "--enableMemory")
+    spec = choose_loss("ProxyISA", memory=True).spec
+    if NAMES.get(name, name) in spec.options:
+        assert spec.default(NAMES.get(name, name)) == expected
+    elif name == "ncaScale":
+        assert LOSSES["ProxyNCA"].default("nca-scale") == expected
+    elif name == "enableMemory":
+        assert train("--loss", "ProxyISA").loss.memory is expected
+    elif name == "eval_metric":
+        assert (expected, config.evaluation.select_metric) == ("MLRC", "map_at_r")
+        assert "map_at_r" in config.evaluation.metrics
+    elif name == "loss":
+        assert config.loss.loss == expected
+    elif name == "LOG_DIR":
+        assert Path(config.run.log_dir).name == Path(expected).name
+    elif name == "gpu_id":
+        assert config.run.gpu_id == (expected,)
+    else:
+        assert flat(config)[name] == expected
+
+
+@pytest.mark.parametrize("entry", FLAGS["proxy_isa/train"], ids=lambda e: e["flags"][0])
+@pytest.mark.parametrize("join", ["-", "_"])
+def test_published_flags_parse_in_both_spellings(entry, join):
+    flag = "--" + entry["flags"][0].strip("-").replace("_", join)
+    words = {"loss": "ProxyISA", "optimizer": "sgd", "scheduler": "cyclic", "model": "resnet18", "dataset": "cars"}
+    words |= {"init_type": "center", "eval_metric": "MLRC", "T": "500", "remark": "x"}
+    loss = ["--loss", "ProxyNCA"] if flag == "--ncaScale" else ["--loss", "ProxyISA", "--enableMemory", "True"]
+    train(*loss, flag, words.get(entry["flags"][0].strip("-"), "1"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "recipe"),
+    [
+        (["--loss", "ProxyISA"], "proxy_isa_without_memory", "proxy_isa"),
+        (["--loss", "ProxyISA", "--enableMemory", "True"], "proxy_isa", "proxy_isa"),
+        (["--loss", "proxy_isa"], "proxy_isa", "proxy_isa"),
+        (["--loss", "Proxy_Anchor"], "proxy_anchor", "proxy_anchor"),
+        (["--loss", "ProxyAnchor"], "proxy_anchor", "proxy_isa"),
+        (["--loss", "ProxyNCA"], "proxy_nca_without_positive", "proxy_isa"),
+        (["--loss", "MS"], "multi_similarity_mined", "proxy_anchor"),
+        (["--loss", "MS", "--memory"], "multi_similarity_memory", "proxy_isa"),
+        (["--loss", "Contrastive", "--enable-memory", "1"], "contrastive_memory", "proxy_isa"),
+        (["--loss", "Contrastive", "--enableMemory", "0"], "contrastive_all_pairs", "proxy_anchor"),
+    ],
+)
+def test_spelling_and_memory_select_function_and_recipe(arguments, name, recipe):
+    config = train(*arguments)
+    assert choose_loss(config.loss.loss, memory=config.loss.memory).name == name
+    assert config.recipe == recipe
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--loss", "Triplet", "--enableMemory"], "--enableMemory is not used by --loss Triplet, but by ProxyISA, MS"),
+        (["--loss", "ProxyISA", "--k", "0.4"], "--k is used by --loss ProxyISA with --enableMemory only"),
+        (["--loss", "MS", "--T", "900"], "--memory-size is used by --loss MS with --enableMemory only"),
+        (
+            ["--loss", "ProxyISA", "--memory", "--T", "100"],
+            "--memory-size (--T) 100 is smaller than a batch, --batch-s",
+        ),
+        (["--loss", "ProxyISA", "--init_type", "zero"], "--init-type 'zero' is not one of normal, uniform, center"),
+        (["--loss", "MS", "--init_type", "center"], "--init-type is not used by --loss MS, which has no parameters"),
+        (["--eval_metric", "recall"], "invalid choice: 'recall'"),
+    ],
+)
+def test_mistakes_are_named(capsys, arguments, message):
+    assert message in error_of(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--loss", "ProxyISA"], "without --enableMemory Proxy-ISA stays in its first phase"),
+        (["--loss", "ProxyISA", "--enableMemory", "--start_epoch", "100"], "--start-epoch 100 lies beyond"),
+        (["--loss", "ProxyISA", "--enableMemory", "--p", "0.5"], "--p has no effect without --IPC"),
+    ],
+)
+def test_settings_without_effect_are_a_warning(arguments, message):
+    with pytest.warns(ConfigWarning, match=message):
+        train(*arguments)
+
+
+def test_the_published_form_needs_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train("--loss", "ProxyISA", "--enableMemory", "True", "--IPC", "4", "--p", "0.5")
+
+
+def test_configuration_survives_json():
+    from dml.config import train_config_from_json
+
+    config = parse_train(["--loss", "MS", "--enableMemory", "--T", "700"]).config
+    assert train_config_from_json(config.to_json()) == config
