@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference_checks import evaluation, losses, networks, proxy_isa, samplers
+from reference_checks import evaluation, losses, networks, proxy_isa, samplers, transfer
 
 CHECKS: dict[str, Callable] = {
     **networks.CHECKS,
     **losses.CHECKS,
     **proxy_isa.CHECKS,
+    **transfer.CHECKS,
     **samplers.CHECKS,
     **evaluation.CHECKS,
 }

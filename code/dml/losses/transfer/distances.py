@@ -1,0 +1,52 @@
+"""Euclidean distances between the rows of a batch (METHODS §0). All cost O(B²·D) time and O(B²) memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MIN_SQUARE = 1e-12
+
+
+def squared_distances(x: Tensor) -> Tensor:
+    """(B, D) → (B, B) ‖x_i − x_j‖², from one product; rounding may leave it slightly below 0.
+
+    Distances do not change with the origin, so the batch's mean is taken as it: embeddings far from 0 then keep
+    their digits in float32. The norms are the product's own diagonal, which makes the diagonal exactly 0 and
+    that of exact duplicates, in general, too.
+    """
+    x = x - x.detach().mean(0)
+    products = x @ x.T
+    norms = products.diagonal()
+    return norms[:, None] + norms - 2 * products
+
+
+def pairwise_distances(x: Tensor) -> Tensor:
+    """pd: (B, D) → (B, B) ``sqrt(max(‖x_i − x_j‖², 1e-12))``, 0 on the diagonal.
+
+    The diagonal and pairs at the clamp get no gradient, so exact duplicates have distance 1e-6 and stay finite.
+    """
+    return clamped_root(squared_distances(x))
+
+
+def clamped_root(squares: Tensor) -> Tensor:
+    """pd of (B, B) squared distances."""
+    diagonal = torch.eye(len(squares), dtype=torch.bool, device=squares.device)
+    return squares.clamp_min(MIN_SQUARE).sqrt().masked_fill(diagonal, 0)
+
+
+def plain_root(squares: Tensor) -> Tensor:
+    """cd of (B, B) squared distances: the root, with gradient 0 where the distance is 0."""
+    apart = squares > 0
+    return torch.where(apart, squares, 1).sqrt() * apart
+
+
+def relaxed_exponents(source: Tensor, sigma: float) -> Tensor:
+    """(B, D) unit vectors of the source → (B, B) ``pd² / σ``: pairs are alike to the degree ``w = exp(−that)``."""
+    return squared_distances(source).clamp_min(MIN_SQUARE).fill_diagonal_(0) / sigma
+
+
+def relative_distances(target: Tensor) -> Tensor:
+    """(B, D) → (B, B) pd divided by the mean of its row (its own 0 included), with gradient through that mean."""
+    distances = pairwise_distances(target)
+    return distances / distances.mean(1, keepdim=True)

@@ -1,0 +1,38 @@
+"""Relaxed contrastive loss (Kim et al., Embedding Transfer with Label Relaxation, CVPR 2021)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dml.losses.transfer.contract import Representation, embedding_pair
+from dml.losses.transfer.distances import relative_distances, relaxed_exponents
+from dml.normalize import l2_normalize_clamped
+
+
+class RelaxedContrastiveLoss(nn.Module):
+    """The contrastive loss with the source's similarity in place of "same class" (METHODS §5).
+
+    With w the source's similarity and r the target's relative distance,
+    ``(1/B) Σ_{i≠j} w r² + (1 − w) [δ − r]₊²``. The target's embedding is used raw, the source's at unit length.
+    O(B²·D) time, O(B²) memory.
+
+    Args:
+        sigma: σ, bandwidth of the similarity ``exp(−‖ŝ_i − ŝ_j‖² / σ)``.
+        delta: δ, relative distance beyond which dissimilar pairs are let be.
+    """
+
+    def __init__(self, *, sigma: float = 1.0, delta: float = 1.0):
+        super().__init__()
+        if sigma <= 0:
+            raise ValueError(f"sigma must be positive, got {sigma}")
+        self.sigma, self.delta = sigma, delta
+
+    def forward(self, target: Representation, source: Representation, *, labels: Tensor, indices: Tensor) -> Tensor:
+        """Scalar loss of the embeddings alone. ValueError if they do not fit each other."""
+        t, s = embedding_pair(target, source)
+        similarity = (-relaxed_exponents(l2_normalize_clamped(s), self.sigma)).exp()
+        distance = relative_distances(t)
+        # On the diagonal the similarity is 1 and the distance 0: it adds nothing, as the sum demands.
+        pull = similarity * distance.square()
+        push = (1 - similarity) * (self.delta - distance).relu().square()
+        return (pull + push).sum() / len(t)
