@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import evaluator, loader, losses, step
+from benchmarks import evaluator, loader, losses, step, transfer
 from benchmarks.measure import Options, Row
 from dml.registry import Registry
 
@@ -15,5 +15,6 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
         "losses": losses.rows,
         "loader": loader.rows,
         "step": step.rows,
+        "transfer": transfer.rows,
     },
 )

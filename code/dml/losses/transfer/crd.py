@@ -11,6 +11,9 @@ from dml.losses.transfer.contract import Representation, check_rows
 from dml.losses.transfer.negatives import OtherClassSampler
 from dml.normalize import l2_normalize_clamped, widen
 
+# Images per choice up to which one product with all rows beats a gathered copy of the chosen ones.
+PRODUCT_UP_TO = 32
+
 
 class CRDLoss(nn.Module):
     """The target's features tell the source's features of the same image from those of other classes (METHODS §11).
@@ -19,7 +22,9 @@ class CRDLoss(nn.Module):
     latest of each training image. Each row's head output is held against its own image and ``num_negatives`` images
     of other classes in the other network's memory, by noise-contrastive estimation.
 
-    Per step O(B·K·F) time and memory, whatever the number of images N and of classes; N·F state per network.
+    Per step at most O(B·K·F) time and memory, whatever the number of images N and of classes, and less for small N:
+    up to 32 (K + 1) images the products with the whole memory, O(B·N) memory, are quicker than gathering rows of it.
+    N·F state per network.
 
     NOTE: the published code multiplies N by the number of views although its indices are not: here N is the number
     of training images.
@@ -96,8 +101,12 @@ class CRDLoss(nn.Module):
 
     def _scores(self, rows: Tensor, memory: Tensor, choices: Tensor) -> Tensor:
         """(B, F) rows against the memory's (B, 1 + K) choices, as they are before this step: exp of the cosine / T."""
-        chosen = memory[choices]
-        return (torch.bmm(chosen, rows[:, :, None]).squeeze(2) / self.temperature).exp()
+        if self.num_images <= PRODUCT_UP_TO * choices.shape[1]:
+            # The gradient is taken after the memory is written, and needs it as it was.
+            cosines = (rows @ memory.clone().T).gather(1, choices)
+        else:
+            cosines = torch.bmm(memory[choices], rows[:, :, None]).squeeze(2)
+        return (cosines / self.temperature).exp()
 
     def _nce(self, ratios: Tensor) -> Tensor:
         """Noise-contrastive estimation over (B, 1 + K) scores / Z, the first column being true."""

@@ -26,12 +26,8 @@ def pairwise_distances(x: Tensor) -> Tensor:
 
     The diagonal and pairs at the clamp get no gradient, so exact duplicates have distance 1e-6 and stay finite.
     """
-    return clamped_root(squared_distances(x))
-
-
-def clamped_root(squares: Tensor) -> Tensor:
-    """pd of (B, B) squared distances."""
-    diagonal = torch.eye(len(squares), dtype=torch.bool, device=squares.device)
+    squares = squared_distances(x)
+    diagonal = torch.eye(len(x), dtype=torch.bool, device=x.device)
     return squares.clamp_min(MIN_SQUARE).sqrt().masked_fill(diagonal, 0)
 
 

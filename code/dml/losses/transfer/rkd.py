@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from dml.losses.transfer.contract import Representation, embedding_pair
 from dml.losses.transfer.distances import pairwise_distances
-from dml.normalize import l2_normalize_clamped
+
+MIN_LENGTH = 1e-12
 
 
 class RKDLoss(nn.Module):
@@ -48,9 +49,14 @@ def angle_loss(target: Tensor, source: Tensor) -> Tensor:
 
 
 def _angles(x: Tensor) -> Tensor:
-    """(B, D) → (B, B, B) cosine at i between j and k; 0 where j or k coincides with i.
+    """(B, D) → (B, B, B) cosine at i between j and k; 0, without gradient, where j or k coincides with i.
 
     From the difference vectors themselves: expanding the products would lose close neighbours in rounding.
+    NOTE: the published gradient is about 1e12 where two rows coincide; here it is 0.
     """
-    directions = l2_normalize_clamped(x[None] - x[:, None])
-    return torch.bmm(directions, directions.mT)
+    differences = x[None] - x[:, None]
+    products = torch.bmm(differences, differences.mT)
+    squares = products.diagonal(dim1=1, dim2=2)  # (B, B) ‖x_j − x_i‖²
+    apart = squares > MIN_LENGTH**2
+    inverse_lengths = torch.where(apart, squares, 1).rsqrt() * apart
+    return products * inverse_lengths[:, :, None] * inverse_lengths[:, None]
