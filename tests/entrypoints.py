@@ -8,6 +8,8 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -34,6 +36,15 @@ def start(entry: str, *arguments: str, **options) -> subprocess.Popen:
     command = [sys.executable, str(ROOT / "code" / entry), *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=tempfile.gettempdir(), env=environment(), **(pipes | options))
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen, seconds: float = 120) -> None:
+    """Wait until ``condition`` holds, while ``process`` lives."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
 
 
 def run(entry: str, *arguments: str, status: int = 0) -> subprocess.CompletedProcess:

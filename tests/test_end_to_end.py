@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from entrypoints import SMALL, record, run, run_inside, start
+from entrypoints import SMALL, record, run, run_inside, start, wait_for
 
 EPOCHS = ("--epochs", "3")
 
@@ -27,14 +26,6 @@ def finished(digits, tmp_path_factory) -> tuple[Path, str]:
     extra = ("--eval-first", "--run-name", "whole", "--val-split", "0.4", "--pictures", "1", "--IPC", "8")
     done = run("train.py", *train_arguments(digits, logs, *extra))
     return logs / "folder" / "whole", done.stdout + done.stderr
-
-
-def wait_for(condition, process, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_a_run_leaves_its_files(finished):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dml.evaluation.plots import plot_curves, plot_gallery, tsne_page
 from dml.evaluation.plots.gallery import _choose_queries, _gallery_title
-from dml.evaluation.plots.tsne import _whole_classes
+from dml.evaluation.plots.tsne import whole_classes
 
 
 @pytest.fixture
@@ -96,26 +96,29 @@ def test_tsne_page_stands_alone(tmp_path, images, dimensions):
     paths, labels, names = images
     embeddings = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
     out = tmp_path / "tsne.html"
-    options = {"image_paths": paths, "proxies": torch.randn(3, 6), "dimensions": dimensions}
+    options = {"image_paths": paths, "dimensions": dimensions}
+    options |= {"proxies": torch.randn(2, 6), "proxy_names": ["bee", "<i>fly"]}
     tsne_page(embeddings, torch.from_numpy(labels), names, out, **options)
     page = out.read_text()
     assert not re.search(r"<(script|link)[^>]*(src|href)=", page)
     assert "&lt;b&gt;ant" in page or r"\u0026lt;b\u0026gt;ant" in page
     assert "<b>ant" not in page
     assert page.count("data:image") >= 12
-    assert "proxy of" in page
+    assert "proxy of bee" in page
+    assert "<i>fly" not in page
+    assert "black: 2 proxies" in page
     assert "12 images of 3 classes" in page
 
 
-def test_tsne_page_shows_whole_classes(tmp_path):
+def test_tsne_page_showswhole_classes(tmp_path):
     labels = torch.arange(60) % 6
     embeddings = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
     out = tmp_path / "tsne.html"
     tsne_page(embeddings, labels, [f"class {c}" for c in range(6)], out, max_points=25)
     assert "20 images of 2 classes, of 60 images of 6" in out.read_text()
-    rows = _whole_classes(labels.numpy(), 25, seed=0)
+    rows = whole_classes(labels.numpy(), 25, seed=0)
     assert np.bincount(labels[rows])[labels[rows].unique()].tolist() == [10, 10]
-    assert len(_whole_classes(np.zeros(50, int), 25, seed=0)) == 25
+    assert len(whole_classes(np.zeros(50, int), 25, seed=0)) == 25
 
 
 def test_tsne_page_refuses_what_does_not_fit(tmp_path):
@@ -123,5 +126,8 @@ def test_tsne_page_refuses_what_does_not_fit(tmp_path):
         tsne_page(torch.zeros(4, 2), torch.zeros(4).long(), ["a"], tmp_path / "x.html")
     with pytest.raises(ValueError, match="got 6, 6 and 5"):
         tsne_page(torch.zeros(6, 2), torch.zeros(6).long(), ["a"], tmp_path / "x.html", image_paths=["p"] * 5)
+    with pytest.raises(ValueError, match="2 proxies need as many names, got 1"):
+        proxies = {"proxies": torch.zeros(2, 2), "proxy_names": ["a"]}
+        tsne_page(torch.zeros(6, 2), torch.zeros(6).long(), ["a"], tmp_path / "x.html", **proxies)
     with pytest.raises(ValueError, match="dimensions must be 2 or 3"):
         tsne_page(torch.zeros(6, 2), torch.zeros(6).long(), ["a"], tmp_path / "x.html", dimensions=4)

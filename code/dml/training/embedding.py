@@ -7,12 +7,15 @@ from collections.abc import Iterable
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
+from dml.config import DataConfig
 from dml.data import ImageRecords
 from dml.data.images import ImageDataset
 from dml.data.loader import eval_loader
 from dml.data.transforms import eval_transform
 from dml.evaluation.evaluator import Evaluator
+from dml.models import EmbeddingNet
 from dml.models.extract import embed
 from dml.models.input_spec import InputSpec
 from dml.structures import Batch
@@ -47,6 +50,50 @@ class FabricEmbed:
         return torch.cat([tensor, tensor.new_full((rows - len(tensor), *tensor.shape[1:]), value)])
 
 
+def eval_batches(
+    records: ImageRecords,
+    *,
+    fabric: Fabric,
+    input_spec: InputSpec,
+    resize: int,
+    crop_size: int | None,
+    batch_size: int,
+    workers: int,
+) -> DataLoader[Batch]:
+    """This process's share of ``records``, transformed as in evaluation, with the network's own normalisation.
+
+    Args:
+        crop_size: None takes the network's own.
+        batch_size: over all processes.
+    """
+    crop_size = input_spec.crop_size if crop_size is None else crop_size
+    return eval_loader(
+        ImageDataset(records, eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size)),
+        batch_size=max(1, batch_size // fabric.world_size),
+        workers=workers,
+        pin_memory=fabric.device.type == "cuda",
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+
+
+def embed_records(
+    model: EmbeddingNet, records: ImageRecords, config: DataConfig, fabric: Fabric, *, progress: str
+) -> Tensor:
+    """(N, D) float32 embeddings of ``records`` on the CPU, in their order, the same on every process."""
+    batches = eval_batches(
+        records,
+        fabric=fabric,
+        input_spec=model.input_spec,
+        resize=config.resize,
+        crop_size=config.crop_size,
+        batch_size=config.batch_size,
+        workers=config.workers,
+    )
+    embeddings, _, indices = FabricEmbed(fabric)(model, batches, fabric.device, progress=progress)
+    return embeddings[indices.argsort()]
+
+
 def create_evaluator(
     query: ImageRecords,
     gallery: ImageRecords | None,
@@ -59,25 +106,18 @@ def create_evaluator(
     workers: int,
     **options,
 ) -> Evaluator:
-    """An evaluator over image files, with the network's own normalisation and, unless given, its own crop size.
+    """An evaluator over image files; see ``eval_batches`` for how they are read.
 
     Args:
         options: of ``Evaluator``: recall_ks, metrics, distance, seed.
     """
-    transform = eval_transform(
-        input_spec.normalize, resize=resize, crop_size=input_spec.crop_size if crop_size is None else crop_size
-    )
-    loaders = [
-        None
-        if records is None
-        else eval_loader(
-            ImageDataset(records, transform),
-            batch_size=max(1, batch_size // fabric.world_size),
-            workers=workers,
-            pin_memory=fabric.device.type == "cuda",
-            rank=fabric.global_rank,
-            world_size=fabric.world_size,
-        )
-        for records in (query, gallery)
-    ]
+    reading = {
+        "fabric": fabric,
+        "input_spec": input_spec,
+        "resize": resize,
+        "crop_size": crop_size,
+        "batch_size": batch_size,
+        "workers": workers,
+    }
+    loaders = [None if records is None else eval_batches(records, **reading) for records in (query, gallery)]
     return Evaluator(*loaders, embed=FabricEmbed(fabric), **options)

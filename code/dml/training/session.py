@@ -21,6 +21,7 @@ from dml.tracking import Tracker, open_wandb, say, table
 from dml.training.embedding import create_evaluator
 from dml.training.folder import create_run_folder, reopen_run_folder
 from dml.training.pictures import draw_run
+from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import result_rows
 from dml.training.trainer import Trainer
 
@@ -43,6 +44,10 @@ def train(config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Meth
         _introduce(config, fabric, data, folder)
     if config.run.compile:
         method.model.compile()
+    tracker = _tracker(config, fabric, folder)
+    hooks = {}
+    if config.run.visualize:
+        hooks["after_epoch"] = ProxyPages(config, fabric, data, method, tracker=tracker, folder=folder)
     trainer = Trainer(
         fabric=fabric,
         method=method,
@@ -57,7 +62,7 @@ def train(config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Meth
         select="val" if config.select == "val" else "eval",
         optim=config.optim,
         evaluation=config.evaluation,
-        tracker=_tracker(config, fabric, folder),
+        tracker=tracker,
         folder=folder,
         description={
             "config": dataclasses.asdict(config),
@@ -65,9 +70,12 @@ def train(config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Meth
         },
         keep_best=config.run.save,
         resume_hint=f"python {sys.argv[0]} --resume-run {folder}",
+        **hooks,
     )
     finished = False
     try:
+        if config.optim.init_type == "center" and not (folder / "last.pt").exists():
+            start_at_class_means(config, fabric, data, method)
         if resume is not None:
             trainer.resume(folder / "last.pt")
         trainer.fit()

@@ -46,6 +46,7 @@ class Trainer:
         folder: the run's folder.
         description: put into each checkpoint: architecture and configuration, as plain types.
         keep_best: whether to write best.pt.
+        after_epoch: called with the number of complete epochs, 0 before the first.
         resume_hint: how to go on after an interruption.
     """
 
@@ -64,12 +65,13 @@ class Trainer:
         folder: Path,
         description: dict[str, Any],
         keep_best: bool = True,
+        after_epoch: Callable[[int], None] = lambda epoch: None,
         resume_hint: str = "",
     ):
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
         self.evaluate, self.select, self.optim, self.evaluation = evaluate, select, optim, evaluation
         self.tracker, self.folder, self.description = tracker, folder, description
-        self.keep_best, self.resume_hint = keep_best, resume_hint
+        self.keep_best, self.after_epoch, self.resume_hint = keep_best, after_epoch, resume_hint
         self.state = TrainingState()
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
@@ -103,8 +105,10 @@ class Trainer:
         """
         with self.guard:
             try:
-                if self.state.epoch == 0 and self.state.plan is None and self.evaluation.eval_first:
-                    self.state.untrained = self._evaluate(0)
+                if self.state.epoch == 0 and self.state.plan is None:
+                    self.after_epoch(0)
+                    if self.evaluation.eval_first:
+                        self.state.untrained = self._evaluate(0)
                 while self.state.epoch < self.optim.epochs:
                     self._epoch()
             except Interrupted:
@@ -128,6 +132,7 @@ class Trainer:
         state.plan, state.batches_done, state.loss_total = None, 0, 0.0
         if improved:
             state.best_epoch, state.best = state.epoch, state.latest
+        self.after_epoch(state.epoch)
         self._save(improved)
 
     def is_due(self, epoch: int) -> bool:

@@ -1,0 +1,74 @@
+"""Every process of a distributed run holds the memory that one process with the global batch holds."""
+
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from dml.data.samplers import RandomSampler
+from dml.losses.proxy_isa import ProxyISALoss
+from dml.methods.supervised import SupervisedMethod
+from dml.structures import Batch, ModelOutput, Progress
+
+B, C, D = 8, 3, 5
+
+
+class Unit(nn.Module):
+    """Stands for a network: "images" are embeddings already."""
+
+    def backbone_parameters(self):
+        return []
+
+    def new_parameters(self):
+        return []
+
+    def forward(self, images):
+        return ModelOutput(embedding=nn.functional.normalize(images), features=images)
+
+
+def states_after_training(rank: int, world_size: int) -> list[dict[str, torch.Tensor]]:
+    """The criterion's state after an epoch of each phase."""
+    torch.manual_seed(0)
+    criterion = ProxyISALoss(num_classes=C, embedding_size=D, memory_size=20, memory_from_epoch=1, h=1.0, V=4.0)
+    sampler = RandomSampler(np.zeros(B, dtype=np.int64), batch_size=B)
+    method = SupervisedMethod(model=Unit(), criterion=criterion, sampler=sampler)
+    states, share = [], B // world_size
+    for epoch in range(4):
+        progress = Progress(epoch, 4)
+        method.start_epoch(progress)
+        for step in range(3):
+            generator = torch.Generator().manual_seed(10 * epoch + step)
+            labels = torch.randint(C, (B,), generator=generator)
+            images = torch.eye(C, D)[labels] + 0.7 * torch.randn(B, D, generator=generator)
+            mine = slice(rank * share, (rank + 1) * share)
+            method(Batch(images[mine], labels[mine], torch.arange(share)), progress)
+        states.append({name: value.clone() for name, value in criterion.state_dict().items()})
+    return states
+
+
+def _process(rank: int, port: int, results: dict) -> None:
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    results[rank] = states_after_training(rank, 2)
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
+def test_two_processes_hold_the_same_memory():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    with mp.Manager() as manager:
+        results = manager.dict()
+        mp.spawn(_process, args=(port, results), nprocs=2)
+        gathered = dict(results)
+    alone = states_after_training(0, 1)
+    assert int(alone[-1]["counter"].sum()) < 4 * 3 * B, "nothing was filtered"
+    for rank in range(2):
+        for ours, expected in zip(gathered[rank], alone, strict=True):
+            torch.testing.assert_close(ours, expected, rtol=0, atol=0)

@@ -1,0 +1,80 @@
+"""Where proxies start, and which pages show them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from dml.cli import parse_train
+from dml.data import load_dataset
+from dml.data.transforms import eval_transform
+from dml.methods.build import create_sampler, supervised
+from dml.models import create_model
+from dml.tracking import Tracker
+from dml.training.proxies import ProxyPages, start_at_class_means
+from entrypoints import SMALL
+
+
+@pytest.fixture
+def build(digits):
+    """Configuration, data and method of a command line."""
+
+    def make(*extra: str):
+        arguments = ["--dataset", "folder", "--data-dir", str(digits), *SMALL, *extra]
+        config = parse_train(arguments).config
+        torch.manual_seed(0)
+        model = create_model(config.model.model, embedding_size=16, pretrained=False)
+        data = load_dataset("folder", digits)
+        return config, data, supervised(config, model, data.train)
+
+    return make
+
+
+def test_center_starts_proxies_at_class_means(build):
+    config, data, method = build("--loss", "ProxyAnchor", "--init_type", "center")
+    start_at_class_means(config, Fabric(accelerator="cpu", devices=1), data, method)
+    transform = eval_transform(method.model.input_spec.normalize, resize=32, crop_size=32)
+    from dml.data.images import read_image
+
+    images = torch.stack([transform(read_image(path)) for path in data.train.paths])
+    with torch.no_grad():
+        embeddings = method.model.eval()(images).embedding
+    for c in range(data.train.num_classes):
+        expected = embeddings[torch.from_numpy(data.train.labels == c)].mean(0)
+        torch.testing.assert_close(method.criterion.proxies[c].detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_uniform_and_normal_starts(build):
+    uniform = build("--loss", "ProxyNCA", "--init_type", "uniform")[2].criterion.proxies
+    normal = build("--loss", "ProxyNCA")[2].criterion.proxies
+    assert uniform.abs().max() <= 1 / 4  # 1 / √D
+    assert 0.15 < uniform.abs().mean() / uniform.abs().max() < 0.75
+    assert normal.abs().max() > 1 / 4
+
+
+def test_ipc_means_power_balance_and_is_ignored_in_it(build):
+    with_four, data, _ = build("--loss", "ProxyISA", "--IPC", "4", "--p", "0.5")
+    with_five = build("--loss", "ProxyISA", "--IPC", "5", "--p", "0.5")[0]
+    plans = [create_sampler(config, data.train.labels).plan(0) for config in (with_four, with_five)]
+    np.testing.assert_array_equal(*plans)
+    assert type(create_sampler(with_four, data.train.labels)).__name__ == "PowerBalancedSampler"
+    plain = build("--loss", "ProxyISA")[0]
+    assert type(create_sampler(plain, data.train.labels)).__name__ == "RandomSampler"
+
+
+@pytest.mark.parametrize("loss", ["ProxyAnchor", "Triplet"])
+def test_pages_come_every_tenth_epoch(build, tmp_path, monkeypatch, loss):
+    """With proxies where the loss has them; a page is written by a stand-in here."""
+    config, data, method = build("--loss", loss)
+    drawn = {}
+    monkeypatch.setattr("dml.training.proxies.tsne_page", lambda *a, **options: drawn.update({a[3].name: options}))
+    fabric = Fabric(accelerator="cpu", devices=1)
+    pages = ProxyPages(config, fabric, data, method, tracker=Tracker(tmp_path), folder=tmp_path)
+    for epoch in range(12):
+        pages(epoch)
+    assert list(drawn) == [f"tsne_{d}d_epoch_{epoch}.html" for epoch in (0, 10) for d in (2, 3)]
+    for options in drawn.values():
+        assert len(options["proxy_names"]) == (5 if loss == "ProxyAnchor" else 0)
+        assert (options["proxies"] is None) == (loss == "Triplet")
