@@ -1,0 +1,133 @@
+"""The frozen source network of embedding transfer, and how its feature maps match the target's."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dml.losses.transfer import Representation
+from dml.models import EmbeddingNet, load_model_checkpoint
+from dml.models.backbones.base import Backbone
+from dml.models.input_spec import InputSpec
+
+StagePairs = tuple[tuple[str, str], ...]
+"""Names of matched stages, (target's, source's), by depth."""
+
+
+class SourceNetwork:
+    """A network that only looks: always in evaluation mode, without gradients.
+
+    It is no part of the method's modules, so that neither ``train()``, nor the optimiser, nor data-parallel
+    wrappers, nor checkpoints touch it; a continued run reads its file again. It follows its images' device and runs
+    in the precision around it.
+
+    Args:
+        network: is frozen in place.
+        images_of: normalisation of the images that it will be given, the target's.
+    """
+
+    def __init__(self, network: EmbeddingNet, *, images_of: InputSpec):
+        self.network = network.eval().requires_grad_(False)
+        self.images_of = images_of
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, stages: tuple[str, ...] = ()) -> Representation:
+        """(B, 3, H, W) images normalised for the target → what the source makes of them, with maps of ``stages``."""
+        self.network.to(images.device)
+        return represent(self.network, renormalize(images, self.images_of, self.network.input_spec), stages)
+
+
+def represent(network: EmbeddingNet, images: Tensor, stages: tuple[str, ...] = ()) -> Representation:
+    """What ``network`` makes of (B, 3, H, W) images, with the maps of ``stages`` in their order."""
+    if not stages:
+        output = network(images)
+        return Representation(output.embedding, output.features)
+    maps = network.backbone.forward_stages(images)
+    output = network.forward_heads(list(maps.values())[-1])
+    return Representation(output.embedding, output.features, tuple(maps[name] for name in stages))
+
+
+def renormalize(images: Tensor, made_for: InputSpec, wanted: InputSpec) -> Tensor:
+    """(B, 3, H, W) images normalised by one specification → by another, exact but for rounding.
+
+    Both normalisations are affine per channel, so RGB in 0..1 can be had back; equal ones change nothing.
+    """
+    if (made_for.mean, made_for.std, made_for.bgr, made_for.scale) == (
+        wanted.mean,
+        wanted.std,
+        wanted.bgr,
+        wanted.scale,
+    ):
+        return images
+    mean, std = (
+        torch.tensor(values, dtype=images.dtype, device=images.device)[:, None, None]
+        for values in (made_for.mean, made_for.std)
+    )
+    rgb = (images * std + mean) / made_for.scale
+    return wanted.normalize(rgb.flip(-3) if made_for.bgr else rgb)
+
+
+def load_source(
+    path: Path, *, l2_norm: bool, backbone: str | None = None, embedding_size: int | None = None
+) -> tuple[EmbeddingNet, str]:
+    """The source network of a checkpoint, ours or published, and one line that says what it is.
+
+    NOTE: the published code goes on with ImageNet weights if the file is missing; here that is an error.
+
+    Args:
+        l2_norm: whether its embedding is brought to unit length, whatever it was trained with.
+        backbone, embedding_size: what the checkpoint is expected to hold; None: whatever it says.
+
+    Raises:
+        CheckpointError: the file is missing, unreadable, unsafe, or of no network known here.
+        ValueError: it holds another backbone or size than expected.
+    """
+    loaded = load_model_checkpoint(path)
+    network = loaded.architecture
+    for flag, expected, found in (
+        ("--source-model", backbone, network.backbone),
+        ("--source-embedding-size", embedding_size, network.embedding_size),
+    ):
+        if expected is not None and expected != found:
+            raise ValueError(f"{flag} {expected}, but {path} holds {network.describe()}")
+    loaded.model.architecture = replace(network, l2_norm=l2_norm)
+    return loaded.model, loaded.description
+
+
+def match_stages(target: Backbone, source: Backbone, side: int) -> StagePairs:
+    """Pairs of stages whose maps agree in height and width on images of ``side`` × ``side`` pixels.
+
+    Of several stages of a size the deepest are paired, then the next ones up: a network with itself gives all its
+    stages, as published; ResNets of any depth pair ``layer1`` … ``layer4``.
+
+    Raises:
+        ValueError: no two maps agree.
+    """
+    sizes = [_stage_sizes(backbone, side) for backbone in (target, source)]
+    by_size = [defaultdict(list) for _ in sizes]
+    for names, groups in zip(sizes, by_size, strict=True):
+        for name, size in names.items():
+            groups[size].append(name)
+    pairs = [
+        pair
+        for size, names in by_size[0].items()
+        for pair in zip(reversed(names), reversed(by_size[1].get(size, [])), strict=False)
+    ]
+    if not pairs:
+        raise ValueError(f"no feature maps of the two networks agree in size: target {sizes[0]}, source {sizes[1]}")
+    depth = list(sizes[0])
+    return tuple(sorted(pairs, key=lambda pair: depth.index(pair[0])))
+
+
+@torch.no_grad()
+def _stage_sizes(backbone: Backbone, side: int) -> dict[str, tuple[int, int]]:
+    """Stage name → (H, W) of its map."""
+    was_training = backbone.training
+    parameter = next(backbone.parameters())
+    maps = backbone.eval().forward_stages(torch.zeros(1, 3, side, side, device=parameter.device))
+    backbone.train(was_training)
+    return {name: tuple(feature_map.shape[2:]) for name, feature_map in maps.items()}

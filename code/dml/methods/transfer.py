@@ -1,0 +1,97 @@
+"""Embedding transfer: a target network learns from a frozen source network's view of the same images."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dml.data.samplers import Sampler
+from dml.losses.transfer import Representation
+from dml.methods.base import Method, ParamGroup, train_only_new
+from dml.methods.gather import gather_rows
+from dml.methods.source import SourceNetwork, StagePairs, represent
+from dml.models import EmbeddingNet
+from dml.structures import Batch, Progress, StepOutput
+
+
+class TransferMethod(Method):
+    """A target network, a source network and a transfer loss between what they make of a batch.
+
+    Args:
+        model: the target network.
+        source: sees the same images as the target.
+        criterion: ``loss(target, source, *, labels, indices)``, one of ``TRANSFER_LOSSES``.
+        sampler: plans the batches.
+        stages: matched stages whose maps the criterion compares; empty unless it does.
+        proxy_anchor: a loss of the target's embedding and labels, added to the criterion; None without.
+        proxy_lr_scale: learning rate of its parameters in multiples of the base rate.
+        num_views: views of each image in a batch.
+        warm: epochs in which only head, criterion and proxies train.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: EmbeddingNet,
+        source: SourceNetwork,
+        criterion: nn.Module,
+        sampler: Sampler,
+        stages: StagePairs = (),
+        proxy_anchor: nn.Module | None = None,
+        proxy_lr_scale: float = 1.0,
+        num_views: int = 1,
+        warm: int = 0,
+    ):
+        super().__init__()
+        self.model, self.source, self.criterion, self.proxy_anchor = model, source, criterion, proxy_anchor
+        self.sampler, self.num_views, self.warm = sampler, num_views, warm
+        self._target_stages = tuple(target for target, _ in stages)
+        self._source_stages = tuple(source for _, source in stages)
+        proxies = [] if proxy_anchor is None else list(proxy_anchor.parameters())
+        self._groups = [
+            ParamGroup("backbone", list(model.backbone_parameters())),
+            ParamGroup("head", list(model.new_parameters()), new=True),
+            ParamGroup("criterion", list(criterion.parameters()), new=True),
+            ParamGroup("proxies", proxies, proxy_lr_scale, new=True),
+        ]
+
+    def param_groups(self) -> list[ParamGroup]:
+        """Backbone, head, the criterion's heads or adapters, proxies."""
+        return self._groups
+
+    def epoch_batches(self, epoch: int) -> np.ndarray:
+        """The sampler's plan."""
+        return self.sampler.plan(epoch)
+
+    def start_epoch(self, progress: Progress) -> None:
+        """Freeze what the warm-up leaves out, release it afterwards."""
+        if self.warm:
+            train_only_new(self._groups, warm_up=progress.epoch < self.warm)
+
+    def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
+        """The criterion over the global batch, in float32 whatever the networks' precision."""
+        source = self._gather(self.source(batch.images, self._source_stages), batch.num_views)
+        target = self._gather(represent(self.model, batch.images, self._target_stages), batch.num_views)
+        labels, indices = (gather_rows(rows, batch.num_views) for rows in (batch.labels, batch.indices))
+        with torch.autocast(batch.images.device.type, enabled=False):
+            transfer = self.criterion(target, source, labels=labels, indices=indices)
+            if self.proxy_anchor is None:
+                return StepOutput(transfer)
+            supervised = self.proxy_anchor(target.embedding, labels)
+        logs = {"transfer_loss": transfer.detach(), "proxy_anchor_loss": supervised.detach()}
+        return StepOutput(transfer + supervised, logs)
+
+    @staticmethod
+    def _gather(local: Representation, num_views: int) -> Representation:
+        """Embeddings and features of all processes.
+
+        Maps stay with their process: losses of maps are means over rows, whose gradients data-parallel training
+        averages, and maps are large.
+        """
+        embedding, features = (gather_rows(rows.float(), num_views) for rows in (local.embedding, local.features))
+        return Representation(embedding, features, local.maps)
+
+    def proxies(self) -> Tensor | None:
+        """(C, D) proxies of Proxy-Anchor where it takes part."""
+        return None if self.proxy_anchor is None else self.proxy_anchor.proxies.detach()
