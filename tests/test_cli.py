@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dml.cli import parse_bool, parse_evaluate, parse_train
+from dml.cli import parse_evaluate, parse_train
 from dml.config import SECTIONS, ConfigWarning, train_config_from_json
+from dml.flags import parse_bool
 from dml.losses import LOSSES
 
 FLAGS = json.loads((Path(__file__).parent / "reference" / "flags.json").read_text())

@@ -19,6 +19,7 @@ LAYERS = (
     ("evaluation",),
     ("tracking",),
     ("training",),
+    ("flags",),
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,177 @@
+"""The machinery of command lines: flags made from the fields of ``dml.config`` and from the options of losses.
+
+Every flag has a spelling with dashes and one with underscores, prefixes are not completed, and the last of a
+repeated flag counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from dml.config import TrainConfig, train_config_from_json
+from dml.losses import LossOption
+from dml.registry import Registry
+
+TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def parse_bool(text: str) -> bool:
+    """1/true/yes/on or 0/false/no/off, in any case. NOTE: the published parser read the text False as true."""
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither {'/'.join(TRUE)} nor {'/'.join(FALSE)}")
+
+
+class Parser(argparse.ArgumentParser):
+    """Without completion of prefixes; an unknown flag is answered with the nearest known one."""
+
+    def __init__(self, **options: Any):
+        options |= {"allow_abbrev": False, "argument_default": argparse.SUPPRESS, "usage": "%(prog)s [FLAGS]"}
+        super().__init__(**options)
+
+    def error(self, message: str) -> NoReturn:
+        """One line, with one spelling of the flag, and exit status 2."""
+        message = re.sub(r"(argument --[\w-]+)(?:/--[\w-]+)+", r"\1", message)
+        self.exit(2, f"{self.prog}: error: {message} ({self.prog} --help lists all flags)\n")
+
+    def parse_typed(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """What was typed, dest → value; nothing for flags left out."""
+        namespace, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flag = unknown[0].split("=")[0]
+            close = difflib.get_close_matches(flag, self._option_string_actions, n=1, cutoff=0.6)
+            self.error(f"unknown argument {flag}" + (f" (did you mean {close[0]}?)" if close else ""))
+        return vars(namespace)
+
+
+def spellings_of(*names: str) -> list[str]:
+    """``--batch-size --batch_size …`` for the given names, each once."""
+    flags = [f"--{name.replace('_', '-')}" for name in names] + [f"--{name.replace('-', '_')}" for name in names]
+    return list(dict.fromkeys(flags))
+
+
+def kind_of(hint: Any) -> dict[str, Any]:
+    """argparse's arguments for a field's type: optional and tuple types included."""
+    inner = [part for part in typing.get_args(hint) if part not in (type(None), Ellipsis)]
+    if typing.get_origin(hint) is tuple:
+        return {"type": inner[0], "nargs": "+"}
+    kind = inner[0] if inner else hint
+    if kind is bool:
+        return {"type": parse_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
+    return {"type": kind}
+
+
+def add_section(parser: argparse.ArgumentParser, section: type) -> None:
+    """A flag for each field of a section of ``dml.config``."""
+    group = parser.add_argument_group(" ".join((section.__doc__ or "").split("\n")[0].split()))
+    hints = typing.get_type_hints(section)
+    for item in dataclasses.fields(section):
+        choices = item.metadata["choices"]
+        text = item.metadata["help"] + (f" ({', '.join(choices)})" if choices else "")
+        kind = kind_of(hints[item.name])
+        if "metavar" not in kind:
+            kind["metavar"] = item.name.upper() if kind["type"] is str else kind["type"].__name__.upper()
+        spellings = spellings_of(item.name, *item.metadata["aliases"])
+        group.add_argument(*spellings, dest=item.name, help=text.replace("%", "%%"), **kind)
+
+
+class Spec(Protocol):
+    """A loss's entry in its registry, as far as command lines go."""
+
+    options: Mapping[str, LossOption]
+
+    def default(self, option: str) -> Any:
+        """The default of an option."""
+
+
+def loss_flags(losses: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]:
+    """Each option that any loss has → the losses that have it."""
+    flags: dict[str, list[tuple[str, Spec]]] = {}
+    for name, spec in losses.items():
+        for flag in spec.options:
+            flags.setdefault(flag, []).append((name, spec))
+    return flags
+
+
+def add_losses(parser: argparse.ArgumentParser, losses: Registry[Spec], default_loss: str) -> None:
+    """``--loss`` and every option of every loss, whose destinations begin with ``loss.``."""
+    group = parser.add_argument_group("The loss and its options")
+    names = ", ".join([*losses.aliases, *losses])
+    group.add_argument("--loss", help=f"one of {names} (default {default_loss})", metavar="NAME")
+    for flag, owners in loss_flags(losses).items():
+        first = owners[0][1]
+        defaults = ", ".join(f"{name} {spec.default(flag)}" for name, spec in owners)
+        kind = type(first.default(flag))
+        group.add_argument(
+            *spellings_of(flag, *first.options[flag].aliases),
+            dest=f"loss.{flag}",
+            help=f"{first.options[flag].help} ({defaults})",
+            **({"metavar": kind.__name__.upper()} | kind_of(kind)),
+        )
+
+
+def take_loss_options(typed: dict[str, Any]) -> dict[str, Any]:
+    """Take the losses' options out of what was typed: flag → value."""
+    return {dest.removeprefix("loss."): typed.pop(dest) for dest in list(typed) if dest.startswith("loss.")}
+
+
+def refuse_foreign_option(flag: str, loss: str, losses: Registry[Spec]) -> NoReturn:
+    """ValueError: ``flag`` is an option of other losses."""
+    owners = ", ".join(name for name, _ in loss_flags(losses)[flag])
+    raise ValueError(f"--{flag} is not used by --loss {loss}, but by {owners}")
+
+
+def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """``--resume-run`` and the historic flags of every training; returns their group."""
+    group = parser.add_argument_group("Continuing, and historic flags")
+    group.add_argument("--resume-run", "--resume_run", metavar="DIR", help="continue this run; no other flag beside it")
+    group.add_argument("--log_online", "--log-online", action="store_true", help="the same as --wandb auto")
+    group.add_argument("--wandb_key", "--wandb-key", help=argparse.SUPPRESS)
+    return group
+
+
+def settle_historic(typed: dict[str, Any]) -> None:
+    """Replace the historic flags by what they stand for. ValueError for a key on the command line."""
+    if "wandb_key" in typed:
+        raise ValueError("--wandb_key is refused, since command lines are logged: set WANDB_API_KEY instead")
+    if typed.pop("log_online", False):
+        typed.setdefault("wandb", "auto")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainCommand:
+    """A parsed command line of a training.
+
+    Attributes:
+        config: the run's settings.
+        resume: folder of the run to continue, or None for a new one.
+    """
+
+    config: TrainConfig
+    resume: Path | None = None
+
+
+def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
+    """The command that continues the run in ``folder``. ValueError if there is none, or if other flags were typed."""
+    if typed:
+        raise ValueError(
+            f"--resume-run continues with the run's own settings: leave out {', '.join(map(flag_of, typed))}"
+        )
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ValueError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
+    return TrainCommand(train_config_from_json(file.read_text()), folder)
+
+
+def flag_of(dest: str) -> str:
+    """The spelling with dashes of a destination."""
+    return "--" + dest.removeprefix("loss.").replace("_", "-")
