@@ -1,4 +1,4 @@
-"""Proxy-ISA as its formulas stand, class by class, with a memory of Python lists: oracle and yardstick."""
+"""Proxy-ISA as its formulas stand, class by class: oracle and yardstick."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class ProxyISALoop:
         self.counter = [0.0] * len(proxies)
         self.effective = [0.0] * len(proxies)
         self.learned = [1.0] * len(proxies)
-        self.rows: list[tuple[Tensor, int] | None] = [None] * memory_size
+        self.rows = proxies.detach().new_zeros(memory_size, proxies.shape[1])
+        self.row_labels = torch.full((memory_size,), -1)  # −1: nothing written yet
         self.pointer = 0
         self.memory_enabled = self.filter_enabled = False
 
@@ -44,9 +45,9 @@ class ProxyISALoop:
         pull, push = x.new_zeros(()), x.new_zeros(())
         pull_weight = push_weight = 0.0
         outlier = torch.zeros(len(y), dtype=torch.bool)
-        for c in range(len(self.proxies)):
-            proxy = self.proxies[c] / (self.proxies[c].square().sum() + 1e-12).sqrt()
-            cosine, inside = x @ proxy, y == c
+        proxies = self.proxies / (self.proxies.square().sum(1, keepdim=True) + 1e-12).sqrt()
+        for c, cosine in enumerate((x @ proxies.T).unbind(1)):
+            inside = y == c
             weight, threshold = self.thresholds(c)
             positive, negative = cosine[inside], cosine[~inside]
             if len(positive):
@@ -67,23 +68,22 @@ class ProxyISALoop:
 
     def _learn(self, x: Tensor, y: Tensor, keep: Tensor) -> None:
         if self.memory_enabled:
-            self._enqueue([(row, int(label)) for row, label in zip(x[keep], y[keep], strict=True)])
+            self._enqueue(x[keep], y[keep])
         beta = (self.V - 1) / self.V
         for c in y.unique().tolist():
             new = int((keep & (y == c)).sum())
             if new:
                 self.counter[c] += new
                 self.effective[c] = (1 - beta ** self.counter[c]) / (1 - beta)
-            members = [row[0] for row in self.rows if row is not None and row[1] == c]
-            if self.memory_enabled and members:
+            members = self.row_labels == c
+            if self.memory_enabled and members.any():
                 proxy = self.proxies[c].detach()
                 proxy = proxy / (proxy.square().sum() + 1e-12).sqrt()
-                self.learned[c] = self.h * float((torch.stack(members) @ proxy).mean())
+                self.learned[c] = self.h * float((self.rows[members] @ proxy).mean())
 
-    def _enqueue(self, rows: list[tuple[Tensor, int]]) -> None:
-        if self.pointer + len(rows) > self.memory_size:
-            self.rows[self.memory_size - len(rows) :] = rows
-            self.pointer = 0
-        else:
-            self.rows[self.pointer : self.pointer + len(rows)] = rows
-            self.pointer += len(rows)
+    def _enqueue(self, rows: Tensor, labels: Tensor) -> None:
+        wraps = self.pointer + len(rows) > self.memory_size
+        start = self.memory_size - len(rows) if wraps else self.pointer
+        self.rows[start : start + len(rows)] = rows
+        self.row_labels[start : start + len(rows)] = labels
+        self.pointer = 0 if wraps else start + len(rows)
