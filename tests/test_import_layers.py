@@ -21,6 +21,7 @@ LAYERS = (
     ("training",),
     ("flags",),
     ("cli",),
+    ("cli_target",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -20,16 +20,17 @@ from dml.flags import (
     add_continuing,
     add_losses,
     add_section,
+    fill_defaults,
     flag_of,
     kind_of,
+    parse_command,
     refuse_foreign_option,
-    resumed,
     settle_historic,
     spellings_of,
     take_loss_options,
 )
 from dml.losses import LOSSES, LossChoice, choose_loss
-from dml.recipes import DATASET_DEFAULTS, RECIPES
+from dml.recipes import RECIPES
 from dml.training.interrupt import Interrupted
 
 DEFAULT_LOSS = "Proxy_Anchor"
@@ -63,13 +64,10 @@ def train_parser() -> Parser:
 def parse_train(arguments: Sequence[str] | None = None) -> TrainCommand:
     """Parse the command line of ``code/train.py``; exits with status 2 and a message if it does not fit."""
     parser = train_parser()
-    typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
-    try:
-        if "resume_run" in typed:
-            return resumed(Path(typed.pop("resume_run")), typed)
-        return TrainCommand(resolve_train(typed))
-    except ValueError as error:
-        parser.error(str(error))
+    command = parse_command(parser, arguments, resolve_train)
+    if command.config.transfer is not None:
+        parser.error(f"{command.resume} is a run of code/train_target.py: continue it with that")
+    return command
 
 
 def resolve_train(typed: dict[str, Any]) -> TrainConfig:
@@ -88,12 +86,7 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     _refuse_unused(loss, choice, options, typed)
     if "p" in typed and "IPC" not in typed and "sampler" not in typed:
         warnings.warn("--p has no effect without --IPC or --sampler power_balanced", ConfigWarning)
-    recipe = RECIPES[choice.recipe]
-    values = dict(recipe.defaults)
-    values |= DATASET_DEFAULTS.get(DATASETS.canonical(typed.get("dataset", values["dataset"])), {})
-    values |= recipe.model_defaults.get(typed.get("model", values["model"]), {})
-    values |= typed
-    values["dataset"] = DATASETS.canonical(values["dataset"])
+    values = fill_defaults(RECIPES[choice.recipe], typed)
     config = train_config(choice.recipe, LossConfig(loss, memory, options), values)
     _check_loss(config, choice)
     return config
@@ -157,12 +150,14 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         main()
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         raise SystemExit(130) from None
     except (ValueError, OSError) as error:
         if os.environ.get("DML_TRACEBACK") == "1":
             raise
         text = str(error) or type(error).__name__
+        if "Original Traceback" in text:  # a loader worker's error comes wrapped in its traceback
+            text = text.strip().splitlines()[-1].partition(": ")[2]
         print(f"{Path(sys.argv[0]).name}: error: {text}", file=sys.stderr)
         raise SystemExit(2) from None
     raise SystemExit(0)

@@ -109,7 +109,7 @@ class ModelConfig(_Section):
     embedding_size: int = option(512, "D, length of an embedding", aliases=("embed_dim",))
     pretrained: bool = option(True, "start from ImageNet weights")
     weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")
-    l2_norm: bool = option(True, "embeddings of unit length")
+    l2_norm: bool = option(True, "embeddings of unit length", aliases=("target_norm",))
     bn_freeze: bool = option(True, "keep the running statistics of batch normalisation fixed")
     pooling: str = option("avg_max", "global pooling: average, or average plus maximum", choices=("avg", "avg_max"))
     head_init: str = option(
@@ -140,6 +140,7 @@ class OptimConfig(_Section):
         choices=("normal", "uniform", "center"),
     )
     weight_decay: float = option(1e-4, "weight decay", aliases=("decay",))
+    adam_eps: float = option(1e-8, "added to the root of the second moment, for adam")
     nesterov: bool = option(True, "Nesterov momentum, for sgd")
     scheduler: str = option("step", "learning rate over time", choices=("step", "cosine", "exp", "cyclic", "constant"))
     lr_decay_step: int = option(10, "epochs between two decays of the step schedule")
@@ -279,11 +280,28 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class TransferConfig(_Section):
+    """The frozen source network that a target network learns from."""
+
+    source_ckpt: str = option("", "checkpoint of the source network, ours or published")
+    source_model: str | None = option(None, "backbone that the checkpoint must hold; unset: whatever it holds")
+    source_embedding_size: int | None = option(None, "embedding size that the checkpoint must hold; unset: any")
+    source_norm: bool = option(True, "source embeddings of unit length")
+    view: int = option(1, "random crops of each image in a batch", aliases=("num_views",))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.source_ckpt != "", "--source-ckpt FILE says which source network to learn from")
+        _require(self.view >= 1, f"--view must be at least 1, got {self.view}")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
-    """Everything that ``code/train.py`` needs to know.
+    """Everything that a training needs to know.
 
     Attributes:
         recipe: whose published defaults apply.
+        transfer: the source network of ``code/train_target.py``; None in ``code/train.py``.
     """
 
     recipe: str
@@ -293,6 +311,7 @@ class TrainConfig:
     optim: OptimConfig
     evaluation: EvalConfig
     run: RunConfig
+    transfer: TransferConfig | None = None
 
     def __post_init__(self) -> None:
         held_out = self.data.val_split is not None or self.data.fold is not None
@@ -329,6 +348,7 @@ SECTIONS: dict[str, type] = {
     "evaluation": EvalConfig,
     "run": RunConfig,
 }
+TRANSFER_SECTIONS: dict[str, type] = SECTIONS | {"transfer": TransferConfig}
 
 
 def section_values(section: type, values: dict[str, Any]) -> Any:
@@ -337,9 +357,14 @@ def section_values(section: type, values: dict[str, Any]) -> Any:
     return section(**{name: _tuples(value) for name, value in values.items() if name in names})
 
 
-def train_config(recipe: str, loss: LossConfig, values: dict[str, Any]) -> TrainConfig:
-    """A ``TrainConfig`` from flat values, field name → value. ValueError on any that does not fit."""
-    built = {name: section_values(section, values) for name, section in SECTIONS.items()}
+def train_config(recipe: str, loss: LossConfig, values: dict[str, Any], *, transfer: bool = False) -> TrainConfig:
+    """A ``TrainConfig``, with its section ``transfer`` or not, from flat values, field name → value.
+
+    Raises:
+        ValueError: any that does not fit.
+    """
+    sections = TRANSFER_SECTIONS if transfer else SECTIONS
+    built = {name: section_values(section, values) for name, section in sections.items()}
     return TrainConfig(recipe=recipe, loss=loss, **built)
 
 
@@ -347,11 +372,13 @@ def train_config_from_json(text: str) -> TrainConfig:
     """The inverse of ``TrainConfig.to_json``. ValueError on anything else, naming what is wrong."""
     try:
         stored = json.loads(text)
-        flat = {name: value for section in SECTIONS for name, value in stored[section].items()}
-        known = {item.name for section in SECTIONS.values() for item in dataclasses.fields(section)}
+        transfer = stored.get("transfer") is not None
+        sections = TRANSFER_SECTIONS if transfer else SECTIONS
+        flat = {name: value for section in sections for name, value in stored[section].items()}
+        known = {item.name for section in sections.values() for item in dataclasses.fields(section)}
         if unknown := sorted(set(flat) - known):
             raise ValueError(f"settings unknown to this version: {', '.join(unknown)}")
-        return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat)
+        return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, transfer=transfer)
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"not a run's config.json: {error!r}") from error
 

@@ -10,13 +10,16 @@ import argparse
 import dataclasses
 import difflib
 import re
+import sys
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from dml.config import TrainConfig, train_config_from_json
+from dml.data import DATASETS
 from dml.losses import LossOption
+from dml.recipes import DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -72,7 +75,7 @@ def kind_of(hint: Any) -> dict[str, Any]:
 
 def add_section(parser: argparse.ArgumentParser, section: type) -> None:
     """A flag for each field of a section of ``dml.config``."""
-    group = parser.add_argument_group(" ".join((section.__doc__ or "").split("\n")[0].split()))
+    group = parser.add_argument_group((section.__doc__ or "").split("\n")[0].rstrip("."))
     hints = typing.get_type_hints(section)
     for item in dataclasses.fields(section):
         choices = item.metadata["choices"]
@@ -147,6 +150,19 @@ def settle_historic(typed: dict[str, Any]) -> None:
         typed.setdefault("wandb", "auto")
 
 
+def fill_defaults(recipe: Recipe, typed: dict[str, Any]) -> dict[str, Any]:
+    """Field name → value: what was typed, else what the data set brings, else the recipe's."""
+    values = dict(recipe.defaults)
+    values |= DATASET_DEFAULTS.get(DATASETS.canonical(typed.get("dataset", values["dataset"])), {})
+    values |= recipe.model_defaults.get(typed.get("model", values["model"]), {})
+    values |= typed
+    values["dataset"] = DATASETS.canonical(values["dataset"])
+    for name in ("data_dir", "log_dir", "weights"):  # a run is continued from any directory
+        if values.get(name):
+            values[name] = str(Path(values[name]).expanduser().absolute())
+    return values
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainCommand:
     """A parsed command line of a training.
@@ -158,6 +174,21 @@ class TrainCommand:
 
     config: TrainConfig
     resume: Path | None = None
+
+
+def parse_command(
+    parser: Parser, arguments: Sequence[str] | None, resolve: Callable[[dict[str, Any]], TrainConfig]
+) -> TrainCommand:
+    """Parse ``arguments`` (None: the process's own): a run to continue, or a new one with what ``resolve`` makes of
+    the typed flags. Exits with status 2 and a message if they do not fit.
+    """
+    typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if "resume_run" in typed:
+            return resumed(Path(typed.pop("resume_run")), typed)
+        return TrainCommand(resolve(typed))
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:

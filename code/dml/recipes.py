@@ -54,6 +54,17 @@ _PROXY_ANCHOR: dict[str, Any] = {
     "select_metric": "recall_at_1",
 }
 
+_TRANSFER_SOURCE: dict[str, Any] = _PROXY_ANCHOR | {
+    "batch_size": 90,
+    "workers": 8,
+    "warm": 0,
+    "bn_freeze": False,
+    "l2_norm": False,
+    "head_init": "orthogonal",
+    "eval_distance": "euclidean",
+    "save": False,
+}
+
 RECIPES: Registry[Recipe] = Registry(
     "recipe",
     {
@@ -70,6 +81,12 @@ RECIPES: Registry[Recipe] = Registry(
             },
             ipc_sampler="power_balanced",
             model_defaults={"bn_inception": {"pooling": "avg"}},
+        ),
+        "transfer_source": Recipe("label relaxation's source", _TRANSFER_SOURCE, ipc_sampler="class_balanced"),
+        "transfer_target": Recipe(
+            "label relaxation's target",
+            _TRANSFER_SOURCE | {"epochs": 90, "seed": 0, "scheduler": "cosine", "clip_value": 0.0, "adam_eps": 1.0},
+            ipc_sampler="class_balanced",
         ),
     },
 )

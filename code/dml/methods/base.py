@@ -38,9 +38,11 @@ class Method(nn.Module, ABC):
 
     Attributes:
         model: the network that is trained and evaluated.
+        num_views: how many random crops of each image a batch holds.
     """
 
     model: nn.Module
+    num_views: int = 1
 
     @abstractmethod
     def param_groups(self) -> list[ParamGroup]:

@@ -27,7 +27,7 @@ OPTIMIZERS = Registry(
     "optimizer",
     {
         "sgd": lambda groups, config, rate: SGD(groups, momentum=0.9, nesterov=config.nesterov, **rate),
-        "adam": lambda groups, config, rate: Adam(groups, **rate),
+        "adam": lambda groups, config, rate: Adam(groups, eps=config.adam_eps, **rate),
         "rmsprop": lambda groups, config, rate: RMSprop(groups, alpha=0.9, momentum=0.9, **rate),
         "adamw": lambda groups, config, rate: AdamW(groups, **rate),
         "adamp": lambda groups, config, rate: AdamP(groups, nesterov=True, **rate),

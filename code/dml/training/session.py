@@ -95,7 +95,7 @@ def _training_set(config: TrainConfig, data: RetrievalData, method: Method) -> I
         crop_scale=(config.data.crop_scale, 1.0),
         flip=config.data.flip,
     )
-    return ImageDataset(data.train, transform)
+    return ImageDataset(data.train, transform, num_views=method.num_views)
 
 
 class _Evaluators:

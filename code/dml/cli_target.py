@@ -1,0 +1,80 @@
+"""The command line of train_target.py: embedding transfer from a source network.
+
+Imported by that entry point alone. A flag that the chosen loss does not use is an error.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dml.config import TRANSFER_SECTIONS, ConfigWarning, LossConfig, TrainConfig, train_config
+from dml.flags import (
+    Parser,
+    TrainCommand,
+    add_continuing,
+    add_losses,
+    add_section,
+    fill_defaults,
+    flag_of,
+    parse_command,
+    refuse_foreign_option,
+    settle_historic,
+    take_loss_options,
+)
+from dml.losses.transfer import TRANSFER_LOSSES
+from dml.recipes import RECIPES
+
+DEFAULT_LOSS = "Relaxed_Contra"
+RECIPE = "transfer_target"
+
+
+def target_parser() -> Parser:
+    """The parser of ``code/train_target.py``."""
+    parser = Parser(
+        prog="train_target.py",
+        description="Train a target network to embed images as a frozen source network relates them.",
+        epilog="Defaults are those of the publication (Embedding Transfer with Label Relaxation).",
+    )
+    add_losses(parser, TRANSFER_LOSSES, DEFAULT_LOSS)
+    for section in TRANSFER_SECTIONS.values():
+        add_section(parser, section)
+    add_continuing(parser)
+    return parser
+
+
+def parse_target(arguments: Sequence[str] | None = None) -> TrainCommand:
+    """Parse the command line of ``code/train_target.py``; exits with status 2 and a message if it does not fit."""
+    parser = target_parser()
+    command = parse_command(parser, arguments, resolve_target)
+    if command.config.transfer is None:
+        parser.error(f"{command.resume} is a run of code/train.py: continue it with that")
+    return command
+
+
+def resolve_target(typed: dict[str, Any]) -> TrainConfig:
+    """Fill what was typed with the published defaults and those of the data set.
+
+    Raises:
+        ValueError: unknown names, values that do not fit, flags that the loss does not use.
+    """
+    typed = dict(typed)
+    settle_historic(typed)
+    loss = typed.pop("loss", DEFAULT_LOSS)
+    spec, options = TRANSFER_LOSSES[loss], take_loss_options(typed)
+    for flag in options:
+        if flag not in spec.options:
+            refuse_foreign_option(flag, loss, TRANSFER_LOSSES)
+    if "init_type" in typed:
+        raise ValueError("--init-type is not used by train_target.py")
+    if "proxy_lr_scale" in typed and not spec.with_proxy_anchor:
+        raise ValueError(f"{flag_of('proxy_lr_scale')} is not used by --loss {loss}, which has no proxies")
+    values = fill_defaults(RECIPES[RECIPE], typed)
+    if values.get("source_ckpt"):  # a continued run may be started from elsewhere
+        values["source_ckpt"] = str(Path(values["source_ckpt"]).expanduser().resolve())
+    config = train_config(RECIPE, LossConfig(loss, options=options), values, transfer=True)
+    if "forced-pairs" in spec.options and config.transfer.view == 1:
+        warnings.warn(f"--loss {loss} forces pairs of views of an image: with --view 1 there are none", ConfigWarning)
+    return config

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Embedding transfer: train a target network to relate images as a frozen source network does.
+
+python code/train_target.py --loss Relaxed_Contra --dataset cub --model bn_inception --embedding-size 512 --IPC 3 \
+    --view 2 --source-ckpt pretrained_source/bn_inception/cub_bn_inception_512dim_Proxy_Anchor_ckpt.pth
+python code/train_target.py --resume-run logs/cub/RUN
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dml.cli import guarded
+from dml.cli_target import parse_target
+from dml.data import load_dataset
+from dml.methods.build_transfer import transfer
+from dml.methods.source import load_source
+from dml.models import create_model
+from dml.tracking import say
+from dml.training.launch import launch
+from dml.training.session import train
+
+
+def main() -> None:
+    command = parse_target()
+    config = command.config
+    source, description = load_source(
+        Path(config.transfer.source_ckpt),
+        l2_norm=config.transfer.source_norm,
+        backbone=config.transfer.source_model,
+        embedding_size=config.transfer.source_embedding_size,
+    )
+    fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
+    if fabric.is_global_zero:
+        say(f"source {config.transfer.source_ckpt}: {description}")
+    data = load_dataset(
+        config.data.dataset,
+        config.data.data_dir,
+        val_split=config.data.val_split,
+        fold=config.data.fold_numbers(),
+        seed=config.run.seed,
+    )
+    model = create_model(
+        config.model.model,
+        embedding_size=config.model.embedding_size,
+        pretrained=config.model.pretrained,
+        weights=Path(config.model.weights) if config.model.weights else None,
+        l2_norm=config.model.l2_norm,
+        bn_freeze=config.model.bn_freeze,
+        pooling=config.model.pooling,
+        head_init=config.model.head_init,
+    )
+    method = transfer(config, model, source, data.train)
+    train(config, fabric, data, method, resume=command.resume)
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,112 @@
+"""The command line of train_target.py: published flags, defaults and commands, and errors that say what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dml.cli import parse_train
+from dml.cli_target import parse_target
+from dml.config import ConfigWarning, train_config_from_json
+from dml.losses.transfer import TRANSFER_LOSSES
+from test_cli import error_of, flat
+
+REFERENCE = Path(__file__).parent / "reference"
+FLAGS = json.loads((REFERENCE / "flags.json").read_text())["label_relaxation/train_target"]
+PUBLISHED_NAMES = {"target_norm": "l2_norm"}
+
+
+def target(*arguments: str):
+    return parse_target(["--source-ckpt", "source.pth", *arguments]).config
+
+
+def commands() -> list[list[str]]:
+    """The words of every published command, after the script's name."""
+    text = (REFERENCE / "commands.md").read_text()
+    found = re.findall(r"^python code/train_target.py ((?:.*\\ ?\n)*.*)$", text, re.MULTILINE)
+    return [shlex.split(re.sub(r"\\ ?\n", " ", command)) for command in found]
+
+
+@pytest.mark.parametrize("entry", [e for e in FLAGS if "default" in e], ids=lambda e: e["flags"][0])
+def test_published_defaults(entry):
+    config = target()
+    name, expected = entry["flags"][0].strip("-").replace("-", "_"), entry["default"]
+    if name in ("sigma", "delta"):
+        assert TRANSFER_LOSSES["Relaxed_Contra"].default(name) == expected
+    elif name == "loss":
+        assert config.loss.loss == expected
+    elif name == "LOG_DIR":
+        assert Path(config.run.log_dir).name == Path(expected).name
+    elif name == "DATA_DIR":
+        assert Path(config.data.data_dir).name == Path(expected).name
+    elif name == "gpu_id":
+        assert config.run.gpu_id == (expected,)
+    elif name in ("source_norm", "view"):
+        assert getattr(config.transfer, name) == expected
+    elif name != "source_ckpt":
+        assert flat(config)[PUBLISHED_NAMES.get(name, name)] == expected
+
+
+@pytest.mark.parametrize("entry", FLAGS, ids=lambda e: e["flags"][0])
+@pytest.mark.parametrize("join", ["-", "_"])
+def test_published_flags_parse_in_both_spellings(entry, join):
+    flag = "--" + entry["flags"][0].strip("-").replace("-", join).replace("_", join)
+    named = {"--dataset": "cars", "--model": "resnet18", "--loss": "Relaxed_MS", "--optimizer": "sgd"}
+    target(flag, named.get(flag, "1"))
+
+
+def test_published_commands_parse():
+    assert len(commands()) == 9
+    for words in commands():
+        config = parse_target(words).config
+        assert config.transfer.view == 2
+        assert config.data.IPC == 3
+        assert Path(config.transfer.source_ckpt).is_absolute()
+
+
+def test_the_unwritten_part_of_the_recipe():
+    config = target()
+    assert (config.optim.scheduler, config.optim.clip_value, config.optim.adam_eps) == ("cosine", 0, 1)
+    assert (config.run.seed, config.evaluation.eval_distance, config.model.head_init) == (0, "euclidean", "orthogonal")
+    assert not config.model.l2_norm
+
+
+def test_the_json_round_trip():
+    config = target("--loss", "CRD", "--crd-negatives", "7", "--view", "3")
+    assert train_config_from_json(config.to_json()) == config
+
+
+def test_options_of_the_losses():
+    assert target("--sigma", "0.5", "--loss", "Relaxed_MS", "--view", "2").loss.options == {"sigma": 0.5}
+    assert target("--loss", "Relaxed_MS", "--forced-pairs", "0", "--view", "2").loss.options == {"forced-pairs": False}
+    with pytest.warns(ConfigWarning, match="--view 1"):
+        target("--loss", "Relaxed_MS")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--loss", "RKD", "--sigma", "1"], "--sigma is not used by --loss RKD, but by relaxed_contrastive"),
+        (["--loss", "Relaxed"], "unknown transfer loss 'Relaxed'"),
+        (["--loss", "RKD", "--proxy-lr-scale", "3"], "which has no proxies"),
+        (["--init-type", "center"], "--init-type is not used"),
+        (["--view", "0"], "--view must be at least 1"),
+        (["--source-ckpt", ""], "--source-ckpt FILE"),
+        (["--wandb_key", "secret"], "WANDB_API_KEY"),
+    ],
+)
+def test_errors(capsys, arguments, message):
+    assert message in error_of(capsys, "--source-ckpt", "source.pth", *arguments, parse=parse_target)
+
+
+def test_a_run_is_continued_by_the_entry_point_that_made_it(capsys, tmp_path):
+    for config, parse, entry in (
+        (target(), parse_train, "code/train_target.py"),
+        (parse_train([]).config, parse_target, "code/train.py"),
+    ):
+        (tmp_path / "config.json").write_text(config.to_json())
+        assert f"is a run of {entry}" in error_of(capsys, "--resume-run", str(tmp_path), parse=parse)
