@@ -139,7 +139,7 @@ def test_configuration_survives_json():
         (["--fold", "6/5"], "--fold i/k needs 1 ≤ i ≤ k"),
         (["--fold", "1/5", "--val-split", "0.1"], "exclude each other"),
         (["--select", "val"], "--select val needs held-out classes"),
-        (["--weights", "nowhere.pth"], "--weights: no such file: nowhere.pth"),
+        (["--weights", "nowhere.pth"], "nowhere.pth"),
         (["--run-name", "../elsewhere"], "--run-name '../elsewhere' is no name"),
         (["--wandb_key", "secret"], "set WANDB_API_KEY instead"),
         (["--resume-run", "nowhere"], "no config.json there"),
