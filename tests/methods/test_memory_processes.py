@@ -72,3 +72,12 @@ def test_two_processes_hold_the_same_memory():
     for rank in range(2):
         for ours, expected in zip(gathered[rank], alone, strict=True):
             torch.testing.assert_close(ours, expected, rtol=0, atol=0)
+
+
+def test_the_memory_is_not_sent_around():
+    """Data-parallel training leaves out exactly the memory's buffers; counters and proxies stay with it."""
+    criterion = ProxyISALoss(num_classes=C, embedding_size=D, memory_size=20)
+    method = SupervisedMethod(model=Unit(), criterion=criterion, sampler=RandomSampler(np.zeros(B, int), batch_size=B))
+    ignored = set(method._ddp_params_and_buffers_to_ignore)
+    assert ignored == {name for name in method.state_dict() if name.startswith("criterion.memory.")}
+    assert "criterion.memory.class_sums" in ignored

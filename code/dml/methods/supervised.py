@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dml.data.samplers import Sampler
 from dml.methods.base import Method, ParamGroup, train_only_new
-from dml.methods.gather import gather_rows
+from dml.methods.gather import gather_rows, keep_memories_apart
 from dml.models import EmbeddingNet
 from dml.structures import Batch, Progress, StepOutput
 
@@ -37,6 +37,7 @@ class SupervisedMethod(Method):
         warm: int = 0,
     ):
         super().__init__()
+        keep_memories_apart(self, criterion)
         self.model, self.criterion, self.sampler, self.warm = model, criterion, sampler, warm
         self._groups = [
             ParamGroup("backbone", list(model.backbone_parameters())),
