@@ -14,8 +14,10 @@ from dml.cli import guarded, parse_train
 from dml.data import load_dataset
 from dml.methods.build import supervised
 from dml.models import create_model
+from dml.tracking import say
 from dml.training.launch import launch
 from dml.training.session import train
+from dml.training.source_file import keep_as_source
 
 
 def main() -> None:
@@ -40,7 +42,9 @@ def main() -> None:
         head_init=config.model.head_init,
     )
     method = supervised(config, model, data.train)
-    train(config, fabric, data, method, resume=command.resume)
+    folder = train(config, fabric, data, method, resume=command.resume)
+    if config.run.as_source and config.run.save and fabric.is_global_zero:
+        say(f"source network: {keep_as_source(config, folder)}")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from dml.cli import parse_evaluate, parse_train
+from dml.cli_target import parse_target
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted((ROOT / "scripts").glob("*/*.sh"))
-PARSERS = {"train.py": parse_train, "evaluate.py": parse_evaluate}
+PARSERS = {"train.py": parse_train, "evaluate.py": parse_evaluate, "train_target.py": parse_target}
 
 
 def command_of(script: Path, *extra: str) -> list[str]:

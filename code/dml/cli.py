@@ -34,6 +34,7 @@ from dml.recipes import RECIPES
 from dml.training.interrupt import Interrupted
 
 DEFAULT_LOSS = "Proxy_Anchor"
+SOURCE_RECIPE = "transfer_source"
 
 
 def train_parser() -> Parser:
@@ -86,9 +87,11 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     _refuse_unused(loss, choice, options, typed)
     if "p" in typed and "IPC" not in typed and "sampler" not in typed:
         warnings.warn("--p has no effect without --IPC or --sampler power_balanced", ConfigWarning)
-    values = fill_defaults(RECIPES[choice.recipe], typed)
-    config = train_config(choice.recipe, LossConfig(loss, memory, options), values)
+    recipe = SOURCE_RECIPE if typed.get("as_source") else choice.recipe
+    values = fill_defaults(RECIPES[recipe], typed)
+    config = train_config(recipe, LossConfig(loss, memory, options), values)
     _check_loss(config, choice)
+    _check_source(config)
     return config
 
 
@@ -104,6 +107,11 @@ def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed
     for dest in ("proxy_lr_scale", "init_type"):
         if dest in typed and spec.lr_scale is None:
             raise ValueError(f"{flag_of(dest)} is not used by --loss {loss}, which has no parameters")
+
+
+def _check_source(config: TrainConfig) -> None:
+    if config.run.as_source and not config.run.save:
+        warnings.warn("--as-source keeps no network unless --save 1 is given, as published", ConfigWarning)
 
 
 def _check_loss(config: TrainConfig, choice: LossChoice) -> None:

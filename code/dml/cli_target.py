@@ -67,8 +67,9 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     for flag in options:
         if flag not in spec.options:
             refuse_foreign_option(flag, loss, TRANSFER_LOSSES)
-    if "init_type" in typed:
-        raise ValueError("--init-type is not used by train_target.py")
+    for dest in ("init_type", "as_source"):
+        if dest in typed:
+            raise ValueError(f"{flag_of(dest)} is not used by train_target.py")
     if "proxy_lr_scale" in typed and not spec.with_proxy_anchor:
         raise ValueError(f"{flag_of('proxy_lr_scale')} is not used by --loss {loss}, which has no proxies")
     values = fill_defaults(RECIPES[RECIPE], typed)

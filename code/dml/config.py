@@ -203,6 +203,9 @@ class RunConfig(_Section):
     run_name: str | None = option(None, "name of the run folder; unset: made from the settings")
     remark: str = option("", "appended to the run's name")
     save: bool = option(True, "keep best.pt, the network of the best epoch")
+    as_source: bool = option(
+        False, "train a source network of embedding transfer: its defaults, and best.pt copied to pretrained_source"
+    )
     pictures: bool = option(True, "draw curves, a retrieval gallery and a t-SNE page at the end")
     visualize: bool = option(
         False, "draw t-SNE pages of test embeddings and proxies at the start and every tenth epoch"

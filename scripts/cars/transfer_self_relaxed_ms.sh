@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Relaxed_MS: relaxed multi-similarity, Cars-196. Self-transfer, BN-Inception 512 to BN-Inception 512.
+# Paper: Kim, Kim, Cho, Kwak: Embedding Transfer with Label Relaxation for Improved Metric Learning, CVPR 2021.
+# Reported: no figure for this loss.
+# The source network: sh scripts/download_pretrained_source_models.sh, or code/train.py --as-source --save 1.
+# Further flags are passed on, and win: scripts/cars/transfer_self_relaxed_ms.sh --seed 2 --precision bf16-mixed
+set -euo pipefail
+here="$(dirname "$0")"
+exec "${PYTHON:-python3}" "$here/../../code/train_target.py" \
+    --gpu-id 0 --loss Relaxed_MS --model bn_inception --embedding-size 512 --batch-size 90 --IPC 3 \
+    --dataset cars --epochs 90 --view 2 --sigma 1 --save 1 \
+    --source-ckpt "$here/../../pretrained_source/bn_inception/cars_bn_inception_512dim_Proxy_Anchor_ckpt.pth" "$@"
