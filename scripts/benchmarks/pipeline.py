@@ -93,7 +93,7 @@ class TrainingStep:
     def trainers(self, batch: Batch) -> None:
         """The same through Fabric, the method and the watch over the loss."""
         output = self.module(batch, Progress(0, 1))
-        self.watch.add(output.loss.detach(), 0, batch.indices)
+        self.watch.add(output, 0, batch.indices)
         self.fabric.backward(output.loss)
         self.fabric.strategy.precision.unscale_gradients(self.optimizer)
         clip_gradients(self.optimizer, self.config.clip_value)

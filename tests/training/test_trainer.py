@@ -42,7 +42,8 @@ class Line(Method):
 
     def training_step(self, batch, progress):
         self.count += 1
-        return StepOutput((self.model(batch.images) - 3 * batch.images).square().mean())
+        loss = (self.model(batch.images) - 3 * batch.images).square().mean()
+        return StepOutput(loss, {"weight": self.model.weight.detach().sum()})
 
     def after_optimizer_step(self):
         self.calls.append("step")
@@ -94,6 +95,7 @@ def test_it_learns_and_calls_the_hooks(tmp_path, precision):
     assert state.latest["eval"]["recall_at_1"] == pytest.approx(3, abs=1.0)
     losses = [line["train/loss"] for line in lines(tmp_path) if "train/loss" in line]
     assert losses[-1] < losses[0] / 3
+    assert all("train/weight" in line for line in lines(tmp_path) if "train/loss" in line)
 
 
 @pytest.mark.parametrize(("every", "epochs"), [(2, [0, 2, 4, 5]), (3, [0, 3, 5])])
@@ -180,8 +182,8 @@ def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path):
 
 
 def test_loss_watch_sums_in_double_precision():
-    watch = LossWatch(torch.device("cpu"), total=1.0)
+    watch = LossWatch(torch.device("cpu"), {"loss": 1.0})
     for step in range(10):
-        watch.add(torch.tensor(0.1), step, torch.arange(2))
-    assert float(watch.total) == pytest.approx(2.0, abs=1e-7)
+        watch.add(StepOutput(torch.tensor(0.1), {"part": torch.tensor(0.5)}), step, torch.arange(2))
+    assert watch.totals() == {"loss": pytest.approx(2.0, abs=1e-7), "part": 5.0}
     assert watch.latest == pytest.approx(0.1)

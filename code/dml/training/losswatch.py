@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from dml.structures import StepOutput
 
 
 class NonFiniteLossError(ValueError):
@@ -27,25 +30,32 @@ class _Pending:
 class LossWatch:
     """Takes each step's loss, and looks at it once its copy has arrived on the CPU.
 
-    On a GPU that is some steps later, so the stream never stalls; ``flush`` waits for the rest.
+    On a GPU that is some steps later, so the stream never stalls; ``totals`` waits for the rest.
+
+    Args:
+        device: of the losses.
+        totals: name → sum so far, where an epoch is continued.
 
     Attributes:
-        total: float64 sum of the losses of this epoch, on the device.
         latest: the last loss that arrived, for the progress bar.
     """
 
-    def __init__(self, device: torch.device, total: float = 0.0):
-        self.total = torch.tensor(total, dtype=torch.float64, device=device)
+    def __init__(self, device: torch.device, totals: Mapping[str, float] | None = None):
+        self._totals = {
+            name: torch.tensor(total, dtype=torch.float64, device=device) for name, total in (totals or {}).items()
+        }
         self.latest = float("nan")
         self._pending: deque[_Pending] = deque()
 
-    def add(self, loss: Tensor, step: int, indices: Tensor) -> None:
-        """Take the detached scalar ``loss`` of step ``step``, made from the images ``indices``.
+    def add(self, output: StepOutput, step: int, indices: Tensor) -> None:
+        """Take the loss and the logs of step ``step``, made from the images ``indices``.
 
         Raises:
             NonFiniteLossError: of an earlier or this step, with its number and image indices.
         """
-        self.total += loss.double()
+        loss = output.loss.detach()
+        for name, value in {"loss": loss, **output.logs}.items():
+            self._totals[name] = self._totals.get(name, 0.0) + value.detach().double()
         ready = None
         if loss.is_cuda:
             ready = torch.cuda.Event()
@@ -55,8 +65,12 @@ class LossWatch:
         while self._pending and self._pending[0].arrived():
             self._look(self._pending.popleft())
 
-    def flush(self) -> None:
-        """Wait for and look at what is still on its way."""
+    def totals(self) -> dict[str, float]:
+        """Name → float64 sum of the loss and of each log over this epoch's steps; waits for the device."""
+        self._flush()
+        return {name: float(total) for name, total in self._totals.items()}
+
+    def _flush(self) -> None:
         while self._pending:
             pending = self._pending.popleft()
             if pending.ready is not None:

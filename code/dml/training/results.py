@@ -23,7 +23,7 @@ class TrainingState:
         step: optimiser steps taken.
         plan: (num_batches, B) the batches of the epoch under way; None between epochs.
         batches_done: of that plan.
-        loss_total: sum of the losses of those.
+        totals: name → sum over those of the loss and of what else the method logs.
         best_epoch: the epoch that the selection metric likes best; None before any evaluation of a trained network.
         best: its metrics, prefix → name → value.
         latest: those of the last evaluation.
@@ -34,7 +34,7 @@ class TrainingState:
     step: int = 0
     plan: np.ndarray | None = None
     batches_done: int = 0
-    loss_total: float = 0.0
+    totals: Metrics = field(default_factory=dict)
     best_epoch: int | None = None
     best: dict[str, Metrics] = field(default_factory=dict)
     latest: dict[str, Metrics] = field(default_factory=dict)

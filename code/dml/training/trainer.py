@@ -129,7 +129,7 @@ class Trainer:
             improved = False
         self.schedule.after_epoch()
         state.epoch += 1
-        state.plan, state.batches_done, state.loss_total = None, 0, 0.0
+        state.plan, state.batches_done, state.totals = None, 0, {}
         if improved:
             state.best_epoch, state.best = state.epoch, state.latest
         self.after_epoch(state.epoch)
@@ -144,7 +144,7 @@ class Trainer:
         self.batches.set_epoch(plan, state.epoch, first=state.batches_done)
         self.method.train()
         self.method.start_epoch(self._progress(plan))
-        watch = LossWatch(self.fabric.device, state.loss_total)
+        watch = LossWatch(self.fabric.device, state.totals)
         started, waited, first = time.perf_counter(), 0.0, state.batches_done
         bar = tqdm(
             total=len(plan),
@@ -163,15 +163,13 @@ class Trainer:
                 bar.update()
                 bar.set_postfix(loss=f"{watch.latest:.4f}", refresh=False)
                 if self.guard.requested:
-                    watch.flush()
-                    state.loss_total = float(watch.total)
+                    state.totals = watch.totals()
                     raise Interrupted
-        watch.flush()
-        state.loss_total = float(watch.total)
+        state.totals = watch.totals()
         seconds = time.perf_counter() - started
         images = (len(plan) - first) * plan.shape[1]
         return {
-            "loss": state.loss_total / max(len(plan), 1),
+            **{name: total / len(plan) for name, total in state.totals.items()},
             "lr": self._optimizer.param_groups[0]["lr"],
             "seconds": seconds,
             "data_wait": waited / seconds,
@@ -181,7 +179,7 @@ class Trainer:
     def _step(self, batch: Batch, plan: np.ndarray, watch: LossWatch) -> None:
         state = self.state
         output = self.step_module(batch, self._progress(plan))
-        watch.add(output.loss.detach(), state.step, batch.indices)
+        watch.add(output, state.step, batch.indices)
         self.fabric.backward(output.loss)
         if self.optim.clip_value:
             self.fabric.strategy.precision.unscale_gradients(self._optimizer)
