@@ -14,6 +14,7 @@ from dml.cli import parse_evaluate, parse_train
 from dml.config import ConfigWarning
 from dml.losses import LOSSES, choose_loss
 from test_cli import error_of, flat, train
+from test_scripts import ROOT, command_of
 
 REFERENCE = Path(__file__).parent / "reference"
 FLAGS = json.loads((REFERENCE / "flags.json").read_text())
@@ -32,13 +33,16 @@ TRAINING = [command[1:] for command in published_commands() if command[0] == "tr
 EVALUATION = [command[1:] for command in published_commands() if command[0] == "evaluate.py"]
 
 
+def case(command: list[str]) -> str:
+    """Data set and backbone of a command."""
+    return f"{command[command.index('--dataset') + 1]}-{command[command.index('--model') + 1]}"
+
+
 def test_all_published_commands_were_found():
     assert (len(TRAINING), len(EVALUATION)) == (6, 1)
 
 
-@pytest.mark.parametrize(
-    "command", TRAINING, ids=lambda c: f"{c[c.index('--dataset') + 1]}-{c[c.index('--model') + 1]}"
-)
+@pytest.mark.parametrize("command", TRAINING, ids=case)
 def test_published_training_commands(command):
     """Every typed value arrives, and the rest is Proxy-ISA's recipe."""
     config = train(*command)
@@ -57,6 +61,13 @@ def test_published_training_commands(command):
     assert values["pooling"] == ("avg" if typed["model"] == "bn_inception" else "avg_max")
     assert values["optimizer"] == typed.get("optimizer", "adam")
     assert values["warm"] == int(typed.get("warm", 1))
+
+
+@pytest.mark.parametrize("command", TRAINING, ids=case)
+def test_scripts_are_the_published_commands(command):
+    dataset, model = case(command).lower().split("-")
+    script = ROOT / "scripts" / dataset / f"proxy_isa_{model}.sh"
+    assert train(*command_of(script)[1:]) == train(*command)
 
 
 def test_published_evaluation_command():

@@ -17,14 +17,20 @@ def batch(seed: int = 0, rows: int = 24, dtype: torch.dtype = torch.float32):
     return embeddings.requires_grad_(), labels
 
 
-@pytest.fixture(params=list(LOSSES))
+LAST_PHASE = ", last phase"  # a loss with a memory is tried in its first phase and in its last
+
+
+@pytest.fixture(params=[*LOSSES, *(name + LAST_PHASE for name, spec in LOSSES.items() if spec.with_memory == name)])
 def name(request) -> str:
     return request.param
 
 
-def make(name: str, num_classes: int = CLASSES) -> torch.nn.Module:
-    torch.manual_seed(3)
-    return create_loss(name, num_classes=num_classes, embedding_size=SIZE)
+def make(name: str, num_classes: int = CLASSES, seed: int = 3) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    loss = create_loss(name.removesuffix(LAST_PHASE), num_classes=num_classes, embedding_size=SIZE)
+    if name.endswith(LAST_PHASE):
+        loss.start_epoch(100)
+    return loss
 
 
 def test_scalar_finite_and_differentiable(name):
@@ -41,7 +47,7 @@ def test_scalar_finite_and_differentiable(name):
 
 
 def test_spec_says_whether_there_are_parameters(name):
-    assert (LOSSES[name].lr_scale is not None) == bool(list(make(name).parameters()))
+    assert (LOSSES[name.removesuffix(LAST_PHASE)].lr_scale is not None) == bool(list(make(name).parameters()))
 
 
 @pytest.mark.parametrize("name", [n for n in LOSSES if n != "npairs_unnormalized"])  # it picks the first pair
@@ -62,8 +68,7 @@ def test_evaluation_mode_leaves_the_state_alone(name):
 
 def test_state_dict_round_trip(name):
     loss, (embeddings, labels) = make(name), batch()
-    torch.manual_seed(99)
-    other = create_loss(name, num_classes=CLASSES, embedding_size=SIZE)
+    other = make(name, seed=99)
     other.load_state_dict(loss.state_dict())
     torch.testing.assert_close(other(embeddings, labels), loss(embeddings, labels))
 
@@ -108,7 +113,7 @@ def test_identical_and_opposite_embeddings_stay_finite(name):
 
 
 def test_training_steps_reduce_it(name):
-    """Judged in the state that it began with: what a loss counts may change the scale of its values."""
+    """Judged as it began: what a loss counts may change the scale of its values."""
     loss, (embeddings, labels) = make(name), batch()
     points = embeddings.detach().clone().requires_grad_()
     optimizer = torch.optim.Adam([points, *loss.parameters()], lr=0.02)
@@ -116,7 +121,7 @@ def test_training_steps_reduce_it(name):
         optimizer.zero_grad()
         loss(torch.nn.functional.normalize(points, dim=1), labels).backward()
         optimizer.step()
-    judge = make(name)
+    judge = make(name.removesuffix(LAST_PHASE))
     before = judge.eval()(embeddings, labels)
     judge.load_state_dict(dict(loss.named_parameters()), strict=False)
     assert judge(torch.nn.functional.normalize(points, dim=1), labels) < before
