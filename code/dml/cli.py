@@ -156,6 +156,8 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     ``DML_TRACEBACK=1`` shows the traceback all the same.
     """
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    if any(int(os.environ.get(rank, 0)) > 0 for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        warnings.simplefilter("ignore")  # the first of several processes says it
     try:
         main()
     except (Interrupted, KeyboardInterrupt):

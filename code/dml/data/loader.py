@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Sampler
 
 from dml.data.images import ImageDataset, SampleKey, collate
@@ -55,8 +56,14 @@ class PlannedBatches(Sampler[list[SampleKey]]):
 
 
 def _quiet_worker(_: int) -> None:
-    """Leave Ctrl-C to the main process, which finishes its step and saves."""
+    """Leave Ctrl-C and SIGTERM, which reach the whole process group, to the main process: it finishes and saves."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _own_generator() -> torch.Generator:
+    """For a loader's internal draws, so that loading leaves torch's global generator, which is resumed, alone."""
+    return torch.Generator().manual_seed(0)
 
 
 def train_loader(dataset: ImageDataset, batches: PlannedBatches, *, workers: int, pin_memory: bool) -> DataLoader:
@@ -68,6 +75,7 @@ def train_loader(dataset: ImageDataset, batches: PlannedBatches, *, workers: int
         collate_fn=collate,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
+        generator=_own_generator(),
         worker_init_fn=_quiet_worker,
     )
 
@@ -89,5 +97,6 @@ def eval_loader(
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,
+        generator=_own_generator(),
         worker_init_fn=_quiet_worker,
     )

@@ -120,6 +120,15 @@ class BalancedSampler(ClassBalancedBatchSampler):
     in a batch more than ``images_per_class`` times. Kept as published.
     """
 
+    def __init__(self, labels: np.ndarray, *, batch_size: int, images_per_class: int, seed: int = 0):
+        super().__init__(labels, batch_size=batch_size, images_per_class=images_per_class, seed=seed)
+        stream = self.num_batches * self.classes_per_batch * images_per_class
+        if stream < batch_size:
+            raise ValueError(
+                f"--IPC {images_per_class} does not divide --batch-size {batch_size}, and {len(labels)} images give"
+                f" {stream} in whole groups, fewer than one batch: choose an --IPC that divides it"
+            )
+
     def plan(self, epoch: int) -> np.ndarray:
         """(number of whole batches, batch_size) int64."""
         stream = super().plan(epoch).ravel()

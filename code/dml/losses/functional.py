@@ -51,6 +51,12 @@ def own_class(values: Tensor, labels: Tensor) -> Tensor:
     return values.gather(1, labels[:, None]).squeeze(1)
 
 
+def class_counts(labels: Tensor, num_classes: int) -> Tensor:
+    """(C,) int64 samples of each class; unlike ``torch.bincount`` it does not wait for a GPU."""
+    counts = torch.zeros(num_classes, dtype=torch.int64, device=labels.device)
+    return counts.scatter_add(0, labels, torch.ones_like(labels))
+
+
 def log1p_sum_exp(values: Tensor, dim: int) -> Tensor:
     """``log(1 + Σ exp(values))`` along ``dim``; entries of −∞ are left out, and a sum of none gives 0.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from dml.losses.functional import (
     check_batch,
+    class_counts,
     init_proxies,
     log1p_sum_exp,
     log1p_sum_exp_by_class,
@@ -49,6 +49,6 @@ class ProxyAnchorLoss(nn.Module):
         similarity = cosine_similarity_matrix(embeddings, self.proxies)  # (B, C)
         attraction = -self.alpha * (own_class(similarity, labels) - self.margin)  # (B,)
         repulsion = self.alpha * (without_own_class(similarity, labels) + self.margin)  # (B, C)
-        present = torch.bincount(labels, minlength=self.num_classes).count_nonzero()
+        present = class_counts(labels, self.num_classes).count_nonzero()
         pull = log1p_sum_exp_by_class(attraction, labels, self.num_classes).sum() / present
         return pull + log1p_sum_exp(repulsion, dim=0).mean()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dml.losses.functional import (
     check_batch,
+    class_counts,
     init_proxies,
     log1p_sum_exp,
     log1p_sum_exp_by_class,
@@ -112,7 +113,7 @@ class ProxyISALoss(nn.Module):
         own = own_class(similarity, labels)  # (B,)
         thresholds = self.class_thresholds()
         positive, negative = self.pair_weights(similarity.detach(), labels, thresholds)
-        per_class = torch.bincount(labels, minlength=self.num_classes)  # (C,)
+        per_class = class_counts(labels, self.num_classes)  # (C,)
         loss = self._pull(own, labels, positive, per_class) + self._push(similarity, labels, negative, per_class)
         if self.training:
             is_outlier = own.detach() < thresholds.outlier.to(own.dtype)[labels]

@@ -7,7 +7,15 @@ from types import FrameType
 
 
 class Interrupted(Exception):
-    """The user, or the cluster, asked the run to stop; what can be saved is saved."""
+    """The user, or the cluster, asked the run to stop.
+
+    Args:
+        torn: whether it came in the middle of a step, whose effects must not be saved.
+    """
+
+    def __init__(self, *, torn: bool = False):
+        super().__init__("interrupted")
+        self.torn = torn
 
 
 class InterruptGuard:
@@ -38,8 +46,10 @@ class InterruptGuard:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         second, self.requested = self.requested, True
-        if self._immediate or second or not self.wait_for_safe_point:
+        if self._immediate:
             raise Interrupted
+        if second or not self.wait_for_safe_point:
+            raise Interrupted(torn=True)
 
     def check(self) -> None:
         """Raise ``Interrupted`` if a signal came since entering."""

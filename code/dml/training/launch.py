@@ -32,6 +32,8 @@ def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
         precision={"32": "32-true"}.get(precision, precision),
     )
     fabric.launch()
+    # True of every step without a warm-up, and meant so.
+    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
     torch.backends.cudnn.benchmark = True  # images have one size, so the search for the fastest kernels pays
     fabric.seed_everything(seed, verbose=False)
     return fabric

@@ -82,6 +82,6 @@ class LossWatch:
         if not torch.isfinite(pending.value):
             raise NonFiniteLossError(
                 f"the loss of step {pending.step} is {self.latest}; its batch held the training images"
-                f" {pending.indices.tolist()} (positions in the training set; last.pt holds the last complete"
-                " epoch). A lower --lr or --precision 32 often helps."
+                f" {pending.indices.tolist()} (positions in the training set). last.pt, if there is one, is as it was"
+                " saved last. A lower --lr or --precision 32 often helps."
             )

@@ -27,6 +27,7 @@ class TrainingState:
         best_epoch: the epoch that the selection metric likes best; None before any evaluation of a trained network.
         best: its metrics, prefix → name → value.
         latest: those of the last evaluation.
+        latest_epoch: the epoch that it was made after.
         untrained: those of ``--eval-first``.
     """
 
@@ -38,6 +39,7 @@ class TrainingState:
     best_epoch: int | None = None
     best: dict[str, Metrics] = field(default_factory=dict)
     latest: dict[str, Metrics] = field(default_factory=dict)
+    latest_epoch: int = 0
     untrained: dict[str, Metrics] = field(default_factory=dict)
 
 
@@ -46,7 +48,7 @@ def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str
     rows = {
         "untrained": state.untrained.get(split),
         f"best (epoch {state.best_epoch})": state.best.get(split),
-        f"last (epoch {state.epoch})": state.latest.get(split),
+        f"last (epoch {state.latest_epoch})": state.latest.get(split),
     }
     return {title: metrics for title, metrics in rows.items() if metrics}
 

@@ -111,8 +111,8 @@ class Trainer:
                         self.state.untrained = self._evaluate(0)
                 while self.state.epoch < self.optim.epochs:
                     self._epoch()
-            except Interrupted:
-                self._stop_in_order()
+            except Interrupted as stop:
+                self._stop_in_order(torn=stop.torn)
                 raise
         return self.state
 
@@ -122,7 +122,8 @@ class Trainer:
             state.plan = self.method.epoch_batches(state.epoch)
         training = self._train(state.plan)
         if self.is_due(state.epoch + 1):
-            state.latest = self._evaluate(state.epoch + 1, training)
+            self._share_buffers()
+            state.latest, state.latest_epoch = self._evaluate(state.epoch + 1, training), state.epoch + 1
             improved = self._is_best(state.latest)
         else:
             self._log(state.epoch + 1, {"train": training})
@@ -191,6 +192,15 @@ class Trainer:
         state.step += 1
         state.batches_done += 1
 
+    def _share_buffers(self) -> None:
+        """Give every process the buffers of the first, which is the one that is saved.
+
+        Running statistics of batch normalisation are each process's own, unless they are frozen.
+        """
+        if self.fabric.world_size > 1:
+            for buffer in self.method.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
     def _progress(self, plan: np.ndarray) -> Progress:
         return Progress(self.state.epoch, self.optim.epochs, self.state.step, len(plan))
 
@@ -228,13 +238,13 @@ class Trainer:
 
     # ------------------------------------------------------------------ checkpoints
 
-    def _stop_in_order(self) -> None:
-        """Save an interrupted run where it stands, in the middle of an epoch if need be."""
-        if self.fabric.world_size == 1:
+    def _stop_in_order(self, *, torn: bool) -> None:
+        """Save an interrupted run where it stands, in the middle of an epoch if need be; but never half a step."""
+        if not torn and self.fabric.world_size == 1:
             self._save(improved=False)
             done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
         else:
-            done = f"the last complete epoch, {self.state.epoch}, is saved"
+            done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
         if self.fabric.is_global_zero:
             say(f"Interrupted: {done}. Continue with:\n  {self.resume_hint}")
 
@@ -256,7 +266,7 @@ class Trainer:
         }
         if improved and self.keep_best:
             save_atomically(network, self.folder / "best.pt")
-        if state.best:
+        if state.best and state.latest_epoch == state.epoch:
             write_results(self.folder, state, select=self.select, metric=self.evaluation.select_metric)
         progress = vars(state) | {"plan": None if state.plan is None else torch.from_numpy(state.plan)}
         save_atomically(
@@ -286,8 +296,11 @@ class Trainer:
         if not isinstance(saved, dict) or saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
             raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
         model = {f"model.{key}": value for key, value in saved["model"].items()}
-        self.method.load_state_dict(model | saved["method"])
-        self._optimizer.load_state_dict(saved["optimizer"])
+        try:
+            self.method.load_state_dict(model | saved["method"])
+            self._optimizer.load_state_dict(saved["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{path} does not fit the run's data and settings as they are now: {error}") from error
         self.schedule.load_state_dict(saved["schedule"])
         self.fabric.strategy.precision.load_state_dict(saved["scaler"])
         plan = saved["state"]["plan"]
