@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dml.cli import parse_evaluate, parse_train
-from dml.config import ConfigWarning
+from dml.config import ConfigWarning, train_config_from_json
 from dml.losses import LOSSES, choose_loss
 from test_cli import error_of, flat, train
 from test_scripts import ROOT, command_of
@@ -171,7 +171,5 @@ def test_the_published_form_needs_no_warning():
 
 
 def test_configuration_survives_json():
-    from dml.config import train_config_from_json
-
     config = parse_train(["--loss", "MS", "--enableMemory", "--T", "700"]).config
     assert train_config_from_json(config.to_json()) == config

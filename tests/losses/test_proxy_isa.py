@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from dml.losses.proxy_anchor import ProxyAnchorLoss
 from dml.losses.proxy_isa import ProxyISALoss
 from losses.plain_isa import ProxyISALoop
 
@@ -61,8 +62,6 @@ def test_every_phase_equals_the_loop():
 
 def test_without_filter_and_history_it_is_proxy_anchor():
     """In the first step all weights are 1 but those of negatives far below; here there are none."""
-    from dml.losses.proxy_anchor import ProxyAnchorLoss
-
     loss, anchor = make(), ProxyAnchorLoss(num_classes=C, embedding_size=D).double()
     anchor.load_state_dict({"proxies": loss.proxies})
     with torch.no_grad():

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 
 from dml.cli import parse_train
 from dml.data import load_dataset
+from dml.data.images import read_image
 from dml.data.transforms import eval_transform
 from dml.methods.build import create_sampler, supervised
 from dml.models import create_model
@@ -36,8 +37,6 @@ def test_center_starts_proxies_at_class_means(build):
     config, data, method = build("--loss", "ProxyAnchor", "--init_type", "center")
     start_at_class_means(config, Fabric(accelerator="cpu", devices=1), data, method)
     transform = eval_transform(method.model.input_spec.normalize, resize=32, crop_size=32)
-    from dml.data.images import read_image
-
     images = torch.stack([transform(read_image(path)) for path in data.train.paths])
     with torch.no_grad():
         embeddings = method.model.eval()(images).embedding

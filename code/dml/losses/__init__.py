@@ -76,7 +76,7 @@ _PROXY_ISA_OPTIONS = {
 }
 _MEMORY_OPTIONS = {
     "memory-size": LossOption("memory_size", "rows of the cross-batch memory", ("T",)),
-    "start-epoch": LossOption("memory_from_epoch", "first epoch with memory, counted from 0; the next one filters"),
+    "start-epoch": LossOption("memory_from_epoch", "first epoch with memory, from 0; Proxy-ISA filters one later"),
 }
 
 LOSSES: Registry[LossSpec] = Registry(

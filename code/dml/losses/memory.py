@@ -63,7 +63,7 @@ class CrossBatchMemory(nn.Module):
             )
         if keep is None:
             keep = torch.ones_like(labels, dtype=torch.bool)
-        order = torch.argsort(keep, descending=True, stable=True)  # rows to keep first, in their order
+        order = torch.argsort(keep.long(), descending=True, stable=True)  # rows to keep first, in their order
         count = keep.sum()
         wraps = self.pointer + count > self.size
         start = torch.where(wraps, self.size - count, self.pointer)
