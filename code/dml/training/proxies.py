@@ -36,8 +36,8 @@ class ProxyPages:
 
     The proxies, if the loss has any, are those of the training classes, which the test split does not share.
     At most 5,000 points are embedded and drawn, at most 1,000 of them proxies: whole test classes, and proxies,
-    chosen at random, the same on every page. On two CPU threads a page in the plane and one in space take 20 s
-    together at most.
+    chosen at random, the same on every page. On two CPU threads a page in the plane and one in space take about
+    20 s together.
 
     Args:
         config, fabric, data, method: the run's.
