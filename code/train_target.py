@@ -8,15 +8,17 @@ python code/train_target.py --resume-run logs/cub/RUN
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from dml.cli import guarded
 from dml.cli_target import parse_target
 from dml.data import load_dataset
 from dml.methods.build_transfer import transfer
-from dml.methods.source import load_source
+from dml.methods.source import CachedSource, load_source
 from dml.models import create_model
 from dml.tracking import say
+from dml.training.embedding import embed_records
 from dml.training.launch import launch
 from dml.training.session import train
 
@@ -51,6 +53,10 @@ def main() -> None:
         head_init=config.model.head_init,
     )
     method = transfer(config, model, source, data.train)
+    if config.transfer.cache_source:
+        seen = replace(config.data, crop_size=config.data.crop_size or model.input_spec.crop_size)
+        source = fabric.to_device(source)
+        method.source = CachedSource(embed_records(source, data.train, seen, fabric, progress="source"))
     train(config, fabric, data, method, resume=command.resume)
 
 

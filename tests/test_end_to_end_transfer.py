@@ -38,6 +38,16 @@ def test_a_target_learns_and_says_from_what(digits, source, tmp_path, capsys, lo
     assert losses[-1] < losses[0]
 
 
+def test_a_cached_source_changes_nothing(digits, source, tmp_path, capsys):
+    records = []
+    for name in ("plain", "cached"):
+        options = ("--augment", "0", "--view", "1", "--epochs", "1", "--cache-source", str(int(name == "cached")))
+        words = arguments_of(digits, source, tmp_path, "RKD", name, *options)
+        run_inside("train_target.py", *words, status=0, capsys=capsys)
+        records.append([line["train/loss"] for line in record(tmp_path / "folder" / name) if "train/loss" in line])
+    assert records[0] == pytest.approx(records[1], rel=1e-4)
+
+
 def test_killed_and_resumed_equals_uninterrupted(digits, source, tmp_path):
     """With CRD, whose memories, normalisers and draws are all state."""
     options = ("--crd-negatives", "64")

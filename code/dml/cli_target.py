@@ -24,7 +24,7 @@ from dml.flags import (
     settle_historic,
     take_loss_options,
 )
-from dml.losses.transfer import TRANSFER_LOSSES
+from dml.losses.transfer import TRANSFER_LOSSES, TransferLossSpec
 from dml.recipes import RECIPES
 
 DEFAULT_LOSS = "Relaxed_Contra"
@@ -76,6 +76,16 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     if values.get("source_ckpt"):  # a continued run may be started from elsewhere
         values["source_ckpt"] = str(Path(values["source_ckpt"]).expanduser().resolve())
     config = train_config(RECIPE, LossConfig(loss, options=options), values, transfer=True)
+    if config.transfer.cache_source:
+        _check_cache(config, spec)
     if "forced-pairs" in spec.options and config.transfer.view == 1:
         warnings.warn(f"--loss {loss} forces pairs of views of an image: with --view 1 there are none", ConfigWarning)
     return config
+
+
+def _check_cache(config: TrainConfig, spec: TransferLossSpec) -> None:
+    """Refuse ``--cache-source`` where an embedding computed once is not the one of the step. ValueError."""
+    if config.data.augment:
+        raise ValueError("--cache-source is exact only where an image looks the same in every epoch: add --augment 0")
+    if spec.needs != "embeddings":
+        raise ValueError(f"--cache-source keeps embeddings, but --loss {config.loss.loss} compares {spec.needs}")

@@ -70,6 +70,7 @@ class DataConfig(_Section):
     crop_size: int | None = option(None, "side of the network's input; unset: the network's own (224)")
     crop_scale: float = option(0.08, "smallest share of the area that a random training crop takes")
     flip: bool = option(True, "mirror training images at random")
+    augment: bool = option(True, "random crops in training; off: training images as they are evaluated")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -291,6 +292,7 @@ class TransferConfig(_Section):
     source_embedding_size: int | None = option(None, "embedding size that the checkpoint must hold; unset: any")
     source_norm: bool = option(True, "source embeddings of unit length")
     view: int = option(1, "random crops of each image in a batch", aliases=("num_views",))
+    cache_source: bool = option(False, "embed the training images by the source once, before the first epoch")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ import torch
 from dml.data.samplers import RandomSampler
 from dml.losses import create_loss
 from dml.losses.transfer import TRANSFER_LOSSES, TransferSizes, create_transfer_loss
-from dml.methods.source import SourceNetwork, load_source, match_stages, renormalize
+from dml.methods.source import CachedSource, SourceNetwork, load_source, match_stages, renormalize
 from dml.methods.transfer import TransferMethod
 from dml.models import create_model
 from dml.models.input_spec import CAFFE_BGR, IMAGENET_RGB
@@ -94,9 +94,19 @@ def test_images_normalised_for_the_one_are_what_the_other_would_have_made(made_f
 def test_a_source_with_another_normalisation_sees_its_own():
     source = network("bn_inception")
     images = torch.rand(2, 3, 64, 64)
-    seen = SourceNetwork(source, images_of=IMAGENET_RGB)(IMAGENET_RGB.normalize(images))
+    given = Batch(IMAGENET_RGB.normalize(images), LABELS[:2], torch.arange(2))
+    seen = SourceNetwork(source, images_of=IMAGENET_RGB)(given)
     expected = source.eval()(CAFFE_BGR.normalize(images)).embedding
     torch.testing.assert_close(seen.embedding, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_cached_source_gives_the_same_step():
+    plain, cached, given = method("rkd"), method("rkd"), batch()
+    one_view = Batch(given.images[:IMAGES], LABELS, torch.arange(IMAGES))
+    cached.source = CachedSource(plain.source(one_view).embedding)
+    torch.testing.assert_close(cached(one_view, Progress(0, 1)).loss, plain(one_view, Progress(0, 1)).loss)
+    with pytest.raises(ValueError, match="no feature maps"):
+        cached.source(one_view, ("layer1",))
 
 
 def test_the_source_runs_in_bfloat16():

@@ -13,6 +13,7 @@ from dml.losses.transfer import Representation
 from dml.models import EmbeddingNet, load_model_checkpoint
 from dml.models.backbones.base import Backbone
 from dml.models.input_spec import InputSpec
+from dml.structures import Batch
 
 StagePairs = tuple[tuple[str, str], ...]
 """Names of matched stages, (target's, source's), by depth."""
@@ -35,10 +36,29 @@ class SourceNetwork:
         self.images_of = images_of
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, stages: tuple[str, ...] = ()) -> Representation:
-        """(B, 3, H, W) images normalised for the target → what the source makes of them, with maps of ``stages``."""
-        self.network.to(images.device)
-        return represent(self.network, renormalize(images, self.images_of, self.network.input_spec), stages)
+    def __call__(self, batch: Batch, stages: tuple[str, ...] = ()) -> Representation:
+        """A batch normalised for the target → what the source makes of it, with maps of ``stages``."""
+        self.network.to(batch.images.device)
+        images = renormalize(batch.images, self.images_of, self.network.input_spec)
+        return represent(self.network, images, stages)
+
+
+class CachedSource:
+    """The source's embeddings of the training images, computed once; exact where images look the same in each epoch.
+
+    Args:
+        embeddings: (N, D) in the order of the data set's indices; held on the batches' device, N · D numbers.
+    """
+
+    def __init__(self, embeddings: Tensor):
+        self.embeddings = embeddings
+
+    def __call__(self, batch: Batch, stages: tuple[str, ...] = ()) -> Representation:
+        """The embeddings of the batch's images. ValueError if maps are asked for."""
+        if stages:
+            raise ValueError("a cached source has embeddings, no feature maps")
+        self.embeddings = self.embeddings.to(batch.indices.device)
+        return Representation(self.embeddings[batch.indices])
 
 
 def represent(network: EmbeddingNet, images: Tensor, stages: tuple[str, ...] = ()) -> Representation:

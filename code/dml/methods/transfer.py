@@ -10,7 +10,7 @@ from dml.data.samplers import Sampler
 from dml.losses.transfer import Representation
 from dml.methods.base import Method, ParamGroup, train_only_new
 from dml.methods.gather import gather_rows
-from dml.methods.source import SourceNetwork, StagePairs, represent
+from dml.methods.source import CachedSource, SourceNetwork, StagePairs, represent
 from dml.models import EmbeddingNet
 from dml.structures import Batch, Progress, StepOutput
 
@@ -34,7 +34,7 @@ class TransferMethod(Method):
         self,
         *,
         model: EmbeddingNet,
-        source: SourceNetwork,
+        source: SourceNetwork | CachedSource,
         criterion: nn.Module,
         sampler: Sampler,
         stages: StagePairs = (),
@@ -71,7 +71,7 @@ class TransferMethod(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The criterion over the global batch, in float32 whatever the networks' precision."""
-        source = self._gather(self.source(batch.images, self._source_stages), batch.num_views)
+        source = self._gather(self.source(batch, self._source_stages), batch.num_views)
         target = self._gather(represent(self.model, batch.images, self._target_stages), batch.num_views)
         labels, indices = (gather_rows(rows, batch.num_views) for rows in (batch.labels, batch.indices))
         with torch.autocast(batch.images.device.type, enabled=False):
@@ -89,7 +89,8 @@ class TransferMethod(Method):
         Maps stay with their process: losses of maps are means over rows, whose gradients data-parallel training
         averages, and maps are large.
         """
-        embedding, features = (gather_rows(rows.float(), num_views) for rows in (local.embedding, local.features))
+        embedding = gather_rows(local.embedding.float(), num_views)
+        features = None if local.features is None else gather_rows(local.features.float(), num_views)
         return Representation(embedding, features, local.maps)
 
     def proxies(self) -> Tensor | None:

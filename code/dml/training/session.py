@@ -13,7 +13,7 @@ from dml.config import TrainConfig
 from dml.data import RetrievalData
 from dml.data.images import ImageDataset
 from dml.data.loader import PlannedBatches, train_loader
-from dml.data.transforms import train_transform
+from dml.data.transforms import eval_transform, train_transform
 from dml.evaluation.evaluator import METRICS, Evaluation, Evaluator
 from dml.methods.base import Method
 from dml.recipes import RECIPES
@@ -89,12 +89,12 @@ def train(config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Meth
 
 def _training_set(config: TrainConfig, data: RetrievalData, method: Method) -> ImageDataset:
     spec = method.model.input_spec
-    transform = train_transform(
-        spec.normalize,
-        crop_size=config.data.crop_size or spec.crop_size,
-        crop_scale=(config.data.crop_scale, 1.0),
-        flip=config.data.flip,
-    )
+    crop_size = config.data.crop_size or spec.crop_size
+    if config.data.augment:
+        scale = (config.data.crop_scale, 1.0)
+        transform = train_transform(spec.normalize, crop_size=crop_size, crop_scale=scale, flip=config.data.flip)
+    else:
+        transform = eval_transform(spec.normalize, resize=config.data.resize, crop_size=crop_size)
     return ImageDataset(data.train, transform, num_views=method.num_views)
 
 
