@@ -24,7 +24,7 @@ def source(digits, tmp_path_factory) -> Path:
 
 def arguments_of(digits: Path, source: Path, logs: Path, loss: str, name: str, *extra: str) -> list:
     words = ["--dataset", "folder", "--data-dir", digits, "--log-dir", logs, "--source-ckpt", source]
-    return [*words, *SETTINGS, "--loss", loss, "--run-name", name, "--view", "2", "--epochs", "3", *extra]
+    return [*words, *SETTINGS, "--loss", loss, "--run-name", name, "--view", "2", "--epochs", "2", *extra]
 
 
 @pytest.mark.parametrize("loss", ["Relaxed_Contra", "FitNet"])
@@ -50,7 +50,7 @@ def test_a_cached_source_changes_nothing(digits, source, tmp_path, capsys):
 
 def test_killed_and_resumed_equals_uninterrupted(digits, source, tmp_path):
     """With CRD, whose memories, normalisers and draws are all state."""
-    options = ("--crd-negatives", "64")
+    options = ("--crd-negatives", "64", "--epochs", "3")
     run("train_target.py", *arguments_of(digits, source, tmp_path, "CRD", "whole", *options))
     process = start("train_target.py", *arguments_of(digits, source, tmp_path, "CRD", "killed", *options))
     folder, end = tmp_path / "folder" / "killed", time.monotonic() + 120

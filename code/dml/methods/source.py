@@ -123,6 +123,7 @@ def match_stages(target: Backbone, source: Backbone, side: int) -> StagePairs:
 
     Of several stages of a size the deepest are paired, then the next ones up: a network with itself gives all its
     stages, as published; ResNets of any depth pair ``layer1`` … ``layer4``.
+    NOTE: the published code leaves out the last stage unless the target is ResNet-18 (or has three stages).
 
     Raises:
         ValueError: no two maps agree.
