@@ -95,7 +95,8 @@ def write(config: EvaluateConfig, data: RetrievalData, evaluation: Evaluation) -
         Path(config.json).write_text(json.dumps(metrics, indent=1) + "\n")
         say(f"metrics: {config.json}")
     if config.save_embeddings:
-        np.savez(config.save_embeddings, **arrays(data, evaluation))
+        with Path(config.save_embeddings).open("wb") as file:  # by name, savez would add a suffix of its own
+            np.savez(file, **arrays(data, evaluation))
         say(f"embeddings: {config.save_embeddings}")
     if config.gallery:
         draw_gallery(Path(config.gallery), evaluation, data, distance=config.eval_distance, seed=config.seed)

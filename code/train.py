@@ -8,12 +8,10 @@ python code/train.py --resume-run logs/cub/RUN
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from dml.cli import guarded, parse_train
 from dml.data import load_dataset
 from dml.methods.build import supervised
-from dml.models import create_model
+from dml.models import model_from_config
 from dml.tracking import say
 from dml.training.launch import launch
 from dml.training.session import train
@@ -31,16 +29,7 @@ def main() -> None:
         fold=config.data.fold_numbers(),
         seed=config.run.seed,
     )
-    model = create_model(
-        config.model.model,
-        embedding_size=config.model.embedding_size,
-        pretrained=config.model.pretrained,
-        weights=Path(config.model.weights) if config.model.weights else None,
-        l2_norm=config.model.l2_norm,
-        bn_freeze=config.model.bn_freeze,
-        pooling=config.model.pooling,
-        head_init=config.model.head_init,
-    )
+    model = model_from_config(config.model, continued=command.has_checkpoint)
     method = supervised(config, model, data.train)
     folder = train(config, fabric, data, method, resume=command.resume)
     if config.run.as_source and config.run.save and fabric.is_global_zero:

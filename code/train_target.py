@@ -16,7 +16,7 @@ from dml.cli_target import parse_target
 from dml.data import load_dataset
 from dml.methods.build_transfer import transfer
 from dml.methods.source import CachedSource, load_source
-from dml.models import create_model
+from dml.models import model_from_config
 from dml.tracking import say
 from dml.training.embedding import embed_records
 from dml.training.launch import launch
@@ -42,16 +42,7 @@ def main() -> None:
         fold=config.data.fold_numbers(),
         seed=config.run.seed,
     )
-    model = create_model(
-        config.model.model,
-        embedding_size=config.model.embedding_size,
-        pretrained=config.model.pretrained,
-        weights=Path(config.model.weights) if config.model.weights else None,
-        l2_norm=config.model.l2_norm,
-        bn_freeze=config.model.bn_freeze,
-        pooling=config.model.pooling,
-        head_init=config.model.head_init,
-    )
+    model = model_from_config(config.model, continued=command.has_checkpoint)
     method = transfer(config, model, source, data.train)
     if config.transfer.cache_source:
         seen = replace(config.data, crop_size=config.data.crop_size or model.input_spec.crop_size)

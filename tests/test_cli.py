@@ -138,7 +138,7 @@ def test_configuration_survives_json():
         (["--crop-scale", "0"], "--crop-scale must lie in (0, 1]"),
         (["--fold", "6/5"], "--fold i/k needs 1 ≤ i ≤ k"),
         (["--fold", "1/5", "--val-split", "0.1"], "exclude each other"),
-        (["--select", "val"], "--select val needs held-out classes"),
+        (["--remark", "a/b"], "leave out the /"),
         (["--weights", "nowhere.pth"], "nowhere.pth"),
         (["--run-name", "../elsewhere"], "--run-name '../elsewhere' is no name"),
         (["--wandb_key", "secret"], "set WANDB_API_KEY instead"),
@@ -152,6 +152,35 @@ def test_mistakes_are_named(capsys, arguments, message):
 
 def test_the_key_itself_is_not_repeated(capsys):
     assert "secret" not in error_of(capsys, "--wandb_key", "secret")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scheduler", "cosine", "--lr-decay-step", "5"], "--lr-decay-step has no effect with --scheduler cosine"),
+        (["--nesterov", "1"], "--nesterov has no effect with --optimizer adamw"),
+        (["--sampler", "random", "--IPC", "5"], "--IPC has no effect with --sampler random"),
+    ],
+)
+def test_flags_without_effect_are_a_warning(arguments, message):
+    with pytest.warns(ConfigWarning, match=message):
+        train(*arguments)
+
+
+def test_paths_become_absolute():
+    assert train("--data-dir", "photos").data.data_dir == str(Path.cwd() / "photos")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--json", "/nowhere/m.json"], "--json /nowhere/m.json: there is no such folder"),
+        (["--gallery", "picture.txt"], "must end in .png"),
+        (["--metrics", "map"], "unknown metric 'map'"),
+    ],
+)
+def test_evaluation_refuses_before_it_works(capsys, arguments, message):
+    assert message in error_of(capsys, "--ckpt", "some.pth", *arguments, parse=parse_evaluate)
 
 
 @pytest.mark.parametrize("arguments", [["--warm", "60"], ["--lr-decay-step", "60"]], ids=["warm-up", "decay"])

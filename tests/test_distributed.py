@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -12,17 +13,34 @@ import torch
 from entrypoints import ROOT, SMALL, environment, record, run
 
 
+def torchrun(*arguments: str) -> str:
+    """Two processes of train.py; returns what they printed."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, str(ROOT / "code" / "train.py"), *map(str, arguments)]
+    done = subprocess.run(command, cwd=tempfile.gettempdir(), env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("no GPU is there") == 1
+    return done.stdout
+
+
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
+def test_the_saved_network_is_the_evaluated_one(digits, tmp_path):
+    """Running statistics are each process's own in training; what is evaluated and saved must be one network."""
+    arguments = ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(tmp_path), *SMALL]
+    torchrun(*arguments, "--epochs", "1", "--run-name", "bn")
+    folder = tmp_path / "folder" / "bn"
+    run("evaluate.py", "--ckpt", folder / "last.pt", "--json", tmp_path / "m.json", "--workers", "0")
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert record(folder)[-1] == {"epoch": 1} | {name: pytest.approx(value) for name, value in metrics.items()}
+
+
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
 def test_two_processes_equal_one(digits, tmp_path):
     """A warm-up epoch included, so that parameters are frozen and released under data-parallel training."""
     arguments = ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(tmp_path), *SMALL]
     arguments += ["--epochs", "2", "--bn-freeze", "1", "--warm", "1", "--optimizer", "sgd", "--batch-size", "60"]
     run("train.py", *arguments, "--run-name", "one")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, str(ROOT / "code" / "train.py"), *arguments, "--run-name", "two"]
-    done = subprocess.run(command, cwd=tempfile.gettempdir(), env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "2 processes" in done.stdout
+    assert "2 processes" in torchrun(*arguments, "--run-name", "two")
     one, two = (tmp_path / "folder" / name for name in ("one", "two"))
     assert len(record(one)) == len(record(two)) == 4
     for ours, theirs in zip(record(one), record(two), strict=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -109,10 +111,37 @@ def test_interrupted_in_the_middle_of_an_epoch(digits, tmp_path):
     assert record(folder) == record(tmp_path / "folder" / "whole")
 
 
-def test_resuming_a_finished_run_changes_nothing(finished):
+def test_resuming_a_finished_run_only_draws_its_pictures_again(finished):
     before = (finished[0] / "metrics.jsonl").read_text()
+    (finished[0] / "gallery.png").unlink()
     run("train.py", "--resume-run", finished[0])
     assert (finished[0] / "metrics.jsonl").read_text() == before
+    assert (finished[0] / "gallery.png").exists()
+
+
+def test_a_signal_to_the_whole_process_group_saves_too(digits, tmp_path):
+    """As a batch system sends it: loading workers must outlive the step that is being finished."""
+    arguments = train_arguments(digits, tmp_path, "--epochs", "50", "--workers", "2", "--run-name", "group")
+    process = start("train.py", *arguments, start_new_session=True)
+    folder = tmp_path / "folder" / "group"
+    wait_for(lambda: (folder / "last.pt").exists(), process)
+    os.killpg(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert f"--resume-run {folder}" in out
+    assert "Traceback" not in err
+    assert torch.load(folder / "last.pt", weights_only=True)["epoch"] >= 1
+
+
+def test_an_unreadable_image_is_named_whichever_worker_meets_it(digits, tmp_path):
+    broken = tmp_path / "data"
+    shutil.copytree(digits, broken)
+    (broken / "digit_0" / "00.png").write_bytes(b"no image")
+    done = run("train.py", *train_arguments(broken, tmp_path, "--workers", "2"), status=2)
+    error = done.stderr.strip().splitlines()[-1]
+    assert error.startswith("train.py: error: cannot read image")
+    assert "digit_0/00.png" in error
+    assert "Traceback" not in done.stderr
 
 
 def test_nothing_is_overwritten(digits, finished):
@@ -154,6 +183,7 @@ def test_evaluation_repeats_the_runs_figures(finished, tmp_path):
         (["--dataset", "folder", "--data-dir", "{digits}", "--crop-size", "64"], "--resize 64"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--metrics", "map"], "unknown metric 'map'"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--select-metric", "map"], "--select-metric"),
+        (["--dataset", "folder", "--data-dir", "{digits}", "--select", "val"], "--select val needs held-out classes"),
     ],
 )
 def test_mistakes_end_in_one_line(digits, tmp_path, capsys, arguments, message):

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from dml.config import SECTIONS, ConfigWarning, EvaluateConfig, LossConfig, TrainConfig, train_config
 from dml.data import DATASETS
+from dml.evaluation.evaluator import METRICS
 from dml.flags import (
     Parser,
     TrainCommand,
@@ -145,6 +146,8 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in typed.items()}
         if values.get("dataset"):
             values["dataset"] = DATASETS.canonical(values["dataset"])
+        for name in values.get("metrics", ()):
+            METRICS.canonical(name)
         return EvaluateConfig(**values)
     except ValueError as error:
         parser.error(str(error))

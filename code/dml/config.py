@@ -120,7 +120,6 @@ class ModelConfig(_Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.embedding_size >= 1, f"--embedding-size must be at least 1, got {self.embedding_size}")
-        _require(self.weights is None or Path(self.weights).is_file(), f"--weights: no such file: {self.weights}")
 
 
 @dataclass(frozen=True)
@@ -227,6 +226,7 @@ class RunConfig(_Section):
             name is None or (name not in ("", ".", "..") and "/" not in name),
             f"--run-name {name!r} is no name",
         )
+        _require("/" not in self.remark, f"--remark {self.remark!r} becomes part of a folder's name: leave out the /")
 
 
 def like(section: type, name: str, default: Any) -> Any:
@@ -265,6 +265,16 @@ class EvaluateConfig(_Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.ckpt != "", "--ckpt FILE (or --resume FILE) says which checkpoint to evaluate")
+        for flag, file in (
+            ("--json", self.json),
+            ("--save-embeddings", self.save_embeddings),
+            ("--gallery", self.gallery),
+            ("--tsne", self.tsne),
+        ):
+            if file is not None:
+                _require(Path(file).absolute().parent.is_dir(), f"{flag} {file}: there is no such folder")
+        for flag, file, suffix in (("--gallery", self.gallery, ".png"), ("--tsne", self.tsne, ".html")):
+            _require(file is None or file.endswith(suffix), f"{flag} {file}: the file's name must end in {suffix}")
         _require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
 
 
@@ -317,17 +327,6 @@ class TrainConfig:
     evaluation: EvalConfig
     run: RunConfig
     transfer: TransferConfig | None = None
-
-    def __post_init__(self) -> None:
-        held_out = self.data.val_split is not None or self.data.fold is not None
-        if self.evaluation.select == "val" and not held_out:
-            raise ValueError("--select val needs held-out classes: add --val-split SHARE or --fold i/k")
-
-    @property
-    def select(self) -> str:
-        """The split that chooses the best epoch, "test" or "val"."""
-        held_out = self.data.val_split is not None or self.data.fold is not None
-        return self.evaluation.select or ("val" if held_out else "test")
 
     def default_run_name(self) -> str:
         """What the run is, in a folder's name."""

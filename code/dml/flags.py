@@ -12,11 +12,12 @@ import difflib
 import re
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from dml.config import TrainConfig, train_config_from_json
+from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
 from dml.losses import LossOption
 from dml.recipes import DATASET_DEFAULTS, Recipe
@@ -160,6 +161,21 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any]) -> dict[str, Any]:
     for name in ("data_dir", "log_dir", "weights"):  # a run is continued from any directory
         if values.get(name):
             values[name] = str(Path(values[name]).expanduser().absolute())
+    if values.get("weights") and not Path(values["weights"]).is_file():
+        raise ValueError(f"--weights: no such file: {values['weights']}")
+    scheduler = values.get("scheduler", "step")
+    for flag, used, reason in (
+        ("IPC", values.get("sampler") != "random", "--sampler random"),
+        ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
+        ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),
+        (
+            "lr_decay_gamma",
+            scheduler in ("step", "exp"),
+            f"--scheduler {scheduler}",
+        ),
+    ):
+        if flag in typed and not used:
+            warnings.warn(f"{flag_of(flag)} has no effect with {reason}", ConfigWarning)
     return values
 
 
@@ -174,6 +190,11 @@ class TrainCommand:
 
     config: TrainConfig
     resume: Path | None = None
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint to continue from."""
+        return self.resume is not None and (self.resume / "last.pt").exists()
 
 
 def parse_command(

@@ -161,6 +161,29 @@ def test_a_signal_in_the_middle_of_an_epoch_saves_after_the_step(tmp_path, capsy
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_a_second_signal_does_not_save_half_a_step(tmp_path):
+    class Impatient(Line):
+        def training_step(self, batch, progress):
+            output = super().training_step(batch, progress)
+            if progress.step == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+            return output
+
+    with pytest.raises(Interrupted) as stop:
+        trainer(tmp_path, method=Impatient()).fit()
+    assert stop.value.torn
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert (saved["state"]["step"], int(saved["method"]["count"])) == (4, 4)
+
+
+def test_results_name_the_epoch_that_was_evaluated(tmp_path):
+    run = trainer(tmp_path, epochs=5, eval_every=3)
+    run.is_due = lambda epoch: epoch == 3
+    run.fit()
+    assert "last (epoch 3)" in (tmp_path / "best_results.txt").read_text()
+
+
 def test_resume_refuses_another_file(tmp_path):
     torch.save({"format": "something else"}, tmp_path / "last.pt")
     with pytest.raises(ValueError, match="not a checkpoint that a run can be continued from"):

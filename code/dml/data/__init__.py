@@ -58,9 +58,27 @@ def load_dataset(
     data = spec.load(Path(data_dir).expanduser())
     for difference in size_differences(spec, data):
         warnings.warn(difference, DatasetWarning, stacklevel=2)
+    _warn_of_overlap(data)
     if val_split is None and fold is None:
         return data
     return hold_out(data, val_split=val_split, fold=fold, seed=seed)
+
+
+def _warn_of_overlap(data: RetrievalData) -> None:
+    """Classes, and worse images, that training and evaluation share; only a user's own split can."""
+    for name in ("query", "gallery"):
+        records: ImageRecords | None = getattr(data, name)
+        if records is None:
+            continue
+        classes = len(set(data.train.class_names) & set(records.class_names))
+        images = len(set(data.train.paths) & set(records.paths))
+        if classes:
+            warnings.warn(
+                f"{data.name}: training and {name} images share {classes} classes and {images} files;"
+                " metrics say little about unseen classes then",
+                DatasetWarning,
+                stacklevel=3,
+            )
 
 
 def size_differences(spec: DatasetSpec, data: RetrievalData) -> list[str]:

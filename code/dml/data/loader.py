@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
 
@@ -56,9 +57,13 @@ class PlannedBatches(Sampler[list[SampleKey]]):
 
 
 def _quiet_worker(_: int) -> None:
-    """Leave Ctrl-C and SIGTERM, which reach the whole process group, to the main process: it finishes and saves."""
+    """Leave signals to the process group to the main process, which finishes its step and saves.
+
+    SIGTERM itself stays deadly: it is how the main process ends its workers.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(os, "setpgid"):  # not on Windows
+        os.setpgid(0, 0)
 
 
 def _own_generator() -> torch.Generator:

@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dml.config import ModelConfig
 from dml.models.architecture import Architecture
 from dml.models.embedding_net import EmbeddingNet
 from dml.models.weights import load_imagenet_weights
+
+
+def model_from_config(config: ModelConfig, *, continued: bool = False) -> EmbeddingNet:
+    """The network that a run's settings describe; see ``create_model``.
+
+    Args:
+        continued: whether a checkpoint will replace every weight, so that ImageNet's are not needed.
+    """
+    return create_model(
+        config.model,
+        embedding_size=config.embedding_size,
+        pretrained=config.pretrained and not continued,
+        weights=Path(config.weights) if config.weights and not continued else None,
+        l2_norm=config.l2_norm,
+        bn_freeze=config.bn_freeze,
+        pooling=config.pooling,
+        head_init=config.head_init,
+    )
 
 
 def create_model(

@@ -16,7 +16,7 @@ from dml.data.loader import PlannedBatches, train_loader
 from dml.data.transforms import eval_transform, train_transform
 from dml.evaluation.evaluator import METRICS, Evaluation, Evaluator
 from dml.methods.base import Method
-from dml.recipes import RECIPES
+from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import Tracker, open_wandb, say, table
 from dml.training.embedding import create_evaluator
 from dml.training.folder import create_run_folder, reopen_run_folder
@@ -59,7 +59,7 @@ def train(config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Meth
         ),
         batches=batches,
         evaluate=evaluators.functions(),
-        select="val" if config.select == "val" else "eval",
+        select="val" if selects_on_val(config, data) else "eval",
         optim=config.optim,
         evaluation=config.evaluation,
         tracker=tracker,
@@ -79,6 +79,8 @@ def train(config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Meth
         if resume is not None:
             trainer.resume(folder / "last.pt")
         trainer.fit()
+        if config.run.pictures and evaluators.last is None:  # a finished run was taken up again
+            evaluators.evaluate("eval", method.model)
         if fabric.is_global_zero:
             _conclude(config, trainer, evaluators, data)
         finished = True
@@ -123,17 +125,30 @@ class _Evaluators:
 
     def functions(self) -> dict:
         """Prefix → function of the network, as the trainer wants them."""
-        return {prefix: lambda model, p=prefix: self._evaluate(p, model) for prefix in self.splits}
+        return {prefix: lambda model, p=prefix: self.evaluate(p, model) for prefix in self.splits}
 
-    def _evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
+    def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
+        """The metrics of one split."""
         evaluation = self.splits[prefix].evaluate(model, self.fabric.device, progress=f"{prefix} images")
         if prefix == "eval":
             self.last = evaluation
         return evaluation.metrics
 
 
+def selects_on_val(config: TrainConfig, data: RetrievalData) -> bool:
+    """Whether held-out classes choose the best epoch: by default where there are any.
+
+    Raises:
+        ValueError: ``--select val`` without held-out classes.
+    """
+    if config.evaluation.select == "val" and data.val is None:
+        raise ValueError("--select val needs held-out classes: add --val-split SHARE or --fold i/k")
+    return data.val is not None and config.evaluation.select != "test"
+
+
 def _check_selection(config: TrainConfig, data: RetrievalData) -> None:
-    """Refuse a ``--select-metric`` that no evaluation will compute. ValueError."""
+    """Refuse a ``--select-metric`` that no evaluation will compute, on a split that is not there. ValueError."""
+    selects_on_val(config, data)
     metrics = [METRICS.canonical(name) for name in config.evaluation.metrics]
     computed = [name for name in metrics if name != "recall"]
     if "recall" in metrics:
@@ -164,8 +179,9 @@ def _introduce(config: TrainConfig, fabric: Fabric, data: RetrievalData, folder:
     gallery = "" if data.gallery is None else f" in a gallery of {len(data.gallery)}"
     held_out = "" if data.val is None else f"; validation {data.val.num_classes} classes, {len(data.val)} images"
     processes = "" if fabric.world_size == 1 else f", {fabric.world_size} processes"
-    chooses = "the test split, as published (optimistic)" if config.select == "test" else "held-out classes"
-    say(f"{config.loss.loss}: {RECIPES[config.recipe].title} defaults where no flag says otherwise")
+    chooses = "held-out classes" if selects_on_val(config, data) else "the test split, as published (optimistic)"
+    whose = RECIPES[config.recipe].title + (f" and {data.name}" if data.name in DATASET_DEFAULTS else "")
+    say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
     say(
         f"{data.name}: training {data.train.num_classes} classes, {len(data.train)} images;"
         f" test {data.query.num_classes} classes, {len(data.query)} images{gallery}{held_out}"

@@ -158,7 +158,13 @@ class Trainer:
         with bar:
             while state.batches_done < len(plan):
                 asked = time.perf_counter()
-                batch = next(loader)
+                try:
+                    batch = next(loader)
+                except RuntimeError as error:
+                    # Some clusters signal every process, and workers die of it.
+                    if self.guard.requested and "DataLoader worker" in str(error):
+                        raise Interrupted(torn=True) from error
+                    raise
                 waited += time.perf_counter() - asked
                 self._step(batch.to(self.fabric.device, non_blocking=True), plan, watch)
                 bar.update()
