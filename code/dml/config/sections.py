@@ -8,13 +8,12 @@ values against each other happen at construction, before any data is read.
 from __future__ import annotations
 
 import dataclasses
-import json
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class ConfigWarning(UserWarning):
@@ -33,12 +32,12 @@ def option(default: Any, help: str, *, aliases: tuple[str, ...] = (), choices: t
     return field(default=default, metadata={"help": help, "aliases": aliases, "choices": choices})
 
 
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
 
 
-class _Section:
+class Section:
     """Checks the ``choices`` of every field of a section."""
 
     def __post_init__(self) -> None:
@@ -50,7 +49,7 @@ class _Section:
 
 
 @dataclass(frozen=True)
-class DataConfig(_Section):
+class DataConfig(Section):
     """The images and how they become batches."""
 
     dataset: str = option("cub", "data set: cub, cars, SOP, Inshop, glyphs or folder")
@@ -74,18 +73,18 @@ class DataConfig(_Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
-        _require(self.workers >= 0, f"--workers must be 0 or more, got {self.workers}")
-        _require(0 < self.crop_scale <= 1, f"--crop-scale must lie in (0, 1], got {self.crop_scale}")
-        _require(self.IPC is None or self.IPC >= 1, f"--IPC must be at least 1, got {self.IPC}")
+        require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
+        require(self.workers >= 0, f"--workers must be 0 or more, got {self.workers}")
+        require(0 < self.crop_scale <= 1, f"--crop-scale must lie in (0, 1], got {self.crop_scale}")
+        require(self.IPC is None or self.IPC >= 1, f"--IPC must be at least 1, got {self.IPC}")
         for name in ("resize", "crop_size"):
             side = getattr(self, name)
-            _require(side is None or side >= 1, f"--{name.replace('_', '-')} must be at least 1, got {side}")
-        _require(
+            require(side is None or side >= 1, f"--{name.replace('_', '-')} must be at least 1, got {side}")
+        require(
             self.val_split is None or 0 < self.val_split < 1,
             f"--val-split is a share between 0 and 1, got {self.val_split}",
         )
-        _require(self.val_split is None or self.fold is None, "--val-split and --fold exclude each other")
+        require(self.val_split is None or self.fold is None, "--val-split and --fold exclude each other")
         self.fold_numbers()
 
     def fold_numbers(self) -> tuple[int, int] | None:
@@ -93,17 +92,17 @@ class DataConfig(_Section):
         if self.fold is None:
             return None
         parts = self.fold.split("/")
-        _require(
+        require(
             len(parts) == 2 and all(p.isdigit() for p in parts),
             f"--fold reads i/k, such as 1/5; got {self.fold}",
         )
         i, k = map(int, parts)
-        _require(1 <= i <= k and k >= 2, f"--fold i/k needs 1 ≤ i ≤ k and k ≥ 2; got {self.fold}")
+        require(1 <= i <= k and k >= 2, f"--fold i/k needs 1 ≤ i ≤ k and k ≥ 2; got {self.fold}")
         return i, k
 
 
 @dataclass(frozen=True)
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The embedding network."""
 
     model: str = option("bn_inception", "backbone", aliases=("arch",))
@@ -119,11 +118,11 @@ class ModelConfig(_Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.embedding_size >= 1, f"--embedding-size must be at least 1, got {self.embedding_size}")
+        require(self.embedding_size >= 1, f"--embedding-size must be at least 1, got {self.embedding_size}")
 
 
 @dataclass(frozen=True)
-class OptimConfig(_Section):
+class OptimConfig(Section):
     """Optimiser, schedule and the length of the training."""
 
     epochs: int = option(60, "passes over the training set", aliases=("n_epochs", "epoch"))
@@ -150,13 +149,13 @@ class OptimConfig(_Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.epochs >= 1, f"--epochs must be at least 1, got {self.epochs}")
-        _require(self.lr > 0, f"--lr must be positive, got {self.lr}")
-        _require(self.weight_decay >= 0, f"--weight-decay must be 0 or more, got {self.weight_decay}")
-        _require(self.lr_decay_step >= 1, f"--lr-decay-step must be at least 1, got {self.lr_decay_step}")
-        _require(self.lr_decay_gamma > 0, f"--lr-decay-gamma must be positive, got {self.lr_decay_gamma}")
-        _require(self.warm >= 0, f"--warm must be 0 or more, got {self.warm}")
-        _require(self.clip_value >= 0, f"--clip-value must be 0 or more, got {self.clip_value}")
+        require(self.epochs >= 1, f"--epochs must be at least 1, got {self.epochs}")
+        require(self.lr > 0, f"--lr must be positive, got {self.lr}")
+        require(self.weight_decay >= 0, f"--weight-decay must be 0 or more, got {self.weight_decay}")
+        require(self.lr_decay_step >= 1, f"--lr-decay-step must be at least 1, got {self.lr_decay_step}")
+        require(self.lr_decay_gamma > 0, f"--lr-decay-gamma must be positive, got {self.lr_decay_gamma}")
+        require(self.warm >= 0, f"--warm must be 0 or more, got {self.warm}")
+        require(self.clip_value >= 0, f"--clip-value must be 0 or more, got {self.clip_value}")
         if self.warm >= self.epochs:
             warnings.warn(
                 f"--warm {self.warm} covers all {self.epochs} epochs: the backbone never trains",
@@ -170,7 +169,7 @@ class OptimConfig(_Section):
 
 
 @dataclass(frozen=True)
-class EvalConfig(_Section):
+class EvalConfig(Section):
     """How the embedding is judged and the best epoch chosen."""
 
     eval_distance: str = option("cosine", "what ranks neighbours", choices=("cosine", "euclidean"))
@@ -188,11 +187,11 @@ class EvalConfig(_Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.eval_every >= 1, f"--eval-every must be at least 1, got {self.eval_every}")
+        require(self.eval_every >= 1, f"--eval-every must be at least 1, got {self.eval_every}")
 
 
 @dataclass(frozen=True)
-class RunConfig(_Section):
+class RunConfig(Section):
     """Where and how the run is executed and recorded."""
 
     seed: int = option(1, "of initialisation, sampling and augmentation")
@@ -220,81 +219,17 @@ class RunConfig(_Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(0 <= self.seed < 2**32, f"--seed must lie in 0..2³²−1, got {self.seed}")
+        require(0 <= self.seed < 2**32, f"--seed must lie in 0..2³²−1, got {self.seed}")
         name = self.run_name
-        _require(
+        require(
             name is None or (name not in ("", ".", "..") and "/" not in name),
             f"--run-name {name!r} is no name",
         )
-        _require("/" not in self.remark, f"--remark {self.remark!r} becomes part of a folder's name: leave out the /")
-
-
-def like(section: type, name: str, default: Any) -> Any:
-    """The same flag as field ``name`` of ``section``, with another default."""
-    original = next(item for item in dataclasses.fields(section) if item.name == name)
-    return field(default=default, metadata=original.metadata)
+        require("/" not in self.remark, f"--remark {self.remark!r} becomes part of a folder's name: leave out the /")
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(_Section):
-    """Everything that ``code/evaluate.py`` needs to know; what is unset comes from the checkpoint."""
-
-    ckpt: str = option("", "the checkpoint to evaluate, ours or published", aliases=("resume",))
-    dataset: str | None = like(DataConfig, "dataset", None)
-    data_dir: str | None = like(DataConfig, "data_dir", None)
-    model: str | None = like(ModelConfig, "model", None)
-    embedding_size: int | None = like(ModelConfig, "embedding_size", None)
-    batch_size: int = like(DataConfig, "batch_size", 150)
-    workers: int = like(DataConfig, "workers", 4)
-    resize: int | None = like(DataConfig, "resize", None)
-    crop_size: int | None = like(DataConfig, "crop_size", None)
-    gpu_id: tuple[int, ...] = like(RunConfig, "gpu_id", (0,))
-    precision: str = like(RunConfig, "precision", "32")
-    eval_distance: str | None = like(EvalConfig, "eval_distance", None)
-    metrics: tuple[str, ...] = like(EvalConfig, "metrics", EvalConfig.metrics)
-    l2_norm: bool | None = option(None, "embeddings of unit length; unset: as trained", aliases=("target_norm",))
-    seed: int = option(0, "of the clustering behind nmi and f1, and of the pictures' choices")
-    json: str | None = option(None, "write the metrics to this file")
-    save_embeddings: str | None = option(None, "write embeddings, labels and paths to this .npz file")
-    gallery: str | None = option(None, "draw queries and their neighbours into this .png file")
-    tsne: str | None = option(None, "draw a t-SNE page of the embeddings into this .html file")
-    remark: str = option("", "accepted as published, of no effect")
-    bn_freeze: bool | None = option(None, "accepted as published; evaluation always uses running statistics")
-    source_norm: bool | None = option(None, "accepted as published, of no effect")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(self.ckpt != "", "--ckpt FILE (or --resume FILE) says which checkpoint to evaluate")
-        for flag, file in (
-            ("--json", self.json),
-            ("--save-embeddings", self.save_embeddings),
-            ("--gallery", self.gallery),
-            ("--tsne", self.tsne),
-        ):
-            if file is not None:
-                _require(Path(file).absolute().parent.is_dir(), f"{flag} {file}: there is no such folder")
-        for flag, file, suffix in (("--gallery", self.gallery, ".png"), ("--tsne", self.tsne, ".html")):
-            _require(file is None or file.endswith(suffix), f"{flag} {file}: the file's name must end in {suffix}")
-        _require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """The loss and the options of it that differ from its defaults or were typed.
-
-    Attributes:
-        loss: the name as the user spelled it.
-        memory: whether over a cross-batch memory.
-        options: flag name → value.
-    """
-
-    loss: str
-    memory: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TransferConfig(_Section):
+class TransferConfig(Section):
     """The frozen source network that a target network learns from."""
 
     source_ckpt: str = option("", "checkpoint of the source network, ours or published")
@@ -306,87 +241,11 @@ class TransferConfig(_Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.source_ckpt != "", "--source-ckpt FILE says which source network to learn from")
-        _require(self.view >= 1, f"--view must be at least 1, got {self.view}")
+        require(self.source_ckpt != "", "--source-ckpt FILE says which source network to learn from")
+        require(self.view >= 1, f"--view must be at least 1, got {self.view}")
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that a training needs to know.
-
-    Attributes:
-        recipe: whose published defaults apply.
-        transfer: the source network of ``code/train_target.py``; None in ``code/train.py``.
-    """
-
-    recipe: str
-    data: DataConfig
-    model: ModelConfig
-    loss: LossConfig
-    optim: OptimConfig
-    evaluation: EvalConfig
-    run: RunConfig
-    transfer: TransferConfig | None = None
-
-    def default_run_name(self) -> str:
-        """What the run is, in a folder's name."""
-        parts = [
-            self.model.model,
-            f"{self.model.embedding_size}d",
-            self.loss.loss + "_memory" * self.loss.memory,
-            f"lr{self.optim.lr:g}",
-            f"bs{self.data.batch_size}",
-            f"seed{self.run.seed}",
-        ]
-        return "_".join([*parts, self.run.remark] if self.run.remark else parts)
-
-    def to_json(self) -> str:
-        """For ``config.json`` in the run folder."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-
-SECTIONS: dict[str, type] = {
-    "data": DataConfig,
-    "model": ModelConfig,
-    "optim": OptimConfig,
-    "evaluation": EvalConfig,
-    "run": RunConfig,
-}
-TRANSFER_SECTIONS: dict[str, type] = SECTIONS | {"transfer": TransferConfig}
-
-
-def section_values(section: type, values: dict[str, Any]) -> Any:
-    """Build ``section`` from those of ``values`` that are its fields, its own defaults for the rest."""
-    names = {item.name for item in dataclasses.fields(section)}
-    return section(**{name: _tuples(value) for name, value in values.items() if name in names})
-
-
-def train_config(recipe: str, loss: LossConfig, values: dict[str, Any], *, transfer: bool = False) -> TrainConfig:
-    """A ``TrainConfig``, with its section ``transfer`` or not, from flat values, field name → value.
-
-    Raises:
-        ValueError: any that does not fit.
-    """
-    sections = TRANSFER_SECTIONS if transfer else SECTIONS
-    built = {name: section_values(section, values) for name, section in sections.items()}
-    return TrainConfig(recipe=recipe, loss=loss, **built)
-
-
-def train_config_from_json(text: str) -> TrainConfig:
-    """The inverse of ``TrainConfig.to_json``. ValueError on anything else, naming what is wrong."""
-    try:
-        stored = json.loads(text)
-        transfer = stored.get("transfer") is not None
-        sections = TRANSFER_SECTIONS if transfer else SECTIONS
-        flat = {name: value for section in sections for name, value in stored[section].items()}
-        known = {item.name for section in sections.values() for item in dataclasses.fields(section)}
-        if unknown := sorted(set(flat) - known):
-            raise ValueError(f"settings unknown to this version: {', '.join(unknown)}")
-        return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, transfer=transfer)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"not a run's config.json: {error!r}") from error
-
-
-def _tuples(value: Any) -> Any:
-    """JSON has lists where the dataclasses have tuples."""
-    return tuple(value) if isinstance(value, list) else value
+def like(section: type, name: str, default: Any) -> Any:
+    """The same flag as field ``name`` of ``section``, with another default."""
+    original = next(item for item in dataclasses.fields(section) if item.name == name)
+    return field(default=default, metadata=original.metadata)

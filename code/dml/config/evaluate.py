@@ -1,0 +1,51 @@
+"""The settings of ``code/evaluate.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dml.config.sections import DataConfig, EvalConfig, ModelConfig, RunConfig, Section, like, option, require
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(Section):
+    """Everything that ``code/evaluate.py`` needs to know; what is unset comes from the checkpoint."""
+
+    ckpt: str = option("", "the checkpoint to evaluate, ours or published", aliases=("resume",))
+    dataset: str | None = like(DataConfig, "dataset", None)
+    data_dir: str | None = like(DataConfig, "data_dir", None)
+    model: str | None = like(ModelConfig, "model", None)
+    embedding_size: int | None = like(ModelConfig, "embedding_size", None)
+    batch_size: int = like(DataConfig, "batch_size", 150)
+    workers: int = like(DataConfig, "workers", 4)
+    resize: int | None = like(DataConfig, "resize", None)
+    crop_size: int | None = like(DataConfig, "crop_size", None)
+    gpu_id: tuple[int, ...] = like(RunConfig, "gpu_id", (0,))
+    precision: str = like(RunConfig, "precision", "32")
+    eval_distance: str | None = like(EvalConfig, "eval_distance", None)
+    metrics: tuple[str, ...] = like(EvalConfig, "metrics", EvalConfig.metrics)
+    l2_norm: bool | None = option(None, "embeddings of unit length; unset: as trained", aliases=("target_norm",))
+    seed: int = option(0, "of the clustering behind nmi and f1, and of the pictures' choices")
+    json: str | None = option(None, "write the metrics to this file")
+    save_embeddings: str | None = option(None, "write embeddings, labels and paths to this .npz file")
+    gallery: str | None = option(None, "draw queries and their neighbours into this .png file")
+    tsne: str | None = option(None, "draw a t-SNE page of the embeddings into this .html file")
+    remark: str = option("", "accepted as published, of no effect")
+    bn_freeze: bool | None = option(None, "accepted as published; evaluation always uses running statistics")
+    source_norm: bool | None = option(None, "accepted as published, of no effect")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.ckpt != "", "--ckpt FILE (or --resume FILE) says which checkpoint to evaluate")
+        for flag, file in (
+            ("--json", self.json),
+            ("--save-embeddings", self.save_embeddings),
+            ("--gallery", self.gallery),
+            ("--tsne", self.tsne),
+        ):
+            if file is not None:
+                require(Path(file).absolute().parent.is_dir(), f"{flag} {file}: there is no such folder")
+        for flag, file, suffix in (("--gallery", self.gallery, ".png"), ("--tsne", self.tsne, ".html")):
+            require(file is None or file.endswith(suffix), f"{flag} {file}: the file's name must end in {suffix}")
+        require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")

@@ -1,0 +1,107 @@
+"""All settings of a training, and their way into ``config.json`` and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from dml.config.sections import DataConfig, EvalConfig, ModelConfig, OptimConfig, RunConfig, TransferConfig
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The loss and the options of it that differ from its defaults or were typed.
+
+    Attributes:
+        loss: the name as the user spelled it.
+        memory: whether over a cross-batch memory.
+        options: flag name → value.
+    """
+
+    loss: str
+    memory: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training needs to know.
+
+    Attributes:
+        recipe: whose published defaults apply.
+        transfer: the source network of ``code/train_target.py``; None in ``code/train.py``.
+    """
+
+    recipe: str
+    data: DataConfig
+    model: ModelConfig
+    loss: LossConfig
+    optim: OptimConfig
+    evaluation: EvalConfig
+    run: RunConfig
+    transfer: TransferConfig | None = None
+
+    def default_run_name(self) -> str:
+        """What the run is, in a folder's name."""
+        parts = [
+            self.model.model,
+            f"{self.model.embedding_size}d",
+            self.loss.loss + "_memory" * self.loss.memory,
+            f"lr{self.optim.lr:g}",
+            f"bs{self.data.batch_size}",
+            f"seed{self.run.seed}",
+        ]
+        return "_".join([*parts, self.run.remark] if self.run.remark else parts)
+
+    def to_json(self) -> str:
+        """For ``config.json`` in the run folder."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+
+SECTIONS: dict[str, type] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "optim": OptimConfig,
+    "evaluation": EvalConfig,
+    "run": RunConfig,
+}
+TRANSFER_SECTIONS: dict[str, type] = SECTIONS | {"transfer": TransferConfig}
+
+
+def section_values(section: type, values: dict[str, Any]) -> Any:
+    """Build ``section`` from those of ``values`` that are its fields, its own defaults for the rest."""
+    names = {item.name for item in dataclasses.fields(section)}
+    return section(**{name: _tuples(value) for name, value in values.items() if name in names})
+
+
+def train_config(recipe: str, loss: LossConfig, values: dict[str, Any], *, transfer: bool = False) -> TrainConfig:
+    """A ``TrainConfig``, with its section ``transfer`` or not, from flat values, field name → value.
+
+    Raises:
+        ValueError: any that does not fit.
+    """
+    sections = TRANSFER_SECTIONS if transfer else SECTIONS
+    built = {name: section_values(section, values) for name, section in sections.items()}
+    return TrainConfig(recipe=recipe, loss=loss, **built)
+
+
+def train_config_from_json(text: str) -> TrainConfig:
+    """The inverse of ``TrainConfig.to_json``. ValueError on anything else, naming what is wrong."""
+    try:
+        stored = json.loads(text)
+        transfer = stored.get("transfer") is not None
+        sections = TRANSFER_SECTIONS if transfer else SECTIONS
+        flat = {name: value for section in sections for name, value in stored[section].items()}
+        known = {item.name for section in sections.values() for item in dataclasses.fields(section)}
+        if unknown := sorted(set(flat) - known):
+            raise ValueError(f"settings unknown to this version: {', '.join(unknown)}")
+        return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, transfer=transfer)
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"not a run's config.json: {error!r}") from error
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists where the dataclasses have tuples."""
+    return tuple(value) if isinstance(value, list) else value
