@@ -119,12 +119,13 @@ def test_resuming_a_finished_run_only_draws_its_pictures_again(finished):
     assert (finished[0] / "gallery.png").exists()
 
 
-def test_a_signal_to_the_whole_process_group_saves_too(digits, tmp_path):
+def test_a_signal_to_the_whole_process_group_saves_too(digits, tmp_path, capsys):
     """As a batch system sends it: loading workers must outlive the step that is being finished."""
     arguments = train_arguments(digits, tmp_path, "--epochs", "50", "--workers", "2", "--run-name", "group")
     process = start("train.py", *arguments, start_new_session=True)
     folder = tmp_path / "folder" / "group"
     wait_for(lambda: (folder / "last.pt").exists(), process)
+    assert "still going" in run_inside("train.py", "--resume-run", folder, status=2, capsys=capsys).err
     os.killpg(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 from lightning_fabric import Fabric
 
@@ -27,11 +28,38 @@ def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:
 
 
 def reopen_run_folder(folder: Path, fabric: Fabric) -> Path:
-    """The folder of a run to continue, cleared of what a killed process left half written."""
+    """The folder of a run to continue, cleared of what a killed process left half written.
+
+    Raises:
+        ValueError: the run is still going.
+    """
     if fabric.is_global_zero:
+        lock_run_folder(folder).close()
         remove_leftovers(folder)
     fabric.barrier()
     return folder.resolve()
+
+
+def lock_run_folder(folder: Path) -> IO:
+    """Claim a run folder for this process, until the returned file is closed or the process ends.
+
+    A record lock: loading workers do not inherit it, so it goes with the very process that trains. Where the
+    system or the file system has none, nothing is claimed.
+
+    Raises:
+        ValueError: another process trains there.
+    """
+    file = (folder / ".lock").open("w")
+    try:
+        import fcntl
+
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        file.close()
+        raise ValueError(f"{folder}: this run is still going, in another process") from None
+    except (ImportError, OSError):  # Windows; some network file systems
+        return file
+    return file
 
 
 def _first_free(parent: Path, name: str) -> Path:

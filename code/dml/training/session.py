@@ -19,7 +19,7 @@ from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import Tracker, open_wandb, say, table
 from dml.training.embedding import create_evaluator
-from dml.training.folder import create_run_folder, reopen_run_folder
+from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.pictures import draw_run
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import result_rows
@@ -40,6 +40,7 @@ def train(config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Meth
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
     batches.set_epoch(method.epoch_batches(0), 0)  # refuses what the processes cannot share, before a folder is made
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(resume, fabric)
+    lock = lock_run_folder(folder) if fabric.is_global_zero else None
     if fabric.is_global_zero:
         _introduce(config, fabric, data, folder)
     if config.run.compile:
@@ -86,6 +87,8 @@ def train(config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Meth
         finished = True
     finally:
         trainer.tracker.close(failed=not finished)
+        if lock is not None:
+            lock.close()
     return folder
 
 
