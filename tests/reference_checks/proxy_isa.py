@@ -65,7 +65,8 @@ def _step(loss: ProxyISALoss, now, compare, name: str) -> bool:
 
 def _compare_weights(loss: ProxyISALoss, embeddings: Tensor, labels: Tensor, now, compare, name: str) -> None:
     thresholds = loss.class_thresholds()
-    for ours, theirs in zip(thresholds, ("w", "eta", "outlierSim"), strict=True):
+    state = (loss.class_weights(), *thresholds)
+    for ours, theirs in zip(state, ("w", "eta", "outlierSim"), strict=True):
         compare(f"{name} {theirs}", ours, now[theirs])
     proxies = torch.nn.functional.normalize(loss.proxies.detach())
     similarity = embeddings @ proxies.T

@@ -24,7 +24,6 @@ from dml.normalize import EPS, l2_normalize, widen
 class ClassThresholds(NamedTuple):
     """What the state says of each class; (C,) float64 each."""
 
-    weight: Tensor  # w
     distance: Tensor  # η, from learned similarity down to the outliers
     outlier: Tensor  # o = s − η
 
@@ -116,16 +115,24 @@ class ProxyISALoss(nn.Module):
         per_class = class_counts(labels, self.num_classes)  # (C,)
         loss = self._pull(own, labels, positive, per_class) + self._push(similarity, labels, negative, per_class)
         if self.training:
-            is_outlier = own.detach() < thresholds.outlier.to(own.dtype)[labels]
-            self._learn(embeddings.detach(), labels, ~is_outlier if self.filter_enabled else None)
+            keep = None
+            if self.filter_enabled:
+                keep = own.detach() >= thresholds.outlier.to(own.dtype)[labels]
+            self._learn(embeddings.detach(), labels, keep, per_class)
         return loss
 
     def class_thresholds(self) -> ClassThresholds:
-        """Weights and thresholds of every class, from the state as it stands."""
-        balance = 1 / (1 + torch.log1p(self.effective_number))
+        """Thresholds of every class, from the state as it stands."""
+        distance = (1 + self.k * (1 - self.learned_similarity)) * self._balance() + self.lam
+        return ClassThresholds(distance, self.learned_similarity - distance)
+
+    def class_weights(self) -> Tensor:
+        """(C,) float64 w: near 1 until the effective number comes near V, then falling."""
         saturation = (1 + math.exp(-self.tau)) / (1 + torch.exp(self.V - self.tau - self.effective_number))
-        distance = (1 + self.k * (1 - self.learned_similarity)) * balance + self.lam
-        return ClassThresholds(1 + saturation * (balance - 1), distance, self.learned_similarity - distance)
+        return 1 + saturation * (self._balance() - 1)
+
+    def _balance(self) -> Tensor:
+        return 1 / (1 + torch.log1p(self.effective_number))
 
     def pair_weights(self, similarity: Tensor, labels: Tensor, thresholds: ClassThresholds) -> tuple[Tensor, Tensor]:
         """Weights of the pairs of a batch: constants, through which no gradient flows.
@@ -145,28 +152,30 @@ class ProxyISALoss(nn.Module):
         if not self.filter_enabled:
             return torch.ones_like(own), negative
         informative = (own >= outlier[labels]) & (own <= self.learned_similarity.to(own.dtype)[labels])
-        return thresholds.weight.to(own.dtype)[labels] + informative, negative
+        return self.class_weights().to(own.dtype)[labels] + informative, negative
 
     def _pull(self, own: Tensor, labels: Tensor, weights: Tensor, per_class: Tensor) -> Tensor:
         """Attraction of samples to their proxies, over the sum of the present classes' mean weights."""
-        attraction = self.alpha * weights * (self.margin - own)
+        scale = self.alpha * weights
+        attraction = torch.addcmul(self.margin * scale, -scale, own)  # scale · (δ − similarity)
         mean_weights = (weights / per_class[labels]).sum()
         return log1p_sum_exp_by_class(attraction, labels, self.num_classes).sum() / mean_weights
 
     def _push(self, similarity: Tensor, labels: Tensor, weights: Tensor, per_class: Tensor) -> Tensor:
         """Repulsion of samples from other proxies, over the sum of the mean weights of classes that have any."""
-        repulsion = without_own_class(self.alpha * weights * (similarity + self.margin), labels)
+        weights = weights.scatter(1, labels[:, None], 0.0)
+        scale = self.alpha * weights
+        offset = without_own_class(self.margin * scale, labels)
+        repulsion = torch.addcmul(offset, scale, similarity)  # scale · (similarity + δ), −∞ at the own class
         others = len(labels) - per_class  # (C,) negatives of each class
-        sums = weights.scatter(1, labels[:, None], 0.0).sum(0)
-        mean_weights = (sums / others.clamp_min(1)).sum()
+        mean_weights = (weights.sum(0) / others.clamp_min(1)).sum()
         # Only a single class has no negatives at all: its sum is 0 then, and so is its repulsion.
         return log1p_sum_exp(repulsion, dim=0).sum() / mean_weights.clamp_min(torch.finfo(weights.dtype).tiny)
 
     @torch.no_grad()
-    def _learn(self, embeddings: Tensor, labels: Tensor, keep: Tensor | None) -> None:
+    def _learn(self, embeddings: Tensor, labels: Tensor, keep: Tensor | None, per_class: Tensor) -> None:
         """Count the samples to keep (None: all), put them into the memory, learn the similarity of their classes."""
-        kept = torch.ones_like(labels) if keep is None else keep.long()
-        new = torch.zeros_like(self.counter).index_add_(0, labels, kept.to(self.counter.dtype))
+        new = per_class if keep is None else torch.zeros_like(per_class).index_add_(0, labels, keep.long())
         self.counter += new
         beta = (self.V - 1) / self.V
         effective_number = (1 - beta**self.counter) / (1 - beta)
