@@ -15,7 +15,6 @@ from dml.losses.functional import (
     log1p_sum_exp,
     log1p_sum_exp_by_class,
     own_class,
-    without_own_class,
 )
 from dml.losses.memory import PUBLISHED_SIZE, ClassMeanMemory
 from dml.normalize import EPS, l2_normalize, widen
@@ -165,7 +164,7 @@ class ProxyISALoss(nn.Module):
         """Repulsion of samples from other proxies, over the sum of the mean weights of classes that have any."""
         weights = weights.scatter(1, labels[:, None], 0.0)
         scale = self.alpha * weights
-        offset = without_own_class(self.margin * scale, labels)
+        offset = (self.margin * scale).scatter_(1, labels[:, None], -torch.inf)
         repulsion = torch.addcmul(offset, scale, similarity)  # scale · (similarity + δ), −∞ at the own class
         others = len(labels) - per_class  # (C,) negatives of each class
         mean_weights = (weights.sum(0) / others.clamp_min(1)).sum()
