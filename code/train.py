@@ -9,7 +9,7 @@ python code/train.py --resume-run logs/cub/RUN
 from __future__ import annotations
 
 from dml.cli import guarded, parse_train
-from dml.data import load_dataset
+from dml.data import data_from_config
 from dml.methods.build import supervised
 from dml.models import model_from_config
 from dml.tracking import say
@@ -22,13 +22,7 @@ def main() -> None:
     command = parse_train()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data = load_dataset(
-        config.data.dataset,
-        config.data.data_dir,
-        val_split=config.data.val_split,
-        fold=config.data.fold_numbers(),
-        seed=config.run.seed,
-    )
+    data = data_from_config(config.data, seed=config.run.seed)
     model = model_from_config(config.model, continued=command.has_checkpoint)
     method = supervised(config, model, data.train)
     folder = train(config, fabric, data, method, resume=command.resume)

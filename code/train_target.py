@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dml.cli import guarded
 from dml.cli_target import parse_target
-from dml.data import load_dataset
+from dml.data import data_from_config
 from dml.methods.build_transfer import transfer
 from dml.methods.source import CachedSource, load_source
 from dml.models import model_from_config
@@ -35,13 +35,7 @@ def main() -> None:
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
     if fabric.is_global_zero:
         say(f"source {config.transfer.source_ckpt}: {description}")
-    data = load_dataset(
-        config.data.dataset,
-        config.data.data_dir,
-        val_split=config.data.val_split,
-        fold=config.data.fold_numbers(),
-        seed=config.run.seed,
-    )
+    data = data_from_config(config.data, seed=config.run.seed)
     model = model_from_config(config.model, continued=command.has_checkpoint)
     method = transfer(config, model, source, data.train)
     if config.transfer.cache_source:

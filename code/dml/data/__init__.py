@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+from dml.config import DataConfig
 from dml.data import cars, cub, folder, glyphs, inshop, sop
 from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize
 from dml.data.records import ImageRecords, RetrievalData
@@ -20,6 +21,7 @@ __all__ = [
     "ImageRecords",
     "RetrievalData",
     "SplitSize",
+    "data_from_config",
     "load_dataset",
     "size_differences",
 ]
@@ -31,6 +33,13 @@ DATASETS: Registry[DatasetSpec] = Registry(
     {spec.name: spec for spec in _SPECS},
     {alias: spec.name for spec in _SPECS for alias in spec.aliases},
 )
+
+
+def data_from_config(config: DataConfig, *, seed: int) -> RetrievalData:
+    """The splits that a run's settings describe; see ``load_dataset``."""
+    return load_dataset(
+        config.dataset, config.data_dir, val_split=config.val_split, fold=config.fold_numbers(), seed=seed
+    )
 
 
 def load_dataset(

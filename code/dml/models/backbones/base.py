@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from dml.models.input_spec import InputSpec
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """A convolutional network without classifier, whose last stage is its output.
 
     Attributes:
@@ -25,9 +26,9 @@ class Backbone(nn.Module):
         """Channels of the last feature map."""
         return list(self.stage_channels.values())[-1]
 
+    @abstractmethod
     def forward_stages(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) images → stage name → (B, C_s, H_s, W_s) feature map, the last map last."""
-        raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) images → (B, num_features, H', W') last feature map."""
