@@ -65,11 +65,7 @@ def train_parser() -> Parser:
 
 def parse_train(arguments: Sequence[str] | None = None) -> TrainCommand:
     """Parse the command line of ``code/train.py``; exits with status 2 and a message if it does not fit."""
-    parser = train_parser()
-    command = parse_command(parser, arguments, resolve_train)
-    if command.config.transfer is not None:
-        parser.error(f"{command.resume} is a run of code/train_target.py: continue it with that")
-    return command
+    return parse_command(train_parser(), arguments, resolve_train)
 
 
 def resolve_train(typed: dict[str, Any]) -> TrainConfig:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dml.config import TRANSFER_SECTIONS, ConfigWarning, LossConfig, TrainConfig, train_config
+from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
 from dml.flags import (
     Parser,
     TrainCommand,
@@ -39,7 +39,7 @@ def target_parser() -> Parser:
         epilog="Defaults are those of the publication (Embedding Transfer with Label Relaxation).",
     )
     add_losses(parser, TRANSFER_LOSSES, DEFAULT_LOSS)
-    for section in TRANSFER_SECTIONS.values():
+    for section in sections_with("transfer").values():
         add_section(parser, section)
     add_continuing(parser)
     return parser
@@ -47,11 +47,7 @@ def target_parser() -> Parser:
 
 def parse_target(arguments: Sequence[str] | None = None) -> TrainCommand:
     """Parse the command line of ``code/train_target.py``; exits with status 2 and a message if it does not fit."""
-    parser = target_parser()
-    command = parse_command(parser, arguments, resolve_target)
-    if command.config.transfer is None:
-        parser.error(f"{command.resume} is a run of code/train.py: continue it with that")
-    return command
+    return parse_command(target_parser(), arguments, resolve_target)
 
 
 def resolve_target(typed: dict[str, Any]) -> TrainConfig:
@@ -75,7 +71,7 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     values = fill_defaults(RECIPES[RECIPE], typed)
     if values.get("source_ckpt"):  # a continued run may be started from elsewhere
         values["source_ckpt"] = str(Path(values["source_ckpt"]).expanduser().resolve())
-    config = train_config(RECIPE, LossConfig(loss, options=options), values, transfer=True)
+    config = train_config(RECIPE, LossConfig(loss, options=options), values, "transfer")
     if config.transfer.cache_source:
         _check_cache(config, spec)
     if "forced-pairs" in spec.options and config.transfer.view == 1:

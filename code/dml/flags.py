@@ -19,7 +19,7 @@ from typing import Any, NoReturn, Protocol
 
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
-from dml.losses import LossOption
+from dml.losses.spec import LossOption
 from dml.recipes import DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
@@ -206,7 +206,10 @@ def parse_command(
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
     try:
         if "resume_run" in typed:
-            return resumed(Path(typed.pop("resume_run")), typed)
+            command = resumed(Path(typed.pop("resume_run")), typed)
+            if command.config.program != parser.prog:
+                raise ValueError(f"{command.resume} is a run of code/{command.config.program}: continue it with that")
+            return command
         return TrainCommand(resolve(typed))
     except ValueError as error:
         parser.error(str(error))

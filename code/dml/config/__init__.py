@@ -13,9 +13,9 @@ from dml.config.sections import (
 )
 from dml.config.train import (
     SECTIONS,
-    TRANSFER_SECTIONS,
     LossConfig,
     TrainConfig,
+    sections_with,
     train_config,
     train_config_from_json,
 )
@@ -23,7 +23,6 @@ from dml.config.train import (
 __all__ = [
     "ROOT",
     "SECTIONS",
-    "TRANSFER_SECTIONS",
     "ConfigWarning",
     "DataConfig",
     "EvalConfig",
@@ -34,6 +33,7 @@ __all__ = [
     "RunConfig",
     "TrainConfig",
     "TransferConfig",
+    "sections_with",
     "train_config",
     "train_config_from_json",
 ]

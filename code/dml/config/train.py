@@ -43,6 +43,11 @@ class TrainConfig:
     run: RunConfig
     transfer: TransferConfig | None = None
 
+    @property
+    def program(self) -> str:
+        """The entry point that the run belongs to."""
+        return "train.py" if self.transfer is None else "train_target.py"
+
     def default_run_name(self) -> str:
         """What the run is, in a folder's name."""
         parts = [
@@ -67,7 +72,13 @@ SECTIONS: dict[str, type] = {
     "evaluation": EvalConfig,
     "run": RunConfig,
 }
-TRANSFER_SECTIONS: dict[str, type] = SECTIONS | {"transfer": TransferConfig}
+OWN_SECTIONS: dict[str, type] = {"transfer": TransferConfig}
+"""Sections that only one entry point has."""
+
+
+def sections_with(*own: str) -> dict[str, type]:
+    """The sections of every training, and those of ``OWN_SECTIONS`` that are named."""
+    return SECTIONS | {name: OWN_SECTIONS[name] for name in own}
 
 
 def section_values(section: type, values: dict[str, Any]) -> Any:
@@ -76,14 +87,13 @@ def section_values(section: type, values: dict[str, Any]) -> Any:
     return section(**{name: _tuples(value) for name, value in values.items() if name in names})
 
 
-def train_config(recipe: str, loss: LossConfig, values: dict[str, Any], *, transfer: bool = False) -> TrainConfig:
-    """A ``TrainConfig``, with its section ``transfer`` or not, from flat values, field name → value.
+def train_config(recipe: str, loss: LossConfig, values: dict[str, Any], *own: str) -> TrainConfig:
+    """A ``TrainConfig`` with the sections ``own`` of ``OWN_SECTIONS``, from flat values, field name → value.
 
     Raises:
         ValueError: any that does not fit.
     """
-    sections = TRANSFER_SECTIONS if transfer else SECTIONS
-    built = {name: section_values(section, values) for name, section in sections.items()}
+    built = {name: section_values(section, values) for name, section in sections_with(*own).items()}
     return TrainConfig(recipe=recipe, loss=loss, **built)
 
 
@@ -91,13 +101,13 @@ def train_config_from_json(text: str) -> TrainConfig:
     """The inverse of ``TrainConfig.to_json``. ValueError on anything else, naming what is wrong."""
     try:
         stored = json.loads(text)
-        transfer = stored.get("transfer") is not None
-        sections = TRANSFER_SECTIONS if transfer else SECTIONS
+        own = [name for name in OWN_SECTIONS if stored.get(name) is not None]
+        sections = sections_with(*own)
         flat = {name: value for section in sections for name, value in stored[section].items()}
         known = {item.name for section in sections.values() for item in dataclasses.fields(section)}
         if unknown := sorted(set(flat) - known):
             raise ValueError(f"settings unknown to this version: {', '.join(unknown)}")
-        return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, transfer=transfer)
+        return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, *own)
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"not a run's config.json: {error!r}") from error
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -18,52 +17,8 @@ from dml.losses.pair_memory import ContrastiveMemoryLoss, MultiSimilarityMemoryL
 from dml.losses.proxy_anchor import ProxyAnchorLoss
 from dml.losses.proxy_isa import ProxyISALoss, proxy_isa_without_memory
 from dml.losses.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
+from dml.losses.spec import LossOption, LossSpec
 from dml.registry import Registry
-
-
-@dataclass(frozen=True)
-class LossOption:
-    """A flag that sets one argument of a loss; its default is that argument's.
-
-    Attributes:
-        argument: name of the keyword argument.
-        help: one line for ``--help``.
-        aliases: historic flag names, without dashes.
-    """
-
-    argument: str
-    help: str
-    aliases: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LossSpec:
-    """How a loss is built and trained.
-
-    Attributes:
-        build: called with ``num_classes``, ``embedding_size`` and the options' arguments, all by keyword.
-        recipe: whose published training defaults go with it (``dml.recipes``).
-        options: flag name without dashes → what it sets.
-        lr_scale: learning rate of the loss's own parameters, in multiples of the base rate; None if it has none.
-        clip: whether the published recipe clips the gradients of the loss's own parameters too.
-        needs_positives: whether a batch without two images of a class gives no gradient.
-        with_memory: the entry that ``--enableMemory`` selects instead (a loss with a memory: itself); None: none.
-        advice: what a user who chose this loss should know; a warning at start.
-    """
-
-    build: Callable[..., nn.Module]
-    recipe: str
-    options: Mapping[str, LossOption] = field(default_factory=dict)
-    lr_scale: float | None = None
-    clip: bool = False
-    needs_positives: bool = False
-    with_memory: str | None = None
-    advice: str = ""
-
-    def default(self, option: str) -> object:
-        """The default of an option, read from the signature of what it sets."""
-        return inspect.signature(self.build).parameters[self.options[option].argument].default
-
 
 _PROXY_ANCHOR_OPTIONS = {
     "mrg": LossOption("margin", "margin δ between a proxy's positives and negatives"),

@@ -39,10 +39,12 @@ class Method(nn.Module, ABC):
     Attributes:
         model: the network that is trained and evaluated.
         num_views: how many random crops of each image a batch holds.
+        training_only: prefixes of state names that only a continued training needs; best.pt leaves them out.
     """
 
     model: nn.Module
     num_views: int = 1
+    training_only: tuple[str, ...] = ()
 
     @abstractmethod
     def param_groups(self) -> list[ParamGroup]:
@@ -65,6 +67,9 @@ class Method(nn.Module, ABC):
 
     def after_optimizer_step(self) -> None:
         """Called after each optimiser step."""
+
+    def end_epoch(self, progress: Progress) -> None:
+        """Called once after the last batch of an epoch and its evaluation, before the checkpoint is written."""
 
     def proxies(self) -> Tensor | None:
         """(C, D) class proxies for pictures, or None."""

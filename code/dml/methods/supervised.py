@@ -26,6 +26,8 @@ class SupervisedMethod(Method):
         warm: epochs in which only head and criterion train.
     """
 
+    training_only = ("criterion.memory.",)
+
     def __init__(
         self,
         *,

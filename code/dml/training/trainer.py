@@ -80,12 +80,12 @@ class Trainer:
         self.guard = InterruptGuard(wait_for_safe_point=fabric.world_size == 1)
 
     def _set_up(self) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
-        """Hand method and optimiser to Fabric with every parameter trainable for that moment.
+        """Hand method and optimiser to Fabric with every parameter that ever trains trainable for that moment.
 
         Data-parallel training only ever exchanges gradients of parameters that are trainable when it wraps them,
         and the end of a warm-up releases some that are not.
         """
-        parameters = list(self.method.parameters())
+        parameters = [parameter for group in self.method.param_groups() for parameter in group.parameters]
         trainable = [parameter.requires_grad for parameter in parameters]
         for parameter in parameters:
             parameter.requires_grad_(True)
@@ -128,6 +128,7 @@ class Trainer:
         else:
             self._log(state.epoch + 1, {"train": training})
             improved = False
+        self.method.end_epoch(self._progress(state.plan))
         self.schedule.after_epoch()
         state.epoch += 1
         state.plan, state.batches_done, state.totals = None, 0, {}
@@ -271,7 +272,8 @@ class Trainer:
             **self.description,
         }
         if improved and self.keep_best:
-            save_atomically(network, self.folder / "best.pt")
+            kept = {key: value for key, value in rest.items() if not key.startswith(self.method.training_only)}
+            save_atomically(network | {"method": kept}, self.folder / "best.pt")
         if state.best and state.latest_epoch == state.epoch:
             write_results(self.folder, state, select=self.select, metric=self.evaluation.select_metric)
         progress = vars(state) | {"plan": None if state.plan is None else torch.from_numpy(state.plan)}

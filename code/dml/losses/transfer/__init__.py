@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from dml.losses import LossOption
+from dml.losses.spec import LossOption
 from dml.losses.transfer.attention import AttentionLoss
 from dml.losses.transfer.contract import Representation
 from dml.losses.transfer.crd import CRDLoss

@@ -1,0 +1,59 @@
+"""How a loss of the registry is described: options, recipe, what it needs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class LossOption:
+    """A flag that sets one argument of a loss; its default is that argument's.
+
+    Attributes:
+        argument: name of the keyword argument.
+        help: one line for ``--help``.
+        aliases: historic flag names, without dashes.
+    """
+
+    argument: str
+    help: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """How a loss is built and trained.
+
+    Attributes:
+        build: called with ``num_classes``, ``embedding_size`` and the options' arguments, all by keyword.
+        recipe: whose published training defaults go with it (``dml.recipes``).
+        options: flag name without dashes → what it sets.
+        lr_scale: learning rate of the loss's own parameters, in multiples of the base rate; None if it has none.
+        lr_option: the option that sets that rate instead, as ``lr_scale`` or, with ``lr_is_absolute``, in itself.
+        lr_is_absolute: whether the value of ``lr_option`` is a learning rate and no multiple of the base rate.
+        tuples: which tuples of the batch it is given by a miner: "triplets", "sets", or "" for none (``dml.miners``).
+        clip: whether the published recipe clips the gradients of the loss's own parameters too.
+        needs_positives: whether a batch without two images of a class gives no gradient.
+        with_memory: the entry that ``--enableMemory`` selects instead (a loss with a memory: itself); None: none.
+        advice: what a user who chose this loss should know; a warning at start.
+    """
+
+    build: Callable[..., nn.Module]
+    recipe: str
+    options: Mapping[str, LossOption] = field(default_factory=dict)
+    lr_scale: float | None = None
+    lr_option: str | None = None
+    lr_is_absolute: bool = False
+    tuples: str = ""
+    clip: bool = False
+    needs_positives: bool = False
+    with_memory: str | None = None
+    advice: str = ""
+
+    def default(self, option: str) -> object:
+        """The default of an option, read from the signature of what it sets."""
+        return inspect.signature(self.build).parameters[self.options[option].argument].default
