@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference_checks import evaluation, losses, networks, proxy_isa, samplers, transfer
+from reference_checks import evaluation, losses, neighbours, networks, proxy_isa, samplers, transfer
 
 CHECKS: dict[str, Callable] = {
     **networks.CHECKS,
@@ -18,5 +18,6 @@ CHECKS: dict[str, Callable] = {
     **proxy_isa.CHECKS,
     **transfer.CHECKS,
     **samplers.CHECKS,
+    **neighbours.CHECKS,
     **evaluation.CHECKS,
 }
