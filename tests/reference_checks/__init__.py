@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference_checks import evaluation, losses, neighbours, networks, proxy_isa, samplers, transfer
+from reference_checks import evaluation, losses, neighbours, networks, proxy_isa, samplers, stml, transfer
 
 CHECKS: dict[str, Callable] = {
     **networks.CHECKS,
     **losses.CHECKS,
     **proxy_isa.CHECKS,
     **transfer.CHECKS,
+    **stml.CHECKS,
     **samplers.CHECKS,
     **neighbours.CHECKS,
     **evaluation.CHECKS,
