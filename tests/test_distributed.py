@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +14,10 @@ import torch
 from entrypoints import ROOT, SMALL, environment, record, run
 
 
-def torchrun(*arguments: str) -> str:
-    """Two processes of train.py; returns what they printed."""
+def torchrun(entry: str, *arguments: str) -> str:
+    """Two processes of ``code/<entry>``; returns what they printed."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, str(ROOT / "code" / "train.py"), *map(str, arguments)]
+    command = [*launcher, str(ROOT / "code" / entry), *map(str, arguments)]
     done = subprocess.run(command, cwd=tempfile.gettempdir(), env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("no GPU is there") == 1
@@ -27,7 +28,7 @@ def torchrun(*arguments: str) -> str:
 def test_the_saved_network_is_the_evaluated_one(digits, tmp_path):
     """Running statistics are each process's own in training; what is evaluated and saved must be one network."""
     arguments = ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(tmp_path), *SMALL]
-    torchrun(*arguments, "--epochs", "1", "--run-name", "bn")
+    torchrun("train.py", *arguments, "--epochs", "1", "--run-name", "bn")
     folder = tmp_path / "folder" / "bn"
     run("evaluate.py", "--ckpt", folder / "last.pt", "--json", tmp_path / "m.json", "--workers", "0")
     metrics = json.loads((tmp_path / "m.json").read_text())
@@ -40,9 +41,25 @@ def test_two_processes_equal_one(digits, tmp_path):
     arguments = ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(tmp_path), *SMALL]
     arguments += ["--epochs", "2", "--bn-freeze", "1", "--warm", "1", "--optimizer", "sgd", "--batch-size", "60"]
     run("train.py", *arguments, "--run-name", "one")
-    assert "2 processes" in torchrun(*arguments, "--run-name", "two")
-    one, two = (tmp_path / "folder" / name for name in ("one", "two"))
-    assert len(record(one)) == len(record(two)) == 4
+    assert "2 processes" in torchrun("train.py", *arguments, "--run-name", "two")
+    same_run(*(tmp_path / "folder" / name for name in ("one", "two")))
+
+
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
+def test_two_processes_transfer_as_one(digits, tmp_path):
+    """Two views, so that the rows of both processes are brought together view by view; the source runs in each."""
+    arguments = ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(tmp_path), *SMALL]
+    arguments += ["--epochs", "1", "--bn-freeze", "1", "--optimizer", "sgd", "--batch-size", "60"]
+    run("train.py", *arguments, "--run-name", "source")
+    arguments += ["--source-ckpt", str(tmp_path / "folder" / "source" / "best.pt"), "--view", "2"]
+    run("train_target.py", *arguments, "--run-name", "one")
+    torchrun("train_target.py", *arguments, "--run-name", "two")
+    same_run(*(tmp_path / "folder" / name for name in ("one", "two")))
+
+
+def same_run(one: Path, two: Path) -> None:
+    """Losses, metrics and weights of two runs agree but for rounding."""
+    assert len(record(one)) == len(record(two)) >= 2
     for ours, theirs in zip(record(one), record(two), strict=True):
         if "train/loss" in ours:
             assert theirs == pytest.approx(ours, rel=1e-4)

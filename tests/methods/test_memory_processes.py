@@ -13,6 +13,8 @@ from torch import nn
 
 from dml.data.samplers import RandomSampler
 from dml.losses.proxy_isa import ProxyISALoss
+from dml.losses.transfer.crd import CRDLoss
+from dml.methods.gather import keep_memories_apart
 from dml.methods.supervised import SupervisedMethod
 from dml.structures import Batch, ModelOutput, Progress
 
@@ -81,3 +83,13 @@ def test_the_memory_is_not_sent_around():
     ignored = set(method._ddp_params_and_buffers_to_ignore)
     assert ignored == {name for name in method.state_dict() if name.startswith("criterion.memory.")}
     assert "criterion.memory.class_sums" in ignored
+
+
+def test_what_is_left_out_by_name():
+    """Of CRD the two memories, of every method whatever its modules name; nothing else."""
+    method = nn.Module()
+    method.criterion = CRDLoss(target_features=4, source_features=4, labels=torch.arange(6) // 2, num_negatives=3)
+    keep_memories_apart(method)
+    ignored = set(method._ddp_params_and_buffers_to_ignore)
+    assert {"criterion.target_memory", "criterion.source_memory"} <= ignored
+    assert ignored <= set(dict(method.named_buffers())) - {"criterion.normalizers"}

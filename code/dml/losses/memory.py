@@ -33,6 +33,8 @@ class CrossBatchMemory(nn.Module):
         written: () int64, rows that hold an embedding: always the first ones.
     """
 
+    memory_buffers: tuple[str, ...] = ("features", "labels", "pointer", "written")
+
     def __init__(self, *, size: int, embedding_size: int):
         super().__init__()
         if size < 1:
@@ -103,6 +105,8 @@ class ClassMeanMemory(CrossBatchMemory):
         class_sums: (C, D) float64.
         class_counts: (C,) int64, rows of each class.
     """
+
+    memory_buffers = (*CrossBatchMemory.memory_buffers, "class_sums", "class_counts")
 
     def __init__(self, *, size: int, embedding_size: int, num_classes: int):
         super().__init__(size=size, embedding_size=embedding_size)

@@ -7,8 +7,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dml.losses.memory import CrossBatchMemory
-
 
 def world_size() -> int:
     """Number of processes that train together; 1 outside a distributed run."""
@@ -48,11 +46,15 @@ def gather_rows(tensor: Tensor, num_views: int = 1) -> Tensor:
     return by_view.flatten(0, 2)
 
 
-def keep_memories_apart(method: nn.Module, criterion: nn.Module) -> None:
-    """Tell data-parallel training not to send the memories of ``method.criterion`` around before every step.
+def keep_memories_apart(method: nn.Module) -> None:
+    """Tell data-parallel training not to send the memories of ``method`` around before every step.
 
     Every process fills the same memory from the global batch; sending 55,000 × 512 floats would cost 113 MB a step.
+    A module with memories names those buffers in ``memory_buffers``.
     """
-    memories = {name: module for name, module in criterion.named_modules() if isinstance(module, CrossBatchMemory)}
-    names = [f"criterion.{name}.{buffer}" for name, module in memories.items() for buffer, _ in module.named_buffers()]
+    names = [
+        ".".join(filter(None, (module_name, buffer)))
+        for module_name, module in method.named_modules()
+        for buffer in getattr(module, "memory_buffers", ())
+    ]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(method, names)

@@ -39,8 +39,8 @@ class SupervisedMethod(Method):
         warm: int = 0,
     ):
         super().__init__()
-        keep_memories_apart(self, criterion)
         self.model, self.criterion, self.sampler, self.warm = model, criterion, sampler, warm
+        keep_memories_apart(self)
         self._groups = [
             ParamGroup("backbone", list(model.backbone_parameters())),
             ParamGroup("head", list(model.new_parameters()), new=True),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dml.data.samplers import Sampler
 from dml.losses.transfer import Representation
 from dml.methods.base import Method, ParamGroup, train_only_new
-from dml.methods.gather import gather_rows
+from dml.methods.gather import gather_rows, keep_memories_apart
 from dml.methods.source import CachedSource, SourceNetwork, StagePairs, represent
 from dml.models import EmbeddingNet
 from dml.structures import Batch, Progress, StepOutput
@@ -30,6 +30,8 @@ class TransferMethod(Method):
         warm: epochs in which only head, criterion and proxies train.
     """
 
+    training_only = ("criterion.target_memory", "criterion.source_memory")
+
     def __init__(
         self,
         *,
@@ -46,6 +48,7 @@ class TransferMethod(Method):
         super().__init__()
         self.model, self.source, self.criterion, self.proxy_anchor = model, source, criterion, proxy_anchor
         self.sampler, self.num_views, self.warm = sampler, num_views, warm
+        keep_memories_apart(self)
         self._target_stages = tuple(target for target, _ in stages)
         self._source_stages = tuple(source for _, source in stages)
         proxies = [] if proxy_anchor is None else list(proxy_anchor.parameters())

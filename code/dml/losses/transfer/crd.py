@@ -39,6 +39,8 @@ class CRDLoss(nn.Module):
         eps: ε inside the logarithms' denominators.
     """
 
+    memory_buffers: tuple[str, ...] = ("target_memory", "source_memory")
+
     def __init__(
         self,
         *,

@@ -21,6 +21,8 @@ class OtherClassSampler(nn.Module):
         ValueError: if all images are of one class.
     """
 
+    memory_buffers: tuple[str, ...] = ("labels", "by_class", "block_starts", "block_sizes")
+
     def __init__(self, labels: Tensor):
         super().__init__()
         sizes = torch.bincount(labels)
