@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.measure import Options, Row, interleaved_seconds, peak_memory_gb
+from dml.losses.distances import squared_distances
 from dml.losses.transfer import Representation, TransferSizes, create_transfer_loss
-from dml.losses.transfer.distances import squared_distances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dml.losses.distances import pairwise_distances
 from dml.losses.transfer import Representation
 from dml.losses.transfer.attention import AttentionLoss
 from dml.losses.transfer.crd import CRDLoss
 from dml.losses.transfer.darkrank import DarkRankLoss, all_violating_triplets
-from dml.losses.transfer.distances import pairwise_distances
 from dml.losses.transfer.fitnet import FitNetLoss
 from dml.losses.transfer.negatives import OtherClassSampler
 from dml.losses.transfer.pkt import PKTLoss

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.losses.distances import MIN_SQUARE, plain_root, squared_distances
 from dml.losses.transfer.contract import Representation, check_rows, embedding_pair
-from dml.losses.transfer.distances import MIN_SQUARE, plain_root, squared_distances
 from dml.normalize import l2_normalize_clamped
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dml.losses.distances import relative_distances, relaxed_exponents
 from dml.losses.transfer.contract import Representation, embedding_pair
-from dml.losses.transfer.distances import relative_distances, relaxed_exponents
 from dml.normalize import l2_normalize_clamped
 
 

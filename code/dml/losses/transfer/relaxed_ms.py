@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.losses.distances import relative_distances, relaxed_exponents
 from dml.losses.functional import log1p_sum_exp
 from dml.losses.transfer.contract import Representation, check_rows, embedding_pair
-from dml.losses.transfer.distances import relative_distances, relaxed_exponents
 from dml.normalize import l2_normalize_clamped
 
 

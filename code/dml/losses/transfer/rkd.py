@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dml.losses.distances import pairwise_distances
 from dml.losses.transfer.contract import Representation, embedding_pair
-from dml.losses.transfer.distances import pairwise_distances
 
 MIN_LENGTH = 1e-12
 
