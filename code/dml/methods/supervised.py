@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dml.data.samplers import Sampler
 from dml.methods.base import Method, ParamGroup, train_only_new
 from dml.methods.gather import gather_rows, keep_memories_apart
+from dml.methods.self_distillation import SelfDistillation
 from dml.models import EmbeddingNet
 from dml.structures import Batch, Progress, StepOutput
 
@@ -24,9 +25,10 @@ class SupervisedMethod(Method):
         proxy_lr_scale: learning rate of the criterion's parameters in multiples of the base rate.
         clip_proxies: whether gradient clipping applies to them.
         warm: epochs in which only head and criterion train.
+        distillation: adds listwise self-distillation; None without.
     """
 
-    training_only = ("criterion.memory.",)
+    training_only = ("criterion.memory.", "distillation.")
 
     def __init__(
         self,
@@ -37,9 +39,11 @@ class SupervisedMethod(Method):
         proxy_lr_scale: float = 1.0,
         clip_proxies: bool = False,
         warm: int = 0,
+        distillation: SelfDistillation | None = None,
     ):
         super().__init__()
         self.model, self.criterion, self.sampler, self.warm = model, criterion, sampler, warm
+        self.distillation = distillation
         keep_memories_apart(self)
         self._groups = [
             ParamGroup("backbone", list(model.backbone_parameters())),
@@ -67,7 +71,18 @@ class SupervisedMethod(Method):
         embeddings = gather_rows(self.model(batch.images).embedding.float(), batch.num_views)
         labels = gather_rows(batch.labels, batch.num_views)
         with torch.autocast(embeddings.device.type, enabled=False):
-            return StepOutput(self.criterion(embeddings, labels))
+            ranking = self.criterion(embeddings, labels)
+        distilled = None
+        if self.distillation is not None:
+            distilled = self.distillation(batch, embeddings, labels, progress)
+        if distilled is None:
+            return StepOutput(ranking)
+        return StepOutput(ranking + distilled, {"rank_loss": ranking.detach(), "kd_loss": distilled.detach()})
+
+    def end_epoch(self, progress: Progress) -> None:
+        """The student becomes the teacher of the next epoch, if there is one."""
+        if self.distillation is not None:
+            self.distillation.end_epoch(self.model)
 
     def proxies(self) -> Tensor | None:
         """The criterion's proxies, if it has any."""
