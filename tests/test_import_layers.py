@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("structures", "registry", "normalize"),
+    ("structures", "registry", "options", "normalize"),
     ("config", "recipes"),
     ("data",),
     ("models",),

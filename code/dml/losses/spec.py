@@ -8,20 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-
-@dataclass(frozen=True)
-class LossOption:
-    """A flag that sets one argument of a loss; its default is that argument's.
-
-    Attributes:
-        argument: name of the keyword argument.
-        help: one line for ``--help``.
-        aliases: historic flag names, without dashes.
-    """
-
-    argument: str
-    help: str
-    aliases: tuple[str, ...] = ()
+from dml.options import Option as LossOption
 
 
 @dataclass(frozen=True)
@@ -54,6 +41,11 @@ class LossSpec:
     with_memory: str | None = None
     advice: str = ""
 
+    @property
+    def takes_similarity(self) -> bool:
+        """Whether ``build`` also takes a ``similarity`` (``dml.losses.similarity``) in place of the loss's own."""
+        return "similarity" in inspect.signature(self.build).parameters
+
     def default(self, option: str) -> object:
         """The default of an option, read from the signature of what it sets."""
-        return inspect.signature(self.build).parameters[self.options[option].argument].default
+        return self.options[option].default_in(self.build)

@@ -6,7 +6,6 @@ A new one is one file beside this one, one entry of ``TRANSFER_LOSSES``, one tes
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -70,7 +69,7 @@ class TransferLossSpec:
 
     def default(self, option: str) -> object:
         """The default of an option, read from the signature of what it sets."""
-        return inspect.signature(self.build).parameters[self.options[option].argument].default
+        return self.options[option].default_in(self.build)
 
 
 _RELAXED = {

@@ -1,0 +1,67 @@
+"""Distance-weighted sampling (Wu et al., ICCV 2017): negatives drawn evenly over their distances (METHODS §18)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dml.miners.contract import Triplets
+from dml.miners.drawing import draw, relations
+
+CHORD_FLOOR = 1e-12  # of 1 − d²/4, which is 0 for opposite points of the unit sphere
+
+
+def negative_probabilities(
+    distances: Tensor, negatives: Tensor, *, embedding_size: int, lower_cutoff: float = 0.5
+) -> Tensor:
+    """How likely each sample is an anchor's negative: ∝ 1/q(d), q the density of distances on the unit sphere.
+
+    ln 1/q(d) = (2 − D) ln d − (D − 3)/2 · ln(1 − d²/4).
+
+    NOTE: q ends at d = 2. Beyond, where unnormalised embeddings lie, the published weights are not numbers; here
+    they are those of d = 2.
+
+    Args:
+        distances: (A, B) from anchors to samples, ≥ 0.
+        negatives: (A, B) bool, each anchor's negatives, at least one.
+        embedding_size: D.
+        lower_cutoff: distances below it count as it.
+
+    Returns:
+        (A, B), rows summing to 1, 0 outside ``negatives``.
+    """
+    distances = distances.clamp(min=lower_cutoff)
+    chord = (1 - distances.square() / 4).clamp(min=CHORD_FLOOR)
+    log_weights = (2 - embedding_size) * distances.log() - (embedding_size - 3) / 2 * chord.log()
+    return log_weights.masked_fill(~negatives, -torch.inf).softmax(dim=1)
+
+
+class DistanceMiner:
+    """One triplet per anchor: a uniform positive, a distance-weighted negative. O(B²) time and memory.
+
+    A sample alone in its class is its own positive, as published. NOTE: in a batch of one class there are no
+    triplets; the published code fails there.
+
+    Args:
+        embedding_size: D.
+        lower_cutoff: distances below it count as it.
+        upper_cutoff: NOTE: accepted and without effect, as published.
+    """
+
+    gives = "triplets"
+
+    def __init__(self, *, embedding_size: int, lower_cutoff: float = 0.5, upper_cutoff: float = 1.4):
+        self.embedding_size, self.lower_cutoff, self.upper_cutoff = embedding_size, lower_cutoff, upper_cutoff
+
+    def __call__(self, distances: Tensor, labels: Tensor) -> Triplets:
+        """See :class:`dml.miners.contract.Miner`."""
+        positives, negatives = relations(labels)
+        positives |= torch.diag(~positives.any(dim=1))
+        anchors = negatives.any(dim=1).nonzero().squeeze(1)
+        probabilities = negative_probabilities(
+            distances[anchors],
+            negatives[anchors],
+            embedding_size=self.embedding_size,
+            lower_cutoff=self.lower_cutoff,
+        )
+        return Triplets(anchors, draw(positives[anchors]), draw(probabilities))

@@ -1,0 +1,62 @@
+"""Rho-regularised distance-weighted sampling (Roth et al., ICML 2020): sometimes a class is spread (METHODS §18)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dml.miners.contract import Triplets
+from dml.miners.distance import negative_probabilities
+from dml.miners.drawing import draw, minable, relations
+
+LEAST_DISTANCE = 0.01  # whatever the cutoff
+
+
+class RhoDistanceMiner:
+    """One triplet per anchor, of two kinds; samples alone in their class are left out. O(B²).
+
+    With probability ``switch_probability`` the anchor is its own positive and another sample of its class the
+    negative, so that the class is pushed apart; otherwise as the distance miner.
+
+    Args:
+        embedding_size: D.
+        lower_cutoff: distances below it count as it.
+        upper_cutoff: NOTE: accepted and without effect, as published.
+        switch_probability: of the first kind, in 0..1, independently for each anchor.
+
+    Raises:
+        ValueError: a probability outside 0..1.
+    """
+
+    gives = "triplets"
+
+    def __init__(
+        self,
+        *,
+        embedding_size: int,
+        lower_cutoff: float = 0.5,
+        upper_cutoff: float = 1.4,
+        switch_probability: float = 0.2,
+    ):
+        if not 0 <= switch_probability <= 1:
+            raise ValueError(f"--miner_rho_distance_cp is a probability between 0 and 1, got {switch_probability}")
+        self.embedding_size, self.lower_cutoff, self.upper_cutoff = embedding_size, lower_cutoff, upper_cutoff
+        self.switch_probability = switch_probability
+
+    def __call__(self, distances: Tensor, labels: Tensor) -> Triplets:
+        """See :class:`dml.miners.contract.Miner`."""
+        positives, negatives = relations(labels)
+        anchors = minable(positives, negatives)
+        probabilities = negative_probabilities(
+            distances[anchors],
+            negatives[anchors],
+            embedding_size=self.embedding_size,
+            lower_cutoff=max(self.lower_cutoff, LEAST_DISTANCE),
+        )
+        same_class = draw(positives[anchors])
+        switched = torch.rand(len(anchors), device=anchors.device) < self.switch_probability
+        return Triplets(
+            anchors,
+            torch.where(switched, anchors, same_class),
+            torch.where(switched, same_class, draw(probabilities)),
+        )
