@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference_checks import evaluation, losses, neighbours, networks, proxy_isa, samplers, stml, transfer
+from reference_checks import evaluation, losses, lsd, neighbours, networks, proxy_isa, samplers, stml, transfer
 
 CHECKS: dict[str, Callable] = {
     **networks.CHECKS,
@@ -21,4 +21,5 @@ CHECKS: dict[str, Callable] = {
     **samplers.CHECKS,
     **neighbours.CHECKS,
     **evaluation.CHECKS,
+    **lsd.CHECKS,
 }
