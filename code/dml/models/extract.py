@@ -1,15 +1,21 @@
-"""From images to embeddings."""
+"""From images to embeddings, or to what else a network says of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dml.structures import Batch
+from dml.structures import Batch, ModelOutput
+
+
+def embedding_of(output: ModelOutput) -> Tensor:
+    """(B, D) float32."""
+    return output.embedding.float()
 
 
 def embed(
@@ -17,6 +23,7 @@ def embed(
     batches: Iterable[Batch],
     device: torch.device,
     *,
+    read: Callable[[Any], Tensor] = embedding_of,
     progress: str | None = None,
     autocast: Callable[[], AbstractContextManager] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -25,12 +32,13 @@ def embed(
     The model's training mode is restored afterwards, whatever happens. Host memory grows with N · D.
 
     Args:
-        model: returns a ``ModelOutput``; already on ``device``.
+        model: already on ``device``.
+        read: takes a row for each image, (B, D), out of what the model returns.
         progress: text of a progress bar; None for no bar.
         autocast: makes the context of the forward pass, such as ``fabric.autocast``; None for float32.
 
     Returns:
-        On the CPU, in the order of the batches: embeddings (N, D) float32, labels (N,) int64, indices (N,) int64.
+        On the CPU, in the order of the batches: rows (N, D), labels (N,) int64, indices (N,) int64.
 
     Raises:
         ValueError: no batch at all.
@@ -43,8 +51,8 @@ def embed(
         with torch.inference_mode():
             for batch in tqdm(batches, desc=progress, disable=True if progress is None else None, leave=False):
                 with precision():
-                    embedding = model(batch.images.to(device, non_blocking=True)).embedding
-                rows.append((embedding.float().cpu(), batch.labels.cpu(), batch.indices.cpu()))
+                    output = model(batch.images.to(device, non_blocking=True))
+                rows.append((read(output).cpu(), batch.labels.cpu(), batch.indices.cpu()))
     finally:
         model.train(was_training)
     if not rows:

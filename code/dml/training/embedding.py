@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -16,23 +17,28 @@ from dml.data.loader import eval_loader
 from dml.data.transforms import eval_transform
 from dml.evaluation.evaluator import Evaluator
 from dml.models import EmbeddingNet
-from dml.models.extract import embed
+from dml.models.extract import embed, embedding_of
 from dml.models.input_spec import InputSpec
 from dml.structures import Batch
 
 
 class FabricEmbed:
-    """``dml.models.extract.embed`` in the run's precision, each process embedding its share of the images."""
+    """``dml.models.extract.embed`` in the run's precision, each process embedding its share of the images.
 
-    def __init__(self, fabric: Fabric):
-        self.fabric = fabric
+    Args:
+        fabric: the run's.
+        read: takes a row for each image out of what the model returns.
+    """
+
+    def __init__(self, fabric: Fabric, read: Callable[[Any], Tensor] = embedding_of):
+        self.fabric, self.read = fabric, read
 
     def __call__(
         self, model: nn.Module, batches: Iterable[Batch], device: torch.device, *, progress: str | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings (N, D) float32, labels (N,), dataset indices (N,) of all processes' batches, on the CPU."""
+        """Rows (N, D), labels (N,), dataset indices (N,) of all processes' batches, on the CPU."""
         bar = progress if self.fabric.is_global_zero else None
-        local = embed(model, batches, device, progress=bar, autocast=self.fabric.autocast)
+        local = embed(model, batches, device, read=self.read, progress=bar, autocast=self.fabric.autocast)
         if self.fabric.world_size == 1:
             return local
         return self._gather(*local)

@@ -11,7 +11,6 @@ from dml.tracking import table
 from dml.training.checkpoint import write_text_atomically
 
 Metrics = dict[str, float]
-SPLITS = {"eval": "test", "val": "held-out classes"}
 
 
 @dataclass
@@ -53,22 +52,24 @@ def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str
     return {title: metrics for title, metrics in rows.items() if metrics}
 
 
-def results_text(state: TrainingState, *, select: str, metric: str) -> str:
+def results_text(state: TrainingState, *, select: str, metric: str, held_out: str) -> str:
     """The best and the last epoch of every split, and how the best was chosen."""
-    chosen = f"Best epoch by {metric} on {'the test split' if select == 'eval' else 'held-out classes'}."
+    chosen = f"Best epoch by {metric} on {'the test split' if select == 'eval' else held_out}."
     if select == "eval":
         chosen += (
             " Choosing on the test split is what the published code does, and optimistic;"
-            " the last epoch stands beside it, and --val-split chooses on held-out classes instead."
+            f" the last epoch stands beside it, and --val-split chooses on {held_out} instead."
         )
     parts = [chosen]
-    for split, title in SPLITS.items():
+    for split, title in {"eval": "test", "val": held_out}.items():
         rows = result_rows(state, split)
         if rows:
             parts.append(f"{title}, in per cent:\n{table(rows)}")
     return "\n\n".join(parts) + "\n"
 
 
-def write_results(folder: Path, state: TrainingState, *, select: str, metric: str) -> None:
+def write_results(folder: Path, state: TrainingState, *, select: str, metric: str, held_out: str) -> None:
     """``best_results.txt`` in the run folder, rewritten after every evaluation."""
-    write_text_atomically(results_text(state, select=select, metric=metric), folder / "best_results.txt")
+    write_text_atomically(
+        results_text(state, select=select, metric=metric, held_out=held_out), folder / "best_results.txt"
+    )

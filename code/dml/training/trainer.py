@@ -40,6 +40,7 @@ class Trainer:
         batches: told each epoch's plan.
         evaluate: prefix ("eval", "val") → function of the network that gives its metrics; "eval" is the test split.
         select: the prefix whose ``evaluation.select_metric`` chooses the best epoch.
+        held_out: what the split "val" consists of, in words.
         optim: optimiser, schedule, epochs.
         evaluation: when to evaluate.
         tracker: the record.
@@ -59,6 +60,7 @@ class Trainer:
         batches: PlannedBatches,
         evaluate: Mapping[str, Evaluate],
         select: str,
+        held_out: str = "held-out classes",
         optim: OptimConfig,
         evaluation: EvalConfig,
         tracker: Tracker,
@@ -70,6 +72,7 @@ class Trainer:
     ):
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
         self.evaluate, self.select, self.optim, self.evaluation = evaluate, select, optim, evaluation
+        self.held_out = held_out
         self.tracker, self.folder, self.description = tracker, folder, description
         self.keep_best, self.after_epoch, self.resume_hint = keep_best, after_epoch, resume_hint
         self.state = TrainingState()
@@ -275,7 +278,8 @@ class Trainer:
             kept = {key: value for key, value in rest.items() if not key.startswith(self.method.training_only)}
             save_atomically(network | {"method": kept}, self.folder / "best.pt")
         if state.best and state.latest_epoch == state.epoch:
-            write_results(self.folder, state, select=self.select, metric=self.evaluation.select_metric)
+            metric = self.evaluation.select_metric
+            write_results(self.folder, state, select=self.select, metric=metric, held_out=self.held_out)
         progress = vars(state) | {"plan": None if state.plan is None else torch.from_numpy(state.plan)}
         save_atomically(
             network

@@ -1,0 +1,95 @@
+"""Training for retrieval: embeddings, judged by the neighbours that images of the test classes find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from torch import nn
+
+from dml.config import TrainConfig
+from dml.data import RetrievalData
+from dml.data.images import ImageDataset
+from dml.data.transforms import eval_transform, train_transform
+from dml.evaluation.evaluator import METRICS, Evaluation, Evaluator
+from dml.methods.base import Method
+from dml.training.embedding import create_evaluator
+from dml.training.pictures import draw_run
+from dml.training.task import Task
+
+
+class RetrievalTask(Task):
+    """One evaluator per split, and what the last evaluation of the test split saw, for the pictures."""
+
+    data: RetrievalData
+
+    def __init__(self, config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Method):
+        super().__init__(config, fabric, data, method)
+        self.last: Evaluation | None = None
+        options = {
+            "fabric": fabric,
+            "input_spec": method.model.input_spec,
+            "resize": config.data.resize,
+            "crop_size": config.data.crop_size,
+            "batch_size": config.data.batch_size,
+            "workers": config.data.workers,
+            "recall_ks": data.recall_ks,
+            "metrics": config.evaluation.metrics,
+            "distance": config.evaluation.eval_distance,
+            "seed": config.run.seed,
+        }
+        self.evaluators: dict[str, Evaluator] = {"eval": create_evaluator(data.query, data.gallery, **options)}
+        if data.val is not None:
+            self.evaluators["val"] = create_evaluator(data.val, None, **options)
+
+    def metric_names(self) -> list[str]:
+        """Those of ``--metrics``, recall once for every k."""
+        metrics = [METRICS.canonical(name) for name in self.config.evaluation.metrics]
+        computed = [name for name in metrics if name != "recall"]
+        if "recall" in metrics:
+            computed = [f"recall_at_{k}" for k in self.data.recall_ks] + computed
+        return computed
+
+    def describe(self) -> tuple[str, str]:
+        """The splits' sizes; backbone and embedding size."""
+        config, data = self.config, self.data
+        gallery = "" if data.gallery is None else f" in a gallery of {len(data.gallery)}"
+        held_out = "" if data.val is None else f"; validation {data.val.num_classes} classes, {len(data.val)} images"
+        return (
+            f"{data.name}: training {data.train.num_classes} classes, {len(data.train)} images;"
+            f" test {data.query.num_classes} classes, {len(data.query)} images{gallery}{held_out}",
+            f"{config.model.model}, {config.model.embedding_size}-d",
+        )
+
+    def training_set(self) -> ImageDataset:
+        """Random crops, or with ``--augment 0`` images as they are evaluated."""
+        config, spec = self.config.data, self.method.model.input_spec
+        crop_size = config.crop_size or spec.crop_size
+        if config.augment:
+            scale = (config.crop_scale, 1.0)
+            transform = train_transform(spec.normalize, crop_size=crop_size, crop_scale=scale, flip=config.flip)
+        else:
+            transform = eval_transform(spec.normalize, resize=config.resize, crop_size=crop_size)
+        return ImageDataset(self.data.train, transform, num_views=self.method.num_views)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The test split, and the held-out classes if there are any."""
+        return tuple(self.evaluators)
+
+    def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
+        """Retrieval metrics of one split."""
+        evaluation = self.evaluators[prefix].evaluate(model, self.fabric.device, progress=f"{prefix} images")
+        if prefix == "eval":
+            self.last = evaluation
+        return evaluation.metrics
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether embeddings of the test split are at hand."""
+        return self.last is not None
+
+    def draw(self, folder: Path) -> dict[str, Path]:
+        """Curves, retrieval gallery, t-SNE page."""
+        config = self.config
+        return draw_run(folder, self.last, self.data, distance=config.evaluation.eval_distance, seed=config.run.seed)

@@ -1,0 +1,91 @@
+"""What a run learns from and is judged by; the session puts a training together around it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Protocol
+
+from lightning_fabric import Fabric
+from torch import nn
+
+from dml.config import TrainConfig
+from dml.data import ImageRecords
+from dml.data.images import ImageDataset
+from dml.methods.base import Method
+
+
+class TrainingData(Protocol):
+    """What every kind of loaded data has."""
+
+    name: str
+    train: ImageRecords
+    val: ImageRecords | None
+
+
+class Task(ABC):
+    """A kind of training: its images, its metrics, its pictures.
+
+    Args:
+        config, fabric, data, method: the run's.
+
+    Attributes:
+        held_out: what the validation split consists of, in words.
+        how_to_hold_out: the flags that make one.
+
+    Raises:
+        ValueError: settings that do not fit each other or the data.
+    """
+
+    held_out = "held-out classes"
+    how_to_hold_out = "--val-split SHARE or --fold i/k"
+
+    def __init__(self, config: TrainConfig, fabric: Fabric, data: TrainingData, method: Method):
+        self.config, self.fabric, self.data, self.method = config, fabric, data, method
+        self._check_selection()
+
+    @property
+    def selects_on_val(self) -> bool:
+        """Whether the validation split chooses the best epoch: by default where there is one."""
+        return self.data.val is not None and self.config.evaluation.select != "test"
+
+    def _check_selection(self) -> None:
+        """Refuse a ``--select-metric`` that no evaluation will compute, on a split that is not there. ValueError."""
+        evaluation = self.config.evaluation
+        if evaluation.select == "val" and self.data.val is None:
+            raise ValueError(f"--select val needs {self.held_out}: add {self.how_to_hold_out}")
+        if evaluation.select_metric not in self.metric_names():
+            raise ValueError(
+                f"--select-metric {evaluation.select_metric} is not among the metrics of this run:"
+                f" {', '.join(self.metric_names())}"
+            )
+
+    @abstractmethod
+    def metric_names(self) -> list[str]:
+        """What an evaluation will compute."""
+
+    @abstractmethod
+    def describe(self) -> tuple[str, str]:
+        """Two lines for people: the images, the network."""
+
+    @abstractmethod
+    def training_set(self) -> ImageDataset:
+        """The training images, transformed as a step sees them."""
+
+    @property
+    @abstractmethod
+    def splits(self) -> tuple[str, ...]:
+        """The prefixes of what is evaluated: "eval", the test split, first."""
+
+    @abstractmethod
+    def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
+        """The metrics of one split; that of the test split is kept for the pictures."""
+
+    @property
+    @abstractmethod
+    def is_evaluated(self) -> bool:
+        """Whether there is an evaluation of the test split to draw."""
+
+    @abstractmethod
+    def draw(self, folder: Path) -> dict[str, Path]:
+        """Draw the pictures of a run into its folder; name → path."""
