@@ -17,6 +17,7 @@ from dml.losses.pair_memory import ContrastiveMemoryLoss, MultiSimilarityMemoryL
 from dml.losses.proxy_anchor import ProxyAnchorLoss
 from dml.losses.proxy_isa import ProxyISALoss, proxy_isa_without_memory
 from dml.losses.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
+from dml.losses.similarity import Similarity
 from dml.losses.spec import LossOption, LossSpec
 from dml.registry import Registry
 
@@ -145,13 +146,19 @@ def choose_loss(spelling: str, *, memory: bool) -> LossChoice:
 
 
 def create_loss(
-    name: str, *, num_classes: int, embedding_size: int, options: Mapping[str, object] | None = None
+    name: str,
+    *,
+    num_classes: int,
+    embedding_size: int,
+    options: Mapping[str, object] | None = None,
+    similarity: Similarity | None = None,
 ) -> nn.Module:
     """Build a loss of ``LOSSES`` for ``num_classes`` classes and embeddings of ``embedding_size``.
 
     Args:
         name: a name or published spelling.
         options: flag name → value, for the options that this loss has; others keep their defaults.
+        similarity: in place of the loss's own, if its ``takes_similarity``.
 
     Raises:
         UnknownNameError: no such loss.
@@ -159,4 +166,6 @@ def create_loss(
     """
     spec = LOSSES[name]
     arguments = {spec.options[flag].argument: value for flag, value in (options or {}).items()}
+    if similarity is not None:
+        arguments["similarity"] = similarity
     return spec.build(num_classes=num_classes, embedding_size=embedding_size, **arguments)

@@ -11,6 +11,18 @@ from pytorch_metric_learning import distances, losses, miners
 from torch import Tensor, nn
 
 from dml.losses.functional import check_batch
+from dml.losses.similarity import Similarity
+
+
+class LibraryDistance(distances.BaseDistance):
+    """A similarity as the library wants it: distances, or similarities, which it calls inverted distances.
+
+    The library is kept from normalising the rows, which may be more than embeddings.
+    """
+
+    def __init__(self, similarity: Similarity, *, inverted: bool):
+        super().__init__(normalize_embeddings=False, is_inverted=inverted)
+        self.compute_mat = similarity.similarities if inverted else similarity.distances
 
 
 class LibraryLoss(nn.Module):
@@ -21,56 +33,85 @@ class LibraryLoss(nn.Module):
         embedding_size: D, to check embeddings.
         loss: called as ``loss(embeddings, labels, tuples)``.
         miner: called as ``miner(embeddings, labels)``; None leaves the choice to the loss.
+        similarity: behind the distances of both; None: those of the library.
     """
 
-    def __init__(self, *, num_classes: int, embedding_size: int, loss: nn.Module, miner: nn.Module | None = None):
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        embedding_size: int,
+        loss: nn.Module,
+        miner: nn.Module | None = None,
+        similarity: Similarity | None = None,
+    ):
         super().__init__()
-        self.num_classes, self.embedding_size = num_classes, embedding_size
+        self.num_classes = num_classes
+        self.width = embedding_size if similarity is None else similarity.width(embedding_size)
         self.loss, self.miner = loss, miner
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of (B, D) embeddings and (B,) int64 labels in 0..C−1; ValueError if they do not fit.
+        """Scalar loss of (B, D) embeddings, or the rows of its similarity, and (B,) int64 labels in 0..C−1.
 
         Half-precision embeddings are widened to float32, in which the library's distances are defined.
+
+        Raises:
+            ValueError: shapes or labels that do not fit.
         """
-        check_batch(embeddings, labels, self.num_classes, self.embedding_size)
+        check_batch(embeddings, labels, self.num_classes, self.width)
         if embeddings.dtype in (torch.float16, torch.bfloat16):
             embeddings = embeddings.float()
         tuples = self.miner(embeddings, labels) if self.miner is not None else None
         return self.loss(embeddings, labels, tuples)
 
 
-def multi_similarity_mined(*, num_classes: int, embedding_size: int) -> LibraryLoss:
+def _distance(similarity: Similarity | None, *, inverted: bool) -> LibraryDistance | None:
+    return None if similarity is None else LibraryDistance(similarity, inverted=inverted)
+
+
+def multi_similarity_mined(
+    *, num_classes: int, embedding_size: int, similarity: Similarity | None = None
+) -> LibraryLoss:
     """MS: multi-similarity (Wang et al., CVPR 2019) with α 2, β 50, λ 0.5 on pairs mined with ε 0.1."""
+    distance = _distance(similarity, inverted=True)
     return LibraryLoss(
         num_classes=num_classes,
         embedding_size=embedding_size,
-        loss=losses.MultiSimilarityLoss(alpha=2, beta=50, base=0.5),
-        miner=miners.MultiSimilarityMiner(epsilon=0.1),
+        loss=losses.MultiSimilarityLoss(alpha=2, beta=50, base=0.5, distance=distance),
+        miner=miners.MultiSimilarityMiner(epsilon=0.1, distance=distance),
+        similarity=similarity,
     )
 
 
-def contrastive_all_pairs(*, num_classes: int, embedding_size: int) -> LibraryLoss:
+def contrastive_all_pairs(
+    *, num_classes: int, embedding_size: int, similarity: Similarity | None = None
+) -> LibraryLoss:
     """Contrastive: pairs of a class pulled to distance 0, others pushed beyond 0.5; unit vectors, all pairs."""
     return LibraryLoss(
         num_classes=num_classes,
         embedding_size=embedding_size,
-        loss=losses.ContrastiveLoss(neg_margin=0.5),
+        loss=losses.ContrastiveLoss(neg_margin=0.5, distance=_distance(similarity, inverted=False)),
+        similarity=similarity,
     )
 
 
-def triplet_semihard(*, num_classes: int, embedding_size: int) -> LibraryLoss:
+def triplet_semihard(*, num_classes: int, embedding_size: int, similarity: Similarity | None = None) -> LibraryLoss:
     """Triplet: semi-hard triplets (Schroff et al., CVPR 2015) with margin 0.1 on unit vectors."""
+    distance = _distance(similarity, inverted=False)
     return LibraryLoss(
         num_classes=num_classes,
         embedding_size=embedding_size,
-        loss=losses.TripletMarginLoss(margin=0.1),
-        miner=miners.TripletMarginMiner(margin=0.1, type_of_triplets="semihard"),
+        loss=losses.TripletMarginLoss(margin=0.1, distance=distance),
+        miner=miners.TripletMarginMiner(margin=0.1, type_of_triplets="semihard", distance=distance),
+        similarity=similarity,
     )
 
 
 def npairs_unnormalized(*, num_classes: int, embedding_size: int) -> LibraryLoss:
-    """NPair: N-pairs (Sohn, NeurIPS 2016) over dot products of embeddings as they come, no l2 penalty."""
+    """NPair: N-pairs (Sohn, NeurIPS 2016) over dot products of embeddings as they come, no l2 penalty.
+
+    It takes no similarity: its soft-max lives from products without bound.
+    """
     return LibraryLoss(
         num_classes=num_classes,
         embedding_size=embedding_size,

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from dml.losses.functional import check_batch, log1p_sum_exp
 from dml.losses.memory import PUBLISHED_SIZE, CrossBatchMemory
-from dml.normalize import cosine_similarity_matrix
+from dml.losses.similarity import CosineSimilarity, Similarity
 
-_COPY = 1e-5  # a positive nearer to similarity 1 than this is the sample itself
+_COPY = 1e-5  # a positive nearer to similarity 1 than this is the sample itself, or has nothing to teach
 
 
 class PairLossWithMemory(nn.Module, ABC):
@@ -27,27 +27,35 @@ class PairLossWithMemory(nn.Module, ABC):
         embedding_size: D.
         memory_size: K, rows of the memory.
         memory_from_epoch: first epoch with memory, counted from 0.
+        similarity: of samples and rows, and what a row of the memory is; None: the cosine.
     """
 
     def __init__(
-        self, *, num_classes: int, embedding_size: int, memory_size: int = PUBLISHED_SIZE, memory_from_epoch: int = 2
+        self,
+        *,
+        num_classes: int,
+        embedding_size: int,
+        memory_size: int = PUBLISHED_SIZE,
+        memory_from_epoch: int = 2,
+        similarity: Similarity | None = None,
     ):
         super().__init__()
-        self.num_classes, self.embedding_size = num_classes, embedding_size
+        self.num_classes, self.similarity = num_classes, similarity or CosineSimilarity()
+        self.width = self.similarity.width(embedding_size)
         self.memory_from_epoch, self.memory_enabled = memory_from_epoch, False
-        self.memory = CrossBatchMemory(size=memory_size, embedding_size=embedding_size)
+        self.memory = CrossBatchMemory(size=memory_size, embedding_size=self.width)
 
     def start_epoch(self, epoch: int) -> None:
         """Use the memory from its first epoch on."""
         self.memory_enabled = epoch >= self.memory_from_epoch
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of (B, D) embeddings of any norm and (B,) int64 labels in 0..C−1.
+        """Scalar loss of (B, D) embeddings of any norm, or the rows of its similarity, and (B,) int64 labels in 0..C−1.
 
         Raises:
             ValueError: shapes or labels that do not fit, or a batch larger than the memory.
         """
-        check_batch(embeddings, labels, self.num_classes, self.embedding_size)
+        check_batch(embeddings, labels, self.num_classes, self.width)
         if not self.memory_enabled:
             return self.compare(embeddings, labels, embeddings, labels, torch.ones_like(labels, dtype=torch.bool))
         if self.training:
@@ -56,7 +64,7 @@ class PairLossWithMemory(nn.Module, ABC):
 
     def compare(self, embeddings: Tensor, labels: Tensor, rows: Tensor, row_labels: Tensor, is_row: Tensor) -> Tensor:
         """The loss of (B, D) samples against those of the rows (M, D) that ``is_row`` (M,) marks."""
-        similarity = cosine_similarity_matrix(embeddings, rows)  # (B, M)
+        similarity = self.similarity.similarities(embeddings, rows)  # (B, M)
         is_same = labels[:, None] == row_labels
         positives = is_same & is_row & (similarity.detach() < 1 - _COPY)
         return self.pair_loss(similarity, positives, ~is_same & is_row).sum() / len(labels)
@@ -78,7 +86,7 @@ class MultiSimilarityMemoryLoss(PairLossWithMemory):
         mining_margin: ε: negatives below the hardest positive by more than this, and positives above the hardest
             negative by more, are left out.
         hard_mining: whether pairs are mined at all.
-        num_classes, embedding_size, memory_size, memory_from_epoch: see ``PairLossWithMemory``.
+        num_classes, embedding_size, memory_size, memory_from_epoch, similarity: see ``PairLossWithMemory``.
     """
 
     def __init__(
@@ -93,12 +101,14 @@ class MultiSimilarityMemoryLoss(PairLossWithMemory):
         hard_mining: bool = True,
         memory_size: int = PUBLISHED_SIZE,
         memory_from_epoch: int = 2,
+        similarity: Similarity | None = None,
     ):
         super().__init__(
             num_classes=num_classes,
             embedding_size=embedding_size,
             memory_size=memory_size,
             memory_from_epoch=memory_from_epoch,
+            similarity=similarity,
         )
         self.scale_pos, self.scale_neg, self.threshold = scale_pos, scale_neg, threshold
         self.mining_margin, self.hard_mining = mining_margin, hard_mining
@@ -131,7 +141,7 @@ class ContrastiveMemoryLoss(PairLossWithMemory):
 
     Args:
         margin: similarity above which a negative costs.
-        num_classes, embedding_size, memory_size, memory_from_epoch: see ``PairLossWithMemory``.
+        num_classes, embedding_size, memory_size, memory_from_epoch, similarity: see ``PairLossWithMemory``.
     """
 
     def __init__(
@@ -142,12 +152,14 @@ class ContrastiveMemoryLoss(PairLossWithMemory):
         margin: float = 0.5,
         memory_size: int = PUBLISHED_SIZE,
         memory_from_epoch: int = 2,
+        similarity: Similarity | None = None,
     ):
         super().__init__(
             num_classes=num_classes,
             embedding_size=embedding_size,
             memory_size=memory_size,
             memory_from_epoch=memory_from_epoch,
+            similarity=similarity,
         )
         self.margin = margin
 

@@ -13,7 +13,7 @@ from dml.losses.functional import (
     own_class,
     without_own_class,
 )
-from dml.normalize import cosine_similarity_matrix
+from dml.losses.similarity import CosineSimilarity, Similarity
 
 
 class ProxyAnchorLoss(nn.Module):
@@ -28,16 +28,26 @@ class ProxyAnchorLoss(nn.Module):
         embedding_size: D.
         margin: δ.
         alpha: α, the scale of similarities.
+        similarity: s of samples and proxies; None: the cosine.
     """
 
-    def __init__(self, *, num_classes: int, embedding_size: int, margin: float = 0.1, alpha: float = 32.0):
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        embedding_size: int,
+        margin: float = 0.1,
+        alpha: float = 32.0,
+        similarity: Similarity | None = None,
+    ):
         super().__init__()
+        self.similarity = similarity or CosineSimilarity()
         self.num_classes, self.embedding_size = num_classes, embedding_size
         self.margin, self.alpha = margin, alpha
         self.proxies = init_proxies(num_classes, embedding_size)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of (B, D) embeddings of any norm and (B,) int64 labels in 0..C−1.
+        """Scalar loss of (B, D) embeddings of any norm, or the rows of its similarity, and (B,) int64 labels in 0..C−1.
 
         NOTE: the published code binarises labels on the CPU with scikit-learn, which returns one column when
         C = 2 and broadcasts wrongly; here C = 2 works.
@@ -45,8 +55,8 @@ class ProxyAnchorLoss(nn.Module):
         Raises:
             ValueError: shapes or labels that do not fit.
         """
-        check_batch(embeddings, labels, self.num_classes, self.embedding_size)
-        similarity = cosine_similarity_matrix(embeddings, self.proxies)  # (B, C)
+        check_batch(embeddings, labels, self.num_classes, self.similarity.width(self.embedding_size))
+        similarity = self.similarity.similarities(embeddings, self.proxies)  # (B, C)
         attraction = -self.alpha * (own_class(similarity, labels) - self.margin)  # (B,)
         repulsion = self.alpha * (without_own_class(similarity, labels) + self.margin)  # (B, C)
         present = class_counts(labels, self.num_classes).count_nonzero()

@@ -17,6 +17,7 @@ from dml.losses.functional import (
     own_class,
 )
 from dml.losses.memory import PUBLISHED_SIZE, ClassMeanMemory
+from dml.losses.similarity import Similarity
 from dml.normalize import EPS, l2_normalize, widen
 
 
@@ -55,6 +56,10 @@ class ProxyISALoss(nn.Module):
         tau: τ, how near to V the weights of positives begin to fall.
         memory_size: K, rows of the memory; None: no memory, and the first phase stays.
         memory_from_epoch: epoch, counted from 0, that starts the second phase; the next one starts the third.
+        similarity: by which samples are pulled and pushed; None: the cosine.
+
+    NOTE: with a similarity of its own (nothing is published) the cosine still says which pairs are easy, informative
+    or outliers, and the memory still holds embeddings alone: a class's learned similarity is a mean of cosines.
 
     Raises:
         ValueError: V below 1, or a memory without rows.
@@ -74,13 +79,15 @@ class ProxyISALoss(nn.Module):
         tau: float = 1.5,
         memory_size: int | None = PUBLISHED_SIZE,
         memory_from_epoch: int = 2,
+        similarity: Similarity | None = None,
     ):
         super().__init__()
         if V < 1:
             raise ValueError(f"--V must be at least 1, got {V}")
         self.num_classes, self.embedding_size = num_classes, embedding_size
         self.margin, self.alpha, self.k, self.V, self.lam, self.h, self.tau = margin, alpha, k, V, lam, h, tau
-        self.memory_from_epoch = memory_from_epoch
+        self.memory_from_epoch, self.similarity = memory_from_epoch, similarity
+        self.width = embedding_size if similarity is None else similarity.width(embedding_size)
         self.memory_enabled = self.filter_enabled = False
         self.proxies = init_proxies(num_classes, embedding_size)
         self.register_buffer("counter", torch.zeros(num_classes, dtype=torch.float64))
@@ -98,25 +105,29 @@ class ProxyISALoss(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss of (B, D) unit-length embeddings and (B,) int64 labels in 0..C−1.
 
+        With a similarity of its own it takes that one's rows, which begin with the embeddings.
+
         NOTE: the embeddings are not normalised here, as published: the networks give unit vectors.
         NOTE: the published constructor ignores ``--alpha`` and ``--mrg`` and fails on exp(−τ); here they count.
 
         Raises:
             ValueError: shapes or labels that do not fit, or a batch larger than the memory.
         """
-        check_batch(embeddings, labels, self.num_classes, self.embedding_size)
-        embeddings = widen(embeddings)
+        check_batch(embeddings, labels, self.num_classes, self.width)
+        rows = widen(embeddings)
+        embeddings = rows[:, : self.embedding_size]
         inverse_norms = torch.rsqrt(self.proxies.square().sum(1) + EPS)
-        similarity = (embeddings @ self.proxies.T) * inverse_norms  # (B, C)
+        cosine = (embeddings @ self.proxies.T) * inverse_norms  # (B, C)
+        similarity = cosine if self.similarity is None else self.similarity.similarities(rows, self.proxies)
         own = own_class(similarity, labels)  # (B,)
         thresholds = self.class_thresholds()
-        positive, negative = self.pair_weights(similarity.detach(), labels, thresholds)
+        positive, negative = self.pair_weights(cosine.detach(), labels, thresholds)
         per_class = class_counts(labels, self.num_classes)  # (C,)
         loss = self._pull(own, labels, positive, per_class) + self._push(similarity, labels, negative, per_class)
         if self.training:
             keep = None
             if self.filter_enabled:
-                keep = own.detach() >= thresholds.outlier.to(own.dtype)[labels]
+                keep = own_class(cosine.detach(), labels) >= thresholds.outlier.to(own.dtype)[labels]
             self._learn(embeddings.detach(), labels, keep, per_class)
         return loss
 
@@ -137,7 +148,7 @@ class ProxyISALoss(nn.Module):
         """Weights of the pairs of a batch: constants, through which no gradient flows.
 
         Args:
-            similarity: (B, C) of embeddings and proxies.
+            similarity: (B, C) cosines of embeddings and proxies.
             labels: (B,) int64.
 
         Returns:
@@ -195,6 +206,7 @@ def proxy_isa_without_memory(
     alpha: float = 32.0,
     V: float = 100.0,
     lam: float = 0.1,
+    similarity: Similarity | None = None,
 ) -> ProxyISALoss:
     """Proxy-ISA that stays in its first phase: what the published code trains without ``--enableMemory``."""
     return ProxyISALoss(
@@ -205,4 +217,5 @@ def proxy_isa_without_memory(
         V=V,
         lam=lam,
         memory_size=None,
+        similarity=similarity,
     )

@@ -9,21 +9,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dml.losses.functional import check_batch, init_proxies, own_class, without_own_class
+from dml.losses.similarity import Similarity
 from dml.normalize import l2_normalize_clamped
 
 
 class _ProxyNCA(nn.Module):
     """Proxies, scale and checks of both forms."""
 
-    def __init__(self, *, num_classes: int, embedding_size: int, scale: float):
+    def __init__(self, *, num_classes: int, embedding_size: int, scale: float, similarity: Similarity | None):
         super().__init__()
         if num_classes < 2:
             raise ValueError(f"ProxyNCA compares classes: it needs at least 2, got {num_classes}")
         self.num_classes, self.embedding_size, self.scale = num_classes, embedding_size, scale
+        self.similarity = similarity
         self.proxies = init_proxies(num_classes, embedding_size)
 
     def _logits(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """(B, C) ``scale · x · p̂``, x as given, p̂ of unit length."""
+        """(B, C) ``scale · x · p̂``, x as given, p̂ of unit length; with a similarity ``scale`` times that."""
+        if self.similarity is not None:
+            check_batch(embeddings, labels, self.num_classes, self.similarity.width(self.embedding_size))
+            return self.scale * self.similarity.similarities(embeddings, self.proxies)
         check_batch(embeddings, labels, self.num_classes, self.embedding_size)
         return self.scale * embeddings @ l2_normalize_clamped(self.proxies).to(embeddings.dtype).T
 
@@ -38,10 +43,13 @@ class ProxyNCAWithoutPositive(_ProxyNCA):
         num_classes: C, at least 2.
         embedding_size: D.
         scale: of the similarities, ``--ncaScale`` as published.
+        similarity: in place of x · p̂; None: that product.
     """
 
-    def __init__(self, *, num_classes: int, embedding_size: int, scale: float = 12.0):
-        super().__init__(num_classes=num_classes, embedding_size=embedding_size, scale=scale)
+    def __init__(
+        self, *, num_classes: int, embedding_size: int, scale: float = 12.0, similarity: Similarity | None = None
+    ):
+        super().__init__(num_classes=num_classes, embedding_size=embedding_size, scale=scale, similarity=similarity)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss of (B, D) embeddings and (B,) int64 labels in 0..C−1; ValueError if they do not fit."""
@@ -62,11 +70,15 @@ class ProxyNCAWithPositive(_ProxyNCA):
         num_classes: C, at least 2.
         embedding_size: D.
         scale: of the squared distances.
+        similarity: in place of the cosine x̂ · p̂; None: the cosine.
     """
 
-    def __init__(self, *, num_classes: int, embedding_size: int, scale: float = 32.0):
-        super().__init__(num_classes=num_classes, embedding_size=embedding_size, scale=scale)
+    def __init__(
+        self, *, num_classes: int, embedding_size: int, scale: float = 32.0, similarity: Similarity | None = None
+    ):
+        super().__init__(num_classes=num_classes, embedding_size=embedding_size, scale=scale, similarity=similarity)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss of (B, D) embeddings and (B,) int64 labels in 0..C−1; ValueError if they do not fit."""
-        return F.cross_entropy(2 * self._logits(l2_normalize_clamped(embeddings), labels), labels)
+        rows = l2_normalize_clamped(embeddings) if self.similarity is None else embeddings
+        return F.cross_entropy(2 * self._logits(rows, labels), labels)

@@ -11,7 +11,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from dml.normalize import cosine_similarity_matrix, widen
+from dml.normalize import EPS, cosine_similarity_matrix, widen
+
+_NEAREST = 1e-12  # squared distance below which two embeddings are taken for equal
 
 
 class Similarity(ABC):
@@ -58,6 +60,69 @@ class DotProductSimilarity(Similarity):
         own = products.diagonal() if columns is rows else x.square().sum(1)
         other = own if columns is rows else y.square().sum(1)
         return safe_root(own[:, None] + other - 2 * products)
+
+
+class IntrospectiveSimilarity(Similarity):
+    """Cosines that grow with uncertainty (Wang et al., Introspective Deep Metric Learning; METHODS §15).
+
+    A row is [x | V]: an embedding x and, as long, its uncertainty V. With μ the squared distance of two embeddings
+    as given and v the squared length of the sum of their uncertainties,
+
+        c̃ = 1 − (1 − cos) · exp(−(v + γ) / (τ μ)),
+
+    between the cosine and 1: what is uncertain counts as alike. The uncertainty of a proxy is zero. Where two
+    embeddings meet (μ → 0), as each does itself, c̃ is 1 with gradient 0. Its distances are sqrt(2 − 2 c̃).
+
+    NOTE: as in the published code, not the paper: squared norms, γ inside the exponent, damping applied to 1 − cos,
+    and proxies that enter μ at their full length. It has formulas for proxies alone; those for pairs are ours.
+
+    Args:
+        gamma: γ, at least 0: how alike even the most certain samples are taken to be.
+        tau: τ, above 0: how little uncertainty counts.
+
+    Raises:
+        ValueError: γ or τ out of range.
+    """
+
+    def __init__(self, *, gamma: float = 4.0, tau: float = 5.0):
+        if gamma < 0 or tau <= 0:
+            raise ValueError(
+                f"--introspective-gamma must be at least 0 and --introspective-tau above 0, got {gamma} and {tau}"
+            )
+        self.gamma, self.tau = gamma, tau
+
+    def width(self, embedding_size: int) -> int:
+        """2 D: embedding and uncertainty."""
+        return 2 * embedding_size
+
+    def similarities(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """c̃ of (B, 2 D) rows with (M, 2 D) rows or (M, D) proxies: (B, M), exactly 1 of a row with itself."""
+        return 1 - self._dissimilarities(rows, columns)
+
+    def distances(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """sqrt(2 − 2 c̃): 0..2."""
+        return safe_root(2 * self._dissimilarities(rows, columns))
+
+    def _dissimilarities(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """(B, M) 1 − c̃, without the cancellation where it is small."""
+        x, uncertainty = widen(rows).chunk(2, dim=1)
+        if columns.shape[1] == rows.shape[1]:
+            y, other_uncertainty = widen(columns).chunk(2, dim=1)
+            total = _squared_sums(uncertainty, other_uncertainty)  # (B, M) ‖V_i + V_j‖²
+        else:
+            y, total = widen(columns), uncertainty.square().sum(1, keepdim=True)  # (B, 1) ‖V_i‖²
+        products, squares, other_squares = x @ y.T, x.square().sum(1), y.square().sum(1)
+        cosines = products * torch.rsqrt(squares + EPS)[:, None] * torch.rsqrt(other_squares + EPS)
+        apart = (squares[:, None] + other_squares - 2 * products).clamp_min(_NEAREST)  # μ
+        damping = ((total + self.gamma) / (-self.tau * apart)).exp()
+        if columns is rows:  # rounding would leave something of the distance to itself
+            damping = damping.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), 0.0)
+        return (1 - cosines) * damping
+
+
+def _squared_sums(a: Tensor, b: Tensor) -> Tensor:
+    """(B, M) ‖a_i + b_j‖² of (B, D) and (M, D), without a tensor of (B, M, D)."""
+    return (a.square().sum(1)[:, None] + b.square().sum(1) + 2 * a @ b.T).clamp_min(0)
 
 
 def safe_root(squares: Tensor) -> Tensor:
