@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import evaluator, loader, losses, lsd, proxy_isa, step, transfer
+from benchmarks import evaluator, loader, losses, lsd, miners, proxy_isa, step, transfer
 from benchmarks.measure import Options, Row
 from dml.registry import Registry
 
@@ -13,6 +13,7 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
     {
         "evaluator": evaluator.rows,
         "losses": losses.rows,
+        "miners": miners.rows,
         "proxy_isa": proxy_isa.rows,
         "lsd": lsd.rows,
         "loader": loader.rows,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference_checks import evaluation, losses, lsd, neighbours, networks, proxy_isa, samplers, stml, transfer
+from reference_checks import evaluation, losses, lsd, miners, neighbours, networks, proxy_isa, samplers, stml, transfer
 
 CHECKS: dict[str, Callable] = {
     **networks.CHECKS,
@@ -19,6 +19,7 @@ CHECKS: dict[str, Callable] = {
     **transfer.CHECKS,
     **stml.CHECKS,
     **samplers.CHECKS,
+    **miners.CHECKS,
     **neighbours.CHECKS,
     **evaluation.CHECKS,
     **lsd.CHECKS,
