@@ -161,6 +161,36 @@ def test_a_signal_in_the_middle_of_an_epoch_saves_after_the_step(tmp_path, capsy
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_after_backward_comes_before_the_weights_move(tmp_path):
+    class Watched(Line):
+        def training_step(self, batch, progress):
+            self.before = self.model.weight.detach().clone()
+            return super().training_step(batch, progress)
+
+        def after_backward(self):
+            assert self.model.weight.grad is not None
+            assert torch.equal(self.model.weight, self.before)
+            self.count += 100
+
+    run = trainer(tmp_path, method=Watched(), epochs=1)
+    run.fit()
+    assert int(run.method.count) == 404
+
+
+def test_a_signal_while_an_epoch_is_planned_stops_at_once(tmp_path):
+    class Planning(Line):
+        def epoch_batches(self, epoch):
+            if epoch == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+                raise AssertionError("planned on")
+            return super().epoch_batches(epoch)
+
+    with pytest.raises(Interrupted):
+        trainer(tmp_path, method=Planning()).fit()
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)["state"]
+    assert (saved["epoch"], saved["step"], saved["plan"]) == (2, 8, None)
+
+
 def test_a_second_signal_does_not_save_half_a_step(tmp_path):
     class Impatient(Line):
         def training_step(self, batch, progress):

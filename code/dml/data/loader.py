@@ -36,12 +36,17 @@ class PlannedBatches(Sampler[list[SampleKey]]):
         Raises:
             ValueError: a batch that the processes cannot share equally.
         """
-        if any(len(batch) % self.world_size for batch in plan[:1]):
+        for batch in plan[:1]:
+            self.check_share(len(batch))
+        self.plan, self.epoch, self.first = plan, epoch, first
+
+    def check_share(self, images: int) -> None:
+        """ValueError unless the processes can share a batch of so many images equally."""
+        if images % self.world_size:
             raise ValueError(
-                f"a batch of {len(plan[0])} images cannot be shared equally by {self.world_size} processes:"
+                f"a batch of {images} images cannot be shared equally by {self.world_size} processes:"
                 f" choose a --batch-size that {self.world_size} divides"
             )
-        self.plan, self.epoch, self.first = plan, epoch, first
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         for number in range(self.first, len(self.plan)):

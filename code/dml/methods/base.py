@@ -52,7 +52,14 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def epoch_batches(self, epoch: int) -> np.ndarray:
-        """(num_batches, B) int64 dataset indices: the batches of epoch ``epoch``, counted from 0."""
+        """(num_batches, B) int64 dataset indices: the batches of epoch ``epoch``, counted from 0.
+
+        Called once an epoch, on all processes together; a run continued within an epoch keeps its plan.
+        """
+
+    def images_per_batch(self) -> int:
+        """B of ``epoch_batches``, before the run starts; to be overridden where planning is dear."""
+        return self.epoch_batches(0).shape[1]
 
     @abstractmethod
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
@@ -64,6 +71,12 @@ class Method(nn.Module, ABC):
 
     def start_epoch(self, progress: Progress) -> None:
         """Called before the batches of an epoch, also when a run is continued in the middle of one."""
+
+    def after_backward(self) -> None:
+        """Called after each backward pass, before the optimiser step: weights are still those of the forward pass.
+
+        Gradients are scaled in mixed precision: this is no place to read or change them.
+        """
 
     def after_optimizer_step(self) -> None:
         """Called after each optimiser step."""

@@ -110,7 +110,7 @@ class Trainer:
             try:
                 if self.state.epoch == 0 and self.state.plan is None:
                     self.after_epoch(0)
-                    if self.evaluation.eval_first:
+                    if self.evaluation.eval_first and not self.state.untrained:
                         self.state.untrained = self._evaluate(0)
                 while self.state.epoch < self.optim.epochs:
                     self._epoch()
@@ -122,7 +122,9 @@ class Trainer:
     def _epoch(self) -> None:
         state = self.state
         if state.plan is None:
-            state.plan = self.method.epoch_batches(state.epoch)
+            self._share_buffers()
+            with self.guard.immediately():  # planning may embed the whole training set
+                state.plan = self.method.epoch_batches(state.epoch)
         training = self._train(state.plan)
         if self.is_due(state.epoch + 1):
             self._share_buffers()
@@ -192,6 +194,7 @@ class Trainer:
         output = self.step_module(batch, self._progress(plan))
         watch.add(output, state.step, batch.indices)
         self.fabric.backward(output.loss)
+        self.method.after_backward()
         if self.optim.clip_value:
             self.fabric.strategy.precision.unscale_gradients(self._optimizer)
             clip_gradients(self._optimizer, self.optim.clip_value)
