@@ -5,6 +5,7 @@ Imported by the entry points alone. A flag that the chosen loss does not use is 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import warnings
@@ -12,7 +13,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dml.config import SECTIONS, ConfigWarning, EvaluateConfig, LossConfig, TrainConfig, train_config
+from dml.config import (
+    ConfigWarning,
+    DistillationConfig,
+    EvaluateConfig,
+    LossConfig,
+    TrainConfig,
+    sections_with,
+    train_config,
+)
 from dml.data import DATASETS
 from dml.evaluation.evaluator import METRICS
 from dml.flags import (
@@ -52,9 +61,10 @@ def train_parser() -> Parser:
         help="compare with a cross-batch memory: ProxyISA, MS, Contrastive (default no)",
         **kind_of(bool),
     )
-    for section in SECTIONS.values():
+    for section in sections_with("distillation").values():
         add_section(parser, section)
     other = add_continuing(parser)
+    other.add_argument("--not_pretrained", "--not-pretrained", action="store_true", help="the same as --pretrained 0")
     other.add_argument(
         *spellings_of("eval_metric"),
         choices=["MLRC"],
@@ -78,6 +88,8 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     settle_historic(typed)
     if typed.pop("eval_metric", None):
         typed.setdefault("select_metric", "map_at_r")
+    if typed.pop("not_pretrained", False):
+        typed["pretrained"] = False
     loss, memory = typed.pop("loss", DEFAULT_LOSS), typed.pop("memory", False)
     choice = choose_loss(loss, memory=memory)
     options = take_loss_options(typed)
@@ -86,7 +98,8 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
         warnings.warn("--p has no effect without --IPC or --sampler power_balanced", ConfigWarning)
     recipe = SOURCE_RECIPE if typed.get("as_source") else choice.recipe
     values = fill_defaults(RECIPES[recipe], typed)
-    config = train_config(recipe, LossConfig(loss, memory, options), values)
+    own = ["distillation"] if choice.distilled else []
+    config = train_config(recipe, LossConfig(loss, memory=memory, options=options), values, *own)
     _check_loss(config, choice)
     _check_source(config)
     return config
@@ -101,6 +114,10 @@ def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed
         if spec.with_memory and flag in LOSSES[spec.with_memory].options:
             raise ValueError(f"--{flag} is used by --loss {loss} with --enableMemory only")
         refuse_foreign_option(flag, loss, LOSSES)
+    if not choice.distilled:
+        for item in dataclasses.fields(DistillationConfig):
+            if item.name in typed:
+                raise ValueError(f"--{item.name} is used by self-distillation only: --loss {loss}_lsd")
     for dest in ("proxy_lr_scale", "init_type"):
         if dest in typed and spec.lr_scale is None:
             raise ValueError(f"{flag_of(dest)} is not used by --loss {loss}, which has no parameters")

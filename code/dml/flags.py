@@ -168,11 +168,8 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any]) -> dict[str, Any]:
         ("IPC", values.get("sampler") != "random", "--sampler random"),
         ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
         ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),
-        (
-            "lr_decay_gamma",
-            scheduler in ("step", "exp"),
-            f"--scheduler {scheduler}",
-        ),
+        ("lr_decay_gamma", scheduler in ("step", "multistep", "exp"), f"--scheduler {scheduler}"),
+        ("milestones", scheduler == "multistep", f"--scheduler {scheduler}"),
     ):
         if flag in typed and not used:
             warnings.warn(f"{flag_of(flag)} has no effect with {reason}", ConfigWarning)

@@ -37,7 +37,7 @@ def one_step(trained: SupervisedMethod, progress: Progress) -> dict[str, float]:
     output = trained(batch(), progress)
     output.loss.backward()
     optimizer.step()
-    return {name: float(value) for name, value in output.logs.items()} | {"loss": float(output.loss)}
+    return {name: value.item() for name, value in output.logs.items()} | {"loss": output.loss.item()}
 
 
 def test_first_epoch_is_the_loss_alone_and_the_teacher_stays_the_first_network():

@@ -54,6 +54,10 @@ def rates(**values) -> list[float]:
     ("values", "expected"),
     [
         ({"scheduler": "step", "lr_decay_step": 2, "lr_decay_gamma": 0.5}, [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]),
+        (
+            {"scheduler": "multistep", "milestones": (1, 4), "lr_decay_gamma": 0.5},
+            [0.1, 0.05, 0.05, 0.05, 0.025, 0.025],
+        ),
         ({"scheduler": "exp", "lr_decay_gamma": 0.5}, [0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125]),
         ({"scheduler": "constant"}, [0.1] * 6),
         ({"scheduler": "cosine", "epochs": 3}, [0.1, 0.075, 0.025, 0.0, 0.025, 0.075]),
@@ -66,7 +70,7 @@ def test_schedules(values, expected):
 
 
 def test_a_schedule_is_saved_as_plain_numbers(tmp_path):
-    for name in ("step", "cosine", "exp", "cyclic", "constant"):
+    for name in ("step", "multistep", "cosine", "exp", "cyclic", "constant"):
         optimizer = create_optimizer(groups(), config(scheduler=name))
         torch.save(Schedule(optimizer, config(scheduler=name)).state_dict(), tmp_path / "s.pt")
         torch.load(tmp_path / "s.pt", weights_only=True)

@@ -61,10 +61,16 @@ class DataConfig(Section):
     val_split: float | None = option(None, "share of the training classes held out for validation")
     fold: str | None = option(None, "i/k: hold out the i-th of k parts of the training classes")
     batch_size: int = option(150, "images per step, over all processes", aliases=("bs",))
-    IPC: int | None = option(None, "images per class in a batch; unset: no balance", aliases=("images_per_class",))
-    sampler: str | None = option(None, "random, class_balanced, balanced or power_balanced; unset: as published")
+    IPC: int | None = option(
+        None, "images per class in a batch; unset: no balance", aliases=("images_per_class", "samples_per_class")
+    )
+    sampler: str | None = option(
+        None,
+        "random, class_balanced, balanced, power_balanced, class_random; unset: as published",
+        aliases=("data_sampler",),
+    )
     p: float = option(0.2, "exponent of the class size in power-balanced sampling")
-    workers: int = option(4, "data loading processes; 0 loads in the main one")
+    workers: int = option(4, "data loading processes; 0 loads in the main one", aliases=("kernels",))
     resize: int = option(256, "shorter side of an evaluated image before its centre is cut out")
     crop_size: int | None = option(None, "side of the network's input; unset: the network's own (224)")
     crop_scale: float = option(0.08, "smallest share of the area that a random training crop takes")
@@ -141,9 +147,17 @@ class OptimConfig(Section):
     weight_decay: float = option(1e-4, "weight decay", aliases=("decay",))
     adam_eps: float = option(1e-8, "added to the root of the second moment, for adam")
     nesterov: bool = option(True, "Nesterov momentum, for sgd")
-    scheduler: str = option("step", "learning rate over time", choices=("step", "cosine", "exp", "cyclic", "constant"))
+    head_lr: float | None = option(None, "learning rate of the embedding layer; unset or −1: --lr", aliases=("fc_lr",))
+    scheduler: str = option(
+        "step",
+        "learning rate over time; multistep decays after the epochs of --milestones",
+        choices=("step", "multistep", "cosine", "exp", "cyclic", "constant"),
+    )
     lr_decay_step: int = option(10, "epochs between two decays of the step schedule")
-    lr_decay_gamma: float = option(0.5, "factor of a decay of the step and exp schedules")
+    lr_decay_gamma: float = option(
+        0.5, "factor of a decay of the step, multistep and exp schedules", aliases=("gamma",)
+    )
+    milestones: tuple[int, ...] = option((), "epochs after which the multistep schedule decays", aliases=("tau",))
     warm: int = option(1, "first epochs in which only the new parameters (head, proxies) train")
     clip_value: float = option(10.0, "gradients are cut to ±this; 0: not at all")
 
@@ -154,6 +168,11 @@ class OptimConfig(Section):
         require(self.weight_decay >= 0, f"--weight-decay must be 0 or more, got {self.weight_decay}")
         require(self.lr_decay_step >= 1, f"--lr-decay-step must be at least 1, got {self.lr_decay_step}")
         require(self.lr_decay_gamma > 0, f"--lr-decay-gamma must be positive, got {self.lr_decay_gamma}")
+        require(
+            self.head_lr is None or self.head_lr > 0 or self.head_lr == -1,
+            f"--head-lr (--fc_lr) must be positive, or −1 for --lr; got {self.head_lr}",
+        )
+        require(min(self.milestones, default=1) >= 1, f"--milestones (--tau) count from 1, got {self.milestones}")
         require(self.warm >= 0, f"--warm must be 0 or more, got {self.warm}")
         require(self.clip_value >= 0, f"--clip-value must be 0 or more, got {self.clip_value}")
         if self.warm >= self.epochs:
@@ -199,7 +218,7 @@ class RunConfig(Section):
     precision: str = option("32", "arithmetic of the network", choices=("32", "16-mixed", "bf16-mixed"))
     compile: bool = option(False, "compile the network with torch.compile")
     log_dir: str = option(str(ROOT / "logs"), "where run folders are made", aliases=("LOG_DIR", "save_path"))
-    run_name: str | None = option(None, "name of the run folder; unset: made from the settings")
+    run_name: str | None = option(None, "name of the run folder; unset: made from the settings", aliases=("savename",))
     remark: str = option("", "appended to the run's name")
     save: bool = option(True, "keep best.pt, the network of the best epoch")
     as_source: bool = option(
@@ -226,6 +245,20 @@ class RunConfig(Section):
             f"--run-name {name!r} is no name",
         )
         require("/" not in self.remark, f"--remark {self.remark!r} becomes part of a folder's name: leave out the /")
+
+
+@dataclass(frozen=True)
+class DistillationConfig(Section):
+    """Listwise self-distillation, for a loss with _lsd at its end: --loss triplet_lsd."""
+
+    kd_alpha: float = option(200.0, "α, weight of self-distillation at the end of the training")
+    kd_tau: float = option(1.0, "τ, temperature of the lists")
+    kd_beta: float = option(1.0, "factor of the similarities of different classes in the lists")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.kd_alpha >= 0, f"--kd_alpha must be 0 or more, got {self.kd_alpha}")
+        require(self.kd_tau > 0, f"--kd_tau must be positive, got {self.kd_tau}")
 
 
 @dataclass(frozen=True)

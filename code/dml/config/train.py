@@ -7,7 +7,15 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from dml.config.sections import DataConfig, EvalConfig, ModelConfig, OptimConfig, RunConfig, TransferConfig
+from dml.config.sections import (
+    DataConfig,
+    DistillationConfig,
+    EvalConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+    TransferConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -17,11 +25,13 @@ class LossConfig:
     Attributes:
         loss: the name as the user spelled it.
         memory: whether over a cross-batch memory.
-        options: flag name → value.
+        miner: picks the tuples of a loss that takes some; None: the loss's own.
+        options: flag name → value, the miner's among them.
     """
 
     loss: str
     memory: bool = False
+    miner: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -31,6 +41,7 @@ class TrainConfig:
 
     Attributes:
         recipe: whose published defaults apply.
+        distillation: of a loss with listwise self-distillation; None of others.
         transfer: the source network of ``code/train_target.py``; None in ``code/train.py``.
     """
 
@@ -41,6 +52,7 @@ class TrainConfig:
     optim: OptimConfig
     evaluation: EvalConfig
     run: RunConfig
+    distillation: DistillationConfig | None = None
     transfer: TransferConfig | None = None
 
     @property
@@ -72,8 +84,8 @@ SECTIONS: dict[str, type] = {
     "evaluation": EvalConfig,
     "run": RunConfig,
 }
-OWN_SECTIONS: dict[str, type] = {"transfer": TransferConfig}
-"""Sections that only one entry point has."""
+OWN_SECTIONS: dict[str, type] = {"distillation": DistillationConfig, "transfer": TransferConfig}
+"""Sections that only some runs have."""
 
 
 def sections_with(*own: str) -> dict[str, type]:

@@ -122,27 +122,34 @@ class LossChoice:
         name: of the entry in ``LOSSES``.
         spec: the entry.
         recipe: whose defaults apply.
+        distilled: whether listwise self-distillation is added.
     """
 
     name: str
     spec: LossSpec
     recipe: str
+    distilled: bool = False
+
+
+DISTILLED = "_lsd"
+"""Ending of a spelling that adds listwise self-distillation to any loss."""
 
 
 def choose_loss(spelling: str, *, memory: bool) -> LossChoice:
-    """The loss that ``spelling`` stands for, over a cross-batch memory if ``memory``.
+    """The loss that ``spelling`` stands for, over a cross-batch memory if ``memory``, distilled if it ends in _lsd.
 
     Raises:
         UnknownNameError: no such loss.
         ValueError: a memory for a loss that cannot use one.
     """
-    name = LOSSES.canonical(spelling)
+    plain = spelling.removesuffix(DISTILLED)
+    name = LOSSES.canonical(plain)
     if memory:
         if LOSSES[name].with_memory is None:
             able = [alias for alias, entry in LOSSES.aliases.items() if LOSSES[entry].with_memory]
             raise ValueError(f"--enableMemory is not used by --loss {spelling}, but by {', '.join(able)}")
         name = LOSSES[name].with_memory
-    return LossChoice(name, LOSSES[name], SPELLING_RECIPES.get(spelling, LOSSES[name].recipe))
+    return LossChoice(name, LOSSES[name], SPELLING_RECIPES.get(plain, LOSSES[name].recipe), plain != spelling)
 
 
 def create_loss(

@@ -6,11 +6,12 @@ import warnings
 
 import numpy as np
 
-from dml.config import ConfigWarning, TrainConfig
+from dml.config import ConfigWarning, OptimConfig, TrainConfig
 from dml.data import ImageRecords
 from dml.data.samplers import SAMPLERS, Sampler
 from dml.losses import choose_loss, create_loss
 from dml.losses.functional import redraw_uniformly
+from dml.methods.self_distillation import SelfDistillation
 from dml.methods.supervised import SupervisedMethod
 from dml.models import EmbeddingNet
 from dml.recipes import RECIPES
@@ -63,7 +64,24 @@ def supervised(config: TrainConfig, model: EmbeddingNet, train: ImageRecords) ->
         model=model,
         criterion=criterion,
         sampler=sampler,
+        head_lr_scale=head_lr_scale(config.optim),
         proxy_lr_scale=(spec.lr_scale or 1.0) if scale is None else scale,
         clip_proxies=spec.clip,
         warm=config.optim.warm,
+        distillation=self_distillation(config, model),
+    )
+
+
+def head_lr_scale(optim: OptimConfig) -> float:
+    """``--head-lr`` in multiples of the base rate."""
+    return 1.0 if optim.head_lr in (None, -1) else optim.head_lr / optim.lr
+
+
+def self_distillation(config: TrainConfig, model: EmbeddingNet) -> SelfDistillation | None:
+    """What a loss with ``_lsd`` at its end adds; None of others."""
+    settings = config.distillation
+    if settings is None:
+        return None
+    return SelfDistillation(
+        model, alpha=settings.kd_alpha, temperature=settings.kd_tau, different_class_scale=settings.kd_beta
     )

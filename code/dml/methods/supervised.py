@@ -19,10 +19,11 @@ class SupervisedMethod(Method):
 
     Args:
         model: the embedding network.
-        criterion: ``loss(embeddings (B, D), labels (B,)) -> scalar``; one that goes through phases has a method
-            ``start_epoch(epoch)``, called before the steps of each epoch, counted from 0.
+        criterion: ``loss(rows (B, width), labels (B,)) -> scalar``, rows as ``describe`` gives them; one that goes
+            through phases has a method ``start_epoch(epoch)``, called before the steps of each epoch, counted from 0.
         sampler: plans the batches.
-        proxy_lr_scale: learning rate of the criterion's parameters in multiples of the base rate.
+        head_lr_scale: learning rate of the heads in multiples of the base rate.
+        proxy_lr_scale: that of the criterion's parameters.
         clip_proxies: whether gradient clipping applies to them.
         warm: epochs in which only head and criterion train.
         distillation: adds listwise self-distillation; None without.
@@ -36,6 +37,7 @@ class SupervisedMethod(Method):
         model: EmbeddingNet,
         criterion: nn.Module,
         sampler: Sampler,
+        head_lr_scale: float = 1.0,
         proxy_lr_scale: float = 1.0,
         clip_proxies: bool = False,
         warm: int = 0,
@@ -47,7 +49,8 @@ class SupervisedMethod(Method):
         keep_memories_apart(self)
         self._groups = [
             ParamGroup("backbone", list(model.backbone_parameters())),
-            ParamGroup("head", list(model.new_parameters()), new=True),
+            # NOTE: all heads train during the warm-up; the published IDML leaves its uncertainty head out.
+            ParamGroup("head", list(model.new_parameters()), head_lr_scale, new=True),
             ParamGroup("criterion", list(criterion.parameters()), proxy_lr_scale, new=True, clip=clip_proxies),
         ]
 
@@ -68,16 +71,32 @@ class SupervisedMethod(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The criterion over the global batch, in float32 whatever the network's precision."""
-        embeddings = gather_rows(self.model(batch.images).embedding.float(), batch.num_views)
+        return self.judge(self.describe(batch.images, batch.num_views), batch, progress)
+
+    def describe(self, images: Tensor, num_views: int) -> Tensor:
+        """(V·B, 3, H, W) images → float32 rows of all processes, as the criterion takes them: (V·W·B, D) embeddings,
+        and beside each its uncertainty where the network has that head: (V·W·B, 2 D).
+        """
+        output = self.model(images)
+        parts = [part.float() for part in (output.embedding, output.uncertainty) if part is not None]
+        return gather_rows(torch.cat(parts, dim=1), num_views)
+
+    def judge(self, rows: Tensor, batch: Batch, progress: Progress) -> StepOutput:
+        """The loss of the ``rows`` of all processes, of which ``batch`` is this one's part."""
         labels = gather_rows(batch.labels, batch.num_views)
-        with torch.autocast(embeddings.device.type, enabled=False):
-            ranking = self.criterion(embeddings, labels)
+        ranking = self.ranking_loss(rows, labels)
         distilled = None
         if self.distillation is not None:
+            embeddings = rows[:, : self.model.architecture.embedding_size]
             distilled = self.distillation(batch, embeddings, labels, progress)
         if distilled is None:
             return StepOutput(ranking)
         return StepOutput(ranking + distilled, {"rank_loss": ranking.detach(), "kd_loss": distilled.detach()})
+
+    def ranking_loss(self, rows: Tensor, labels: Tensor) -> Tensor:
+        """The criterion of rows and labels of all processes."""
+        with torch.autocast(rows.device.type, enabled=False):
+            return self.criterion(rows, labels)
 
     def end_epoch(self, progress: Progress) -> None:
         """The student becomes the teacher of the next epoch, if there is one."""

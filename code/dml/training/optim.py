@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import (
     CyclicLR,
     ExponentialLR,
     LRScheduler,
+    MultiStepLR,
     StepLR,
 )
 
@@ -81,7 +82,7 @@ class Schedule:
     def state_dict(self) -> dict:
         """Plain numbers only, so that a checkpoint needs no code to load."""
         plain = (int, float, str, bool, list, tuple, dict, type(None))
-        return {key: value for key, value in self.scheduler.state_dict().items() if isinstance(value, plain)}
+        return {key: value for key, value in self.scheduler.state_dict().items() if type(value) in plain}
 
     def load_state_dict(self, state: dict) -> None:
         """The inverse of ``state_dict``."""
@@ -91,6 +92,8 @@ class Schedule:
 def _scheduler(optimizer: Optimizer, config: OptimConfig) -> LRScheduler:
     if config.scheduler == "step":
         return StepLR(optimizer, step_size=config.lr_decay_step, gamma=config.lr_decay_gamma)
+    if config.scheduler == "multistep":
+        return MultiStepLR(optimizer, milestones=config.milestones, gamma=config.lr_decay_gamma)
     if config.scheduler == "exp":
         return ExponentialLR(optimizer, gamma=config.lr_decay_gamma)
     if config.scheduler == "cosine":
