@@ -9,17 +9,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
-from dml.data import DATASETS  # noqa: E402
 from dml.data.archives import ArchiveError  # noqa: E402
 from dml.data.download import DownloadError  # noqa: E402
 from dml.data.install import install  # noqa: E402
+from dml.data.verify import EVERY_DATASET  # noqa: E402
 from dml.registry import UnknownNameError  # noqa: E402
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0, also where only the steps to take by hand are printed; 1 on failure."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("name", help=f"one of {', '.join(DATASETS)}")
+    parser.add_argument("name", help=f"one of {', '.join(EVERY_DATASET)}")
     parser.add_argument("--data-dir", "--data_dir", type=Path, default=ROOT / "data")
     parser.add_argument("--url", help="fetch from this mirror; what comes is checked by hash all the same")
     parser.add_argument(

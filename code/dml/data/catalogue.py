@@ -12,7 +12,8 @@ class RemoteFile:
     Attributes:
         name: its name.
         md5: its MD5 in hexadecimal; None: not published.
-        folder: where it belongs, below the data folder: an archive is unpacked there, another file copied.
+        folder: where it belongs, below the data folder: an archive is unpacked there, another file copied, as are
+            those of CIFAR, which are read as they are.
         url: where it can be fetched without a form or an account; None: nowhere.
         size: in bytes; None: not published.
     """
@@ -93,5 +94,37 @@ In-Shop: its authors give the files on request.
   3. python scripts/download_dataset.py Inshop --from img.zip list_eval_partition.txt
      or unpack img.zip in {data_dir}/Inshop_Clothes/ and put the list into {data_dir}/Inshop_Clothes/Eval/.
   4. python scripts/verify_dataset.py Inshop""",
+    ),
+    "cifar10": Source(
+        (
+            RemoteFile(
+                "cifar-10-python.tar.gz",
+                md5="c58f30108f718f92721af3b95e74349a",
+                folder="cifar10",
+                url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                size=170_498_071,
+            ),
+        )
+    ),
+    "cifar100": Source(
+        (
+            RemoteFile(
+                "cifar-100-python.tar.gz",
+                md5="eb9058c3a382ffc7106e4002c42a8d85",
+                folder="cifar100",
+                url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+                size=169_001_437,
+            ),
+        )
+    ),
+    "imagenet": Source(
+        (),
+        steps="""\
+ImageNet-1K: its authors give the files to registered users.
+  1. On https://image-net.org/download-images follow ILSVRC2012 and download ILSVRC2012_img_train.tar,
+     ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz into {data_dir}/imagenet/.
+  2. torchvision checks them and unpacks them into train/<class>/ and val/<class>/:
+     python -c "from torchvision.datasets import ImageNet as I; [I('{data_dir}/imagenet', s) for s in ('train', 'val')]"
+  3. python scripts/verify_dataset.py imagenet""",
     ),
 }

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dml.data.records import ImageRecords
+from dml.data.records import ImageRecords, PixelRecords
 from dml.structures import Batch
 
 
@@ -71,6 +71,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def image_of(records: ImageRecords, index: int) -> Image.Image:
+    """Image ``index`` of ``records`` as 8-bit RGB.
+
+    Raises:
+        UnreadableImageError: see :func:`read_image`.
+    """
+    if isinstance(records, PixelRecords):
+        return Image.fromarray(records.pixels[index])
+    return read_image(records.paths[index])
+
+
 class ImageDataset(Dataset):
     """A map-style dataset over image files.
 
@@ -111,7 +122,7 @@ class ImageDataset(Dataset):
             torch.set_rng_state(state)
 
     def _load(self, index: int) -> Sample:
-        image = read_image(self.records.paths[index])
+        image = image_of(self.records, index)
         views = [self.transform(image) for _ in range(self.num_views)]
         return Sample(views, int(self.records.labels[index]), index)
 

@@ -6,12 +6,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from dml.data import DATASETS
 from dml.data.archives import extract
 from dml.data.catalogue import SOURCES, RemoteFile, Source
 from dml.data.download import DownloadError, fetch, md5_of
 from dml.data.glyphs import prepare_glyphs
-from dml.data.verify import verify
+from dml.data.verify import EVERY_DATASET, verify
 
 
 def install(
@@ -32,11 +31,11 @@ def install(
     Raises:
         UnknownNameError, DownloadError, ArchiveError: see there.
     """
-    name = DATASETS.canonical(name)
+    name = EVERY_DATASET.canonical(name)
     if name not in SOURCES:
         if url or files:
             raise DownloadError(f"dataset {name!r} is not downloaded: leave out --url and --from")
-        return f"glyphs are in {prepare_glyphs(data_dir)}" if name == "glyphs" else DATASETS[name].fetch
+        return f"glyphs are in {prepare_glyphs(data_dir)}" if name == "glyphs" else EVERY_DATASET[name].fetch
     source = SOURCES[name]
     if files:
         for file, remote in [(file, identify(file, source)) for file in files]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,15 +50,45 @@ class ImageRecords:
         """(C,) int64: the number of images of each class."""
         return np.bincount(self.labels, minlength=self.num_classes)
 
+    def take(self, indices: np.ndarray | Sequence[int]) -> ImageRecords:
+        """The records at ``indices``, in that order; every class keeps its label, left empty or not."""
+        indices = np.asarray(indices, dtype=np.int64)
+        return replace(self, paths=tuple(self.paths[i] for i in indices), labels=self.labels[indices])
+
     def select(self, indices: np.ndarray | Sequence[int]) -> ImageRecords:
         """The records at ``indices``, in that order, labels renumbered without the classes left empty."""
-        indices = np.asarray(indices, dtype=np.int64)
-        kept, labels = np.unique(self.labels[indices], return_inverse=True)
-        return ImageRecords(
-            tuple(self.paths[i] for i in indices),
-            labels.astype(np.int64).reshape(-1),
-            tuple(self.class_names[c] for c in kept),
+        taken = self.take(indices)
+        kept, labels = np.unique(taken.labels, return_inverse=True)
+        return replace(
+            taken,
+            labels=labels.astype(np.int64).reshape(-1),
+            class_names=tuple(self.class_names[c] for c in kept),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class PixelRecords(ImageRecords):
+    """N images that are in memory already; their ``paths`` only name them.
+
+    Attributes:
+        pixels: (N, H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: besides those of ``ImageRecords``, pixels of another shape or type.
+    """
+
+    pixels: np.ndarray
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[::3] != (len(self), 3):
+            raise ValueError(f"{len(self)} images need uint8 pixels (N, H, W, 3), got {self.pixels.shape}")
+
+    def take(self, indices: np.ndarray | Sequence[int]) -> PixelRecords:
+        """As of ``ImageRecords``; copies the pixels that are kept."""
+        indices = np.asarray(indices, dtype=np.int64)
+        paths = tuple(self.paths[i] for i in indices)
+        return replace(self, paths=paths, labels=self.labels[indices], pixels=self.pixels[indices])
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,28 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dml.data import DATASETS, DatasetError, DatasetNotFoundError, RetrievalData, SplitSize, size_differences
+from dml.data import (
+    DATASETS,
+    DatasetError,
+    DatasetNotFoundError,
+    DatasetSpec,
+    ImageRecords,
+    RetrievalData,
+    SplitSize,
+    size_differences,
+)
+from dml.data.classification import CLASSIFICATION_DATASETS, ClassificationData, ClassificationSpec
 from dml.data.images import UnreadableImageError, read_image
+from dml.data.records import PixelRecords
+from dml.registry import Registry
 
+EVERY_DATASET: Registry[DatasetSpec | ClassificationSpec] = Registry(
+    "dataset",
+    # Both kinds have a "folder": a user's own images are checked as for retrieval.
+    {**DATASETS, **{name: spec for name, spec in CLASSIFICATION_DATASETS.items() if name not in DATASETS}},
+    DATASETS.aliases | CLASSIFICATION_DATASETS.aliases,
+)
+SPLITS = ("train", "val", "query", "gallery", "test")
 MAX_NAMED = 10  # files at fault that the report names
 
 
@@ -32,15 +51,13 @@ def verify(name: str, data_dir: Path, *, open_images: bool = False) -> Report:
     Raises:
         UnknownNameError: if there is no such dataset.
     """
-    spec = DATASETS[name]
+    spec = EVERY_DATASET[name]
     try:
         data = spec.load(data_dir)
     except (DatasetNotFoundError, DatasetError) as error:
         return Report([], [str(error)])
     summary = [
-        f"{spec.name}, {split}: {SplitSize(records.num_classes, len(records))}"
-        for split in ("train", "val", "query", "gallery")
-        if (records := getattr(data, split)) is not None
+        f"{spec.name}, {split}: {SplitSize(records.num_classes, len(records))}" for split, records in _splits(data)
     ]
     problems = size_differences(spec, data)
     paths = _paths(data)
@@ -53,9 +70,13 @@ def verify(name: str, data_dir: Path, *, open_images: bool = False) -> Report:
     return Report(summary, problems)
 
 
-def _paths(data: RetrievalData) -> list[str]:
-    parts = (data.train, data.val, data.query, data.gallery)
-    return [path for records in parts if records is not None for path in records.paths]
+def _splits(data: RetrievalData | ClassificationData) -> list[tuple[str, ImageRecords]]:
+    return [(split, records) for split in SPLITS if (records := getattr(data, split, None)) is not None]
+
+
+def _paths(data: RetrievalData | ClassificationData) -> list[str]:
+    """The image files; images in memory have been read already."""
+    return [path for _, records in _splits(data) if not isinstance(records, PixelRecords) for path in records.paths]
 
 
 def _map(function: Callable, items: list[str], unit: str) -> list:

@@ -1,0 +1,65 @@
+"""The classification data sets by name."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+from dml.config import DataConfig
+from dml.data import size_differences
+from dml.data.classification import cifar, folders
+from dml.data.classification.splits import hold_out_images
+from dml.data.classification.structure import ClassificationData, ClassificationSpec
+from dml.data.layout import DatasetError, DatasetWarning
+from dml.registry import Registry
+
+__all__ = [
+    "CLASSIFICATION_DATASETS",
+    "ClassificationData",
+    "ClassificationSpec",
+    "classification_from_config",
+    "load_classification",
+]
+
+_SPECS = (cifar.CIFAR10, cifar.CIFAR100, folders.IMAGENET, folders.FOLDER)
+
+CLASSIFICATION_DATASETS: Registry[ClassificationSpec] = Registry(
+    "classification dataset",
+    {spec.name: spec for spec in _SPECS},
+    {alias: spec.name for spec in _SPECS for alias in spec.aliases},
+)
+
+
+def classification_from_config(config: DataConfig, *, seed: int) -> ClassificationData:
+    """The splits that a run's settings describe; see ``load_classification``."""
+    return load_classification(config.dataset, config.data_dir, val_split=config.val_split, seed=seed)
+
+
+def load_classification(
+    name: str, data_dir: str | Path, *, val_split: float | None = None, seed: int = 0
+) -> ClassificationData:
+    """The splits of the data set ``name`` found in or below ``data_dir``.
+
+    Args:
+        val_split: share of the training images of each class to hold out for model selection; None: none.
+        seed: of that choice.
+
+    Raises:
+        UnknownNameError: if there is no such data set.
+        DatasetNotFoundError: if it is not there; the message says where it looked and what fetches it.
+        DatasetError: if its files are wrong or the split is impossible.
+
+    Warns:
+        DatasetWarning: for each split whose size is not the official one.
+    """
+    spec = CLASSIFICATION_DATASETS[name]
+    data = spec.load(Path(data_dir).expanduser())
+    for difference in size_differences(spec, data):
+        warnings.warn(difference, DatasetWarning, stacklevel=2)
+    if val_split is None:
+        return data
+    if data.val is not None:
+        raise DatasetError(f"{name} brings its own validation split: leave out --val-split")
+    train, val = hold_out_images(data.train, val_split, seed=seed, where=f"--val-split of {name}")
+    return replace(data, train=train, val=val)
