@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import evaluator, loader, losses, lsd, miners, proxy_isa, step, transfer
+from benchmarks import evaluator, loader, losses, lsd, miners, proxy_isa, step, stml, transfer
 from benchmarks.measure import Options, Row
 from dml.registry import Registry
 
@@ -19,5 +19,6 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
         "loader": loader.rows,
         "step": step.rows,
         "transfer": transfer.rows,
+        "stml": stml.rows,
     },
 )
