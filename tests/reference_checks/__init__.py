@@ -10,7 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference_checks import evaluation, losses, lsd, miners, neighbours, networks, proxy_isa, samplers, stml, transfer
+from reference_checks import (
+    evaluation,
+    idml,
+    losses,
+    lsd,
+    miners,
+    neighbours,
+    networks,
+    proxy_isa,
+    samplers,
+    stml,
+    transfer,
+)
 
 CHECKS: dict[str, Callable] = {
     **networks.CHECKS,
@@ -18,6 +30,7 @@ CHECKS: dict[str, Callable] = {
     **proxy_isa.CHECKS,
     **transfer.CHECKS,
     **stml.CHECKS,
+    **idml.CHECKS,
     **samplers.CHECKS,
     **miners.CHECKS,
     **neighbours.CHECKS,

@@ -11,6 +11,7 @@ from dml.methods.base import Method, ParamGroup, train_only_new
 from dml.methods.gather import gather_rows, keep_memories_apart
 from dml.methods.self_distillation import SelfDistillation
 from dml.models import EmbeddingNet
+from dml.normalize import widen
 from dml.structures import Batch, Progress, StepOutput
 
 
@@ -74,11 +75,17 @@ class SupervisedMethod(Method):
         return self.judge(self.describe(batch.images, batch.num_views), batch, progress)
 
     def describe(self, images: Tensor, num_views: int) -> Tensor:
-        """(V·B, 3, H, W) images → float32 rows of all processes, as the criterion takes them: (V·W·B, D) embeddings,
-        and beside each its uncertainty where the network has that head: (V·W·B, 2 D).
+        """What the criterion takes, of the images of all processes, in float32 or wider.
+
+        Args:
+            images: (V·B, 3, H, W) this process's.
+            num_views: V.
+
+        Returns:
+            (V·W·B, D) embeddings; (V·W·B, 2 D), each with its uncertainty behind, of a network with that head.
         """
         output = self.model(images)
-        parts = [part.float() for part in (output.embedding, output.uncertainty) if part is not None]
+        parts = [widen(part) for part in (output.embedding, output.uncertainty) if part is not None]
         return gather_rows(torch.cat(parts, dim=1), num_views)
 
     def judge(self, rows: Tensor, batch: Batch, progress: Progress) -> StepOutput:
