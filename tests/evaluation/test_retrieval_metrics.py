@@ -171,16 +171,6 @@ def test_large_gallery_equals_brute_force(copies):
     assert got == pytest.approx(brute_force(embeddings, labels), abs=1e-12)
 
 
-def test_topk_by_groups_finds_the_largest():
-    block = torch.randn(5, 3001, generator=torch.Generator().manual_seed(0))
-    block[:, 7] = -torch.inf
-    block[0, 2990:] += 10.0  # in the rest that fills no group
-    block[1, ::188] += 10.0  # in one group
-    values, indices = ranking._topk(block, 30)
-    assert torch.equal(values, block.topk(30).values)
-    assert torch.equal(block.gather(1, indices), values)
-
-
 def test_small_blocks_change_nothing(monkeypatch):
     embeddings, labels = random_set(4, 150, 9, copies=True)
     expected = retrieval_metrics(embeddings, labels, recall_ks=KS)

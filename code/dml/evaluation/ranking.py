@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dml.neighbours import SimilarityScores, ordered_topk
+from dml.neighbours import SimilarityScores, grouped_topk, ordered_topk
 
 _FAST_BYTES = 320 * 2**20  # a block of float32 scores
 _EXACT_BYTES = 128 * 2**20  # a block of float64 scores
 _PAIR_BYTES = 64  # held for each query and positive while a block is worked on
 _SLACK = 8  # neighbours looked at beyond the R-th, to see whether the cut is clear
-_GROUP = 16  # scores of which the largest stands for all in a search for the largest few
 _COUNT_COLUMNS = 4096  # scores compared at a time, so that they stay in cache
 _NO_POSITIVE = torch.iinfo(torch.int64).max
 
@@ -199,7 +198,7 @@ def _list_fast(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResu
     length = ranking.list_length(rows)
     if not length:
         return torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
-    values, indices = _topk(block, min(length + _SLACK, block.shape[1]))
+    values, indices = grouped_topk(block, min(length + _SLACK, block.shape[1]))
     hits = ranking.positives.labels[indices] == ranking.positives.query_labels[rows, None]
     _store_hits(ranking, rows, hits[:, :length], results)
     margin = 2 * ranking.scores.tolerance
@@ -210,24 +209,6 @@ def _list_fast(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResu
     if values.shape[1] < block.shape[1]:
         unclear |= reaches[:, -1]
     return unclear & (ranking.positives.num[rows] > 0)
-
-
-def _topk(block: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """``block.topk(k)`` by way of groups of scores, several times faster on a CPU.
-
-    The k largest scores lie in the k groups with the largest maxima. Scores g, g + G, g + 2G … form group g,
-    so that the maxima are taken along contiguous memory.
-    """
-    num_groups = block.shape[1] // _GROUP
-    if 4 * k > num_groups:
-        return block.topk(k)
-    maxima = block[:, : num_groups * _GROUP].unflatten(1, (_GROUP, num_groups)).amax(1)
-    groups = maxima.topk(k, sorted=False).indices
-    offsets = torch.arange(_GROUP, device=block.device) * num_groups
-    rest = torch.arange(num_groups * _GROUP, block.shape[1], device=block.device).expand(len(block), -1)
-    candidates = torch.cat([(groups[:, :, None] + offsets).flatten(1), rest], dim=1)
-    values, positions = block.gather(1, candidates).topk(k)
-    return values, candidates.gather(1, positions)
 
 
 def _list_exact(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResults) -> None:

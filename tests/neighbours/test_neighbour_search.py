@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dml.neighbours import SimilarityScores, nearest_neighbours, ordered_topk
+from dml.neighbours import nearest_neighbours, search
 
 
 def brute_force(query, gallery, distance, exclude=None):
@@ -68,42 +68,76 @@ def test_far_from_the_origin():
     assert torch.equal(indices, order[:, :299])
 
 
+# Sets of 600 rows, and of how many rows float32 leaves the 5 nearest neighbours undecided.
+UNDECIDED = {
+    "random": [0],
+    "some copies": [0],
+    "many copies": [600],
+    "collapsed": [600],
+    "nearly collapsed": range(601),
+    "far from the origin": range(601),
+    "norms from 1e-3 to 1e3": range(601),
+}
+
+
+def rows_of(kind):
+    generator = torch.Generator().manual_seed(8)
+    rows = torch.randn(600, 48, generator=generator)
+    pick = torch.rand(600, generator=generator)
+    return {
+        "random": rows,
+        "some copies": rows[(pick * 200).long()],
+        "many copies": rows[(pick * 10).long()],
+        "collapsed": torch.full_like(rows, 3.0),
+        "nearly collapsed": 1.0 + 1e-3 * rows,
+        "far from the origin": rows + 1e4,
+        "norms from 1e-3 to 1e3": rows * torch.logspace(-3, 3, 600)[:, None],
+    }[kind]
+
+
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-def test_small_tiles_change_nothing(distance, monkeypatch):
+@pytest.mark.parametrize("leave_out_self", [False, True])
+@pytest.mark.parametrize("kind", UNDECIDED)
+def test_float32_pass_changes_nothing(kind, leave_out_self, distance, monkeypatch):
+    embeddings = rows_of(kind)
+    options = {"distance": distance, "exclude": torch.arange(600) if leave_out_self else None}
+    search_exact, exact_rows = search._search_exact, []
+
+    def counting(scores, rows, *rest):
+        exact_rows.append(len(rows))
+        search_exact(scores, rows, *rest)
+
+    monkeypatch.setattr(search, "_search_exact", counting)
+    got = nearest_neighbours(embeddings, embeddings, 5, **options)
+    monkeypatch.setattr(search, "_LONG_LIST", 601)  # every list is long: float64 alone
+    expected = nearest_neighbours(embeddings, embeddings, 5, **options)
+    assert torch.equal(got[0], expected[0])
+    torch.testing.assert_close(got[1], expected[1], rtol=1e-6, atol=0)
+    assert exact_rows[0] in UNDECIDED[kind]
+    assert exact_rows[1] == 600
+
+
+@pytest.mark.parametrize("size", [1, 2, 33])
+def test_every_k_of_small_galleries(size):
+    embeddings = torch.randn(size, 4, generator=torch.Generator().manual_seed(9))
+    order = brute_force(embeddings, embeddings, "euclidean")[0]
+    for k in range(1, size + 1):
+        assert torch.equal(nearest_neighbours(embeddings, embeddings, k, distance="euclidean")[0], order[:, :k])
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("k", [3, 30])  # in pairs, in whole rows
+def test_small_tiles_change_nothing(distance, k, monkeypatch):
     generator = torch.Generator().manual_seed(3)
     query, gallery = torch.randn(9, 6, generator=generator), torch.randn(101, 6, generator=generator)
-    expected = nearest_neighbours(query, gallery, 30, distance=distance)
-    monkeypatch.setattr("dml.neighbours._TILE_BYTES", 6 * 8 * 10)
-    monkeypatch.setattr("dml.neighbours._CACHE_BYTES", 0)
-    monkeypatch.setattr("dml.neighbours._BLOCK_BYTES", 1)
-    indices, values = nearest_neighbours(query, gallery, 30, distance=distance)
+    expected = nearest_neighbours(query, gallery, k, distance=distance)
+    monkeypatch.setattr("dml.neighbours.scores._TILE_BYTES", 6 * 8 * 10)
+    monkeypatch.setattr("dml.neighbours.scores._CACHE_BYTES", 0)
+    monkeypatch.setattr("dml.neighbours.search._FAST_BYTES", 1)
+    monkeypatch.setattr("dml.neighbours.search._EXACT_BYTES", 1)
+    indices, values = nearest_neighbours(query, gallery, k, distance=distance)
     assert torch.equal(indices, expected[0])
     torch.testing.assert_close(values, expected[1])
-
-
-@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-@pytest.mark.parametrize("shift", [0.0, 5.0])
-def test_float32_scores_stay_within_tolerance(distance, shift):
-    generator = torch.Generator().manual_seed(4)
-    embeddings = torch.randn(500, 300, generator=generator) + shift
-    scores = SimilarityScores(embeddings, embeddings, distance=distance)
-    rows = torch.arange(100)
-    exact = scores.block(rows, torch.float64)
-    assert (scores.block(rows, torch.float32) - exact).abs().max() < scores.tolerance
-
-
-def test_low_matmul_precision_and_autocast_are_overridden():
-    embeddings = torch.randn(64, 64, generator=torch.Generator().manual_seed(5))
-    scores, rows = SimilarityScores(embeddings, embeddings), torch.arange(64)
-    expected = scores.block(rows, torch.float32)
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert torch.equal(scores.block(rows, torch.float32), expected)
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -112,14 +146,6 @@ def test_other_dtypes(dtype):
     indices, values = nearest_neighbours(embeddings, embeddings, 5, distance="euclidean")
     assert torch.equal(indices, brute_force(embeddings, embeddings, "euclidean")[0][:, :5])
     assert values.dtype == torch.float32
-
-
-def test_ordered_topk_by_hand():
-    scores = torch.tensor([[1.0, 3.0, 3.0, 2.0, 3.0], [0.0, 0.0, 0.0, 0.0, 0.0], [5.0, 4.0, 3.0, 2.0, 1.0]])
-    values, indices = ordered_topk(scores, 2)
-    assert indices.tolist() == [[1, 2], [0, 1], [0, 1]]
-    assert values.tolist() == [[3.0, 3.0], [0.0, 0.0], [5.0, 4.0]]
-    assert ordered_topk(scores, 5)[1].tolist() == [[1, 2, 4, 3, 0], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize(

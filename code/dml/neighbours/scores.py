@@ -1,4 +1,4 @@
-"""Exact nearest neighbours and similarity scores in bounded memory, on CPU or GPU.
+"""Similarity scores in bounded memory, on CPU or GPU.
 
 Scores order a gallery for each query, higher is nearer. Both distances become one inner product of vectors
 inside the unit ball:
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 DISTANCES = ("cosine", "euclidean")
@@ -27,7 +28,6 @@ _TIE_GRID = 2.0**44
 _EPSILON = 1e-12  # of the norm, METHODS §0
 _TILE_BYTES = 8 * 2**20  # a piece of the gallery in float64; small, for the allocator keeps such memory
 _CACHE_BYTES = 256 * 2**20  # a prepared gallery up to this size is kept
-_BLOCK_BYTES = 128 * 2**20  # a block of float64 scores
 
 
 class SimilarityScores:
@@ -103,18 +103,34 @@ class SimilarityScores:
                 torch.mm(query, tile.T, out=scores[:, start : start + len(tile)])
                 start += len(tile)
         if dtype == torch.float64:
-            scores.mul_(_TIE_GRID).round_().mul_(1 / _TIE_GRID)
+            _round_to_grid(scores)
         if self.exclude is not None:
             scores.scatter_(1, self.exclude[rows, None], -torch.inf)
         return scores
 
+    def pairs(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """The float64 scores, on the grid of ties, of single pairs: query ``rows[i]`` with gallery item
+        ``columns[i]``, (p,) int64 each, → (p,). Nothing is left out."""
+        scores = torch.empty(len(rows), dtype=torch.float64, device=self.device)
+        size = _tile_rows(self.gallery)
+        for part, part_rows, part_columns in zip(
+            scores.split(size), rows.split(size), columns.to(self.gallery.device).split(size), strict=True
+        ):
+            query = self._prepare(self.query[part_rows], torch.float64, is_query=True)
+            gallery = self._prepare(self.gallery[part_columns], torch.float64, is_query=False)
+            torch.sum(query.mul_(gallery), 1, out=part)
+        return _round_to_grid(scores)
+
     def to_distance(self, rows: Tensor, scores: Tensor) -> Tensor:
-        """What a float64 score (r, k) stands for: the cosine similarity, or the Euclidean distance."""
+        """What a float64 score (r, k) stands for: the cosine similarity, or the Euclidean distance.
+
+        A distance that the grid of ties cannot tell from zero is zero: below 3.5e-7 of the largest norm.
+        """
         if self.distance == "cosine":
             return scores
         query = self._prepare(self.query[rows], torch.float64, is_query=False)
         square = query[:, :-1].square().sum(1, keepdim=True) - 2 * scores
-        return square.clamp_min_(0).sqrt_() * self._scale
+        return F.threshold(square, 2 / _TIE_GRID, 0.0).sqrt_() * self._scale
 
     def _prepare(self, embeddings: Tensor, dtype: torch.dtype, *, is_query: bool) -> Tensor:
         """Rows in the unit ball whose inner products are scores: (n, D), or (n, D + 1) if Euclidean."""
@@ -145,73 +161,8 @@ class SimilarityScores:
         return max(float((tile - self._centre).norm(dim=1).max()) for tile in self._raw_tiles(embeddings))
 
 
-@torch.no_grad()
-def nearest_neighbours(
-    query: Tensor,
-    gallery: Tensor,
-    k: int,
-    *,
-    distance: str = "cosine",
-    exclude: Tensor | None = None,
-    chunk_size: int | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The k nearest gallery rows of every query, nearest first, equal ones by lower index.
-
-    Time grows as Q·N·D, memory as Q·k plus a block of scores of constant size.
-
-    Args:
-        query: (Q, D) floating point.
-        gallery: (N, D) floating point.
-        k: between 1 and N, or N − 1 with ``exclude``.
-        distance: ``cosine`` or ``euclidean``.
-        exclude: (Q,) int64, the index in the gallery of each query itself, which is left out.
-        chunk_size: queries per block; None chooses it from the size of the gallery.
-
-    Returns:
-        indices (Q, k) int64, and (Q, k) float32 cosine similarities or Euclidean distances, on the query's
-        device.
-
-    Raises:
-        ValueError: see :class:`SimilarityScores`; k out of range.
-    """
-    scores = SimilarityScores(query, gallery, distance=distance, exclude=exclude)
-    available = len(gallery) - (exclude is not None)
-    if not 1 <= k <= available:
-        raise ValueError(f"k is {k}; the gallery offers 1 to {available} neighbours")
-    indices = torch.empty(len(query), k, dtype=torch.int64, device=query.device)
-    values = torch.empty(len(query), k, dtype=torch.float32, device=query.device)
-    block_rows = chunk_size or scores.rows_per_block(_BLOCK_BYTES, torch.float64)
-    for rows in torch.arange(len(query), device=query.device).split(block_rows):
-        top, indices[rows] = ordered_topk(scores.block(rows, torch.float64), k)
-        values[rows] = scores.to_distance(rows, top).float()
-    return indices, values
-
-
-def ordered_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row of ``scores`` (r, N), largest first, equal ones by lower index.
-
-    ``Tensor.topk`` leaves the order of equal values open; its answer is kept where no values are equal.
-
-    Returns:
-        values (r, k) and indices (r, k) int64.
-    """
-    values, indices = scores.topk(min(k + 1, scores.shape[1]))
-    tied = (values[:, 1:] == values[:, :-1]).any(1).nonzero().squeeze(1)
-    values, indices = values[:, :k].contiguous(), indices[:, :k].contiguous()
-    if len(tied):
-        indices[tied] = _lowest_indices(scores[tied], values[tied])
-    return values, indices
-
-
-def _lowest_indices(scores: Tensor, top: Tensor) -> Tensor:
-    """Indices (r, k) of the values ``top`` (r, k) in ``scores`` (r, N), equal ones by lower index."""
-    kth = top[:, -1:]
-    at_kth = scores == kth
-    wanted = (top == kth).sum(1, keepdim=True)
-    chosen = (at_kth & (at_kth.cumsum(1, dtype=torch.int32) <= wanted)).logical_or_(scores > kth)
-    indices = chosen.nonzero()[:, 1].view(top.shape)
-    order = scores.gather(1, indices).sort(dim=1, descending=True, stable=True).indices
-    return indices.gather(1, order)
+def _round_to_grid(scores: Tensor) -> Tensor:
+    return scores.mul_(_TIE_GRID).round_().mul_(1 / _TIE_GRID)
 
 
 def _tile_rows(embeddings: Tensor) -> int:
