@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from dml.losses import LOSSES, create_loss
+from dml.losses.mined import MinedLoss
+from dml.miners import MINERS, PairSets, Triplets
 
 CLASSES, SIZE = 7, 16
 
@@ -16,6 +18,31 @@ def batch(seed: int = 0, rows: int = 24, dtype: torch.dtype = torch.float32):
     labels = torch.arange(rows) % CLASSES
     return embeddings.requires_grad_(), labels
 
+
+class AllTriplets:
+    """Every triplet of a batch."""
+
+    gives = "triplets"
+
+    def __call__(self, distances, labels):
+        same = labels[:, None] == labels
+        pairs = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        return Triplets(*(pairs[:, :, None] & ~same[:, None, :]).nonzero(as_tuple=True))
+
+
+class AllPairs:
+    """Every sample with both a positive and a negative, with all of them."""
+
+    gives = "sets"
+
+    def __call__(self, distances, labels):
+        same = labels[:, None] == labels
+        pairs = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        anchors = (pairs.any(1) & ~same.all(1)).nonzero().squeeze(1)
+        return PairSets(anchors, pairs[anchors], ~same[anchors])
+
+
+EVERY_TUPLE = {"triplets": AllTriplets(), "sets": AllPairs()}
 
 LAST_PHASE = ", last phase"  # a loss with a memory is tried in its first phase and in its last
 
@@ -28,6 +55,9 @@ def name(request) -> str:
 def make(name: str, num_classes: int = CLASSES, seed: int = 3) -> torch.nn.Module:
     torch.manual_seed(seed)
     loss = create_loss(name.removesuffix(LAST_PHASE), num_classes=num_classes, embedding_size=SIZE)
+    tuples = LOSSES[name.removesuffix(LAST_PHASE)].tuples
+    if tuples:
+        loss = MinedLoss(loss, EVERY_TUPLE[tuples])
     if name.endswith(LAST_PHASE):
         loss.start_epoch(100)
     return loss
@@ -48,6 +78,20 @@ def test_scalar_finite_and_differentiable(name):
 
 def test_spec_says_whether_there_are_parameters(name):
     assert (LOSSES[name.removesuffix(LAST_PHASE)].lr_scale is not None) == bool(list(make(name).parameters()))
+
+
+def test_miners_of_a_spec_give_its_tuples(name):
+    spec = LOSSES[name.removesuffix(LAST_PHASE)]
+    assert bool(spec.miners) == bool(spec.tuples)
+    assert {MINERS[miner].gives for miner in spec.miners} <= {spec.tuples}
+
+
+def test_options_are_taken_with_their_defaults(name):
+    """A command line makes each flag's type from its default."""
+    name = name.removesuffix(LAST_PHASE)
+    options = {flag: LOSSES[name].default(flag) for flag in LOSSES[name].options}
+    assert {type(value) for value in options.values()} <= {bool, int, float}
+    create_loss(name, num_classes=CLASSES, embedding_size=SIZE, options=options)
 
 
 @pytest.mark.parametrize("name", [n for n in LOSSES if n != "npairs_unnormalized"])  # it picks the first pair

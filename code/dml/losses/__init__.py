@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from dml.losses.criteria import CRITERIA, CRITERIA_ALIASES
 from dml.losses.library import (
     contrastive_all_pairs,
     multi_similarity_mined,
@@ -96,6 +97,7 @@ LOSSES: Registry[LossSpec] = Registry(
         ),
         "triplet_semihard": LossSpec(triplet_semihard, "proxy_anchor", needs_positives=True),
         "npairs_unnormalized": LossSpec(npairs_unnormalized, "proxy_anchor", needs_positives=True),
+        **CRITERIA,
     },
     aliases={  # the published spellings
         "Proxy_Anchor": "proxy_anchor",
@@ -107,6 +109,7 @@ LOSSES: Registry[LossSpec] = Registry(
         "Contrastive": "contrastive_all_pairs",
         "Triplet": "triplet_semihard",
         "NPair": "npairs_unnormalized",
+        **CRITERIA_ALIASES,
     },
 )
 
@@ -159,20 +162,24 @@ def create_loss(
     embedding_size: int,
     options: Mapping[str, object] | None = None,
     similarity: Similarity | None = None,
+    miner: str | None = None,
 ) -> nn.Module:
     """Build a loss of ``LOSSES`` for ``num_classes`` classes and embeddings of ``embedding_size``.
+
+    A loss whose spec names ``tuples`` is called with them: see ``dml.losses.mined.MinedLoss``.
 
     Args:
         name: a name or published spelling.
         options: flag name → value, for the options that this loss has; others keep their defaults.
         similarity: in place of the loss's own, if its ``takes_similarity``.
+        miner: name of the miner that will pick its tuples, which may fix some of its options.
 
     Raises:
         UnknownNameError: no such loss.
         KeyError: an option that this loss does not have.
     """
     spec = LOSSES[name]
-    arguments = {spec.options[flag].argument: value for flag, value in (options or {}).items()}
+    arguments = spec.arguments(options or {}, miner=miner)
     if similarity is not None:
         arguments["similarity"] = similarity
     return spec.build(num_classes=num_classes, embedding_size=embedding_size, **arguments)

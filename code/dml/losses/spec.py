@@ -20,9 +20,11 @@ class LossSpec:
         recipe: whose published training defaults go with it (``dml.recipes``).
         options: flag name without dashes → what it sets.
         lr_scale: learning rate of the loss's own parameters, in multiples of the base rate; None if it has none.
-        lr_option: the option that sets that rate instead, as ``lr_scale`` or, with ``lr_is_absolute``, in itself.
-        lr_is_absolute: whether the value of ``lr_option`` is a learning rate and no multiple of the base rate.
+        lr_option: the option that sets that rate; it is no argument of ``build``, and ``lr_scale`` is its default.
+        lr_is_absolute: whether ``lr_option`` and ``lr_scale`` are learning rates and no multiples of the base rate.
         tuples: which tuples of the batch it is given by a miner: "triplets", "sets", or "" for none (``dml.miners``).
+        miners: names of those it can use, its default first; empty without tuples.
+        fixed_by_miner: miner → values of options that the published code fixes with it, whatever was asked for.
         clip: whether the published recipe clips the gradients of the loss's own parameters too.
         needs_positives: whether a batch without two images of a class gives no gradient.
         with_memory: the entry that ``--enableMemory`` selects instead (a loss with a memory: itself); None: none.
@@ -36,6 +38,8 @@ class LossSpec:
     lr_option: str | None = None
     lr_is_absolute: bool = False
     tuples: str = ""
+    miners: tuple[str, ...] = ()
+    fixed_by_miner: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     clip: bool = False
     needs_positives: bool = False
     with_memory: str | None = None
@@ -48,4 +52,18 @@ class LossSpec:
 
     def default(self, option: str) -> object:
         """The default of an option, read from the signature of what it sets."""
+        if option == self.lr_option:
+            return self.lr_scale
         return self.options[option].default_in(self.build)
+
+    def arguments(self, options: Mapping[str, object], *, miner: str | None = None) -> dict[str, object]:
+        """Keyword arguments of ``build`` for flag → value, with what ``miner`` fixes; KeyError for a foreign flag."""
+        values = {**options, **self.fixed_by_miner.get(miner, {})}
+        return {self.options[flag].argument: value for flag, value in values.items() if flag != self.lr_option}
+
+    def parameter_lr_scale(self, options: Mapping[str, object], *, base_lr: float) -> float:
+        """Learning rate of the loss's own parameters under ``options``, in multiples of ``base_lr``."""
+        rate = options.get(self.lr_option, self.lr_scale)
+        if rate is None:
+            return 1.0
+        return rate / base_lr if self.lr_is_absolute else rate

@@ -1,0 +1,40 @@
+"""A criterion of tuples with the miner that picks them: a loss of embeddings and labels like any other."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dml.losses.criteria.base import TupleCriterion
+from dml.miners import Miner
+
+
+class MinedLoss(nn.Module):
+    """Tuples from the batch's distances, then the criterion over them. O(B²·D) and what criterion and miner cost.
+
+    Args:
+        criterion: called with embeddings, labels and tuples.
+        miner: gives tuples of the kind that the criterion takes.
+
+    Raises:
+        ValueError: a miner of the other kind.
+    """
+
+    def __init__(self, criterion: TupleCriterion, miner: Miner):
+        super().__init__()
+        if miner.gives != criterion.tuples:
+            raise ValueError(
+                f"{type(criterion).__name__} takes {criterion.tuples}, but {type(miner).__name__} gives {miner.gives}"
+            )
+        self.criterion, self.miner = criterion, miner
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss of (B, D) embeddings, or the rows of the criterion's similarity, and (B,) int64 labels.
+
+        Raises:
+            ValueError: shapes or labels that do not fit.
+        """
+        with torch.no_grad():
+            rows = self.criterion.checked(embeddings, labels)
+            tuples = self.miner(self.criterion.mining_similarity.distances(rows, rows), labels)
+        return self.criterion(embeddings, labels, tuples)
