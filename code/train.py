@@ -23,7 +23,7 @@ def main() -> None:
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
     data = data_from_config(config.data, seed=config.run.seed)
-    model = model_from_config(config.model, continued=command.has_checkpoint)
+    model = model_from_config(config.model, introspective=config.introspective, continued=command.has_checkpoint)
     method = supervised(config, model, data.train)
     folder = train(config, fabric, data, method, resume=command.resume)
     if config.run.as_source and config.run.save and fabric.is_global_zero:

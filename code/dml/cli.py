@@ -9,13 +9,13 @@ import dataclasses
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from dml.config import (
+    OWN_SECTIONS,
     ConfigWarning,
-    DistillationConfig,
     EvaluateConfig,
     LossConfig,
     TrainConfig,
@@ -61,7 +61,17 @@ def train_parser() -> Parser:
         help="compare with a cross-batch memory: ProxyISA, MS, Contrastive (default no)",
         **kind_of(bool),
     )
-    for section in sections_with("distillation").values():
+    parser.add_argument(
+        *spellings_of("introspective"),
+        help="IDML's metric: the network says how uncertain it is of each image, the loss listens (default no)",
+        **kind_of(bool),
+    )
+    parser.add_argument(
+        *spellings_of("mixup"),
+        help="train on a mixed batch beside each plain one (default: yes with IDML's recipe, else no)",
+        **kind_of(bool),
+    )
+    for section in sections_with("distillation", "introspective").values():
         add_section(parser, section)
     other = add_continuing(parser)
     other.add_argument("--not_pretrained", "--not-pretrained", action="store_true", help="the same as --pretrained 0")
@@ -91,15 +101,24 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     if typed.pop("not_pretrained", False):
         typed["pretrained"] = False
     loss, memory = typed.pop("loss", DEFAULT_LOSS), typed.pop("memory", False)
+    introspective = typed.pop("introspective", False)
     choice = choose_loss(loss, memory=memory)
+    if introspective:
+        _check_introspective(loss, choice)
     options = take_loss_options(typed)
     _refuse_unused(loss, choice, options, typed)
     if "p" in typed and "IPC" not in typed and "sampler" not in typed:
         warnings.warn("--p has no effect without --IPC or --sampler power_balanced", ConfigWarning)
-    recipe = SOURCE_RECIPE if typed.get("as_source") else choice.recipe
+    own = {"distillation": choice.distilled, "introspective": introspective}
+    _refuse_idle_sections(loss, own, typed)
+    recipe = choice.recipe
+    if introspective and recipe == "proxy_anchor":
+        recipe = "idml"
+    if typed.get("as_source"):
+        recipe = SOURCE_RECIPE
     values = fill_defaults(RECIPES[recipe], typed)
-    own = ["distillation"] if choice.distilled else []
-    config = train_config(recipe, LossConfig(loss, memory=memory, options=options), values, *own)
+    loss_config = LossConfig(loss, memory=memory, mixup=values.get("mixup", False), options=options)
+    config = train_config(recipe, loss_config, values, *(name for name, used in own.items() if used))
     _check_loss(config, choice)
     _check_source(config)
     return config
@@ -114,13 +133,28 @@ def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed
         if spec.with_memory and flag in LOSSES[spec.with_memory].options:
             raise ValueError(f"--{flag} is used by --loss {loss} with --enableMemory only")
         refuse_foreign_option(flag, loss, LOSSES)
-    if not choice.distilled:
-        for item in dataclasses.fields(DistillationConfig):
-            if item.name in typed:
-                raise ValueError(f"--{item.name} is used by self-distillation only: --loss {loss}_lsd")
     for dest in ("proxy_lr_scale", "init_type"):
         if dest in typed and spec.lr_scale is None:
             raise ValueError(f"{flag_of(dest)} is not used by --loss {loss}, which has no parameters")
+
+
+def _check_introspective(loss: str, choice: LossChoice) -> None:
+    """ValueError if the loss cannot be given another similarity than its own."""
+    if not choice.spec.takes_similarity:
+        able = ", ".join(name for name, spec in LOSSES.items() if spec.takes_similarity)
+        raise ValueError(f"--introspective is not used by --loss {loss}, but by {able}")
+
+
+def _refuse_idle_sections(loss: str, own: Mapping[str, bool], typed: dict[str, Any]) -> None:
+    """Flags of a section of ``OWN_SECTIONS`` that the run does not have. ValueError."""
+    users = {
+        "distillation": f"self-distillation only: --loss {loss}_lsd",
+        "introspective": "the introspective metric only: add --introspective",
+    }
+    for name, used in own.items():
+        for item in dataclasses.fields(OWN_SECTIONS[name]):
+            if item.name in typed and not used:
+                raise ValueError(f"{flag_of(item.name)} is used by {users[name]}")
 
 
 def _check_source(config: TrainConfig) -> None:

@@ -82,6 +82,16 @@ RECIPES: Registry[Recipe] = Registry(
             ipc_sampler="power_balanced",
             model_defaults={"bn_inception": {"pooling": "avg"}},
         ),
+        "idml": Recipe(
+            "IDML",
+            _PROXY_ANCHOR
+            | {
+                "model": "resnet50",
+                "mixup": True,
+                "metrics": ("recall", "nmi", "f1", "r_precision", "map_at_r"),
+            },
+            ipc_sampler="balanced",
+        ),
         "transfer_source": Recipe("label relaxation's source", _TRANSFER_SOURCE, ipc_sampler="class_balanced"),
         "transfer_target": Recipe(
             "label relaxation's target",

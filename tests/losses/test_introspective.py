@@ -76,7 +76,7 @@ def test_uncertain_rows_count_as_alike():
 
 @pytest.mark.parametrize("options", [{"gamma": -1.0}, {"tau": 0.0}])
 def test_constants_out_of_range_are_refused(options):
-    with pytest.raises(ValueError, match="--introspective-gamma must be at least 0"):
+    with pytest.raises(ValueError, match="gamma must be at least 0 and tau above 0"):
         IntrospectiveSimilarity(**options)
 
 

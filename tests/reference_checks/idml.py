@@ -72,7 +72,7 @@ def _with_mixed_batch(values, compare, variant: str) -> None:
     """The method's own step, its draw replaced by the file's."""
     x, v, x_mix, v_mix = _leaves(values, "X", "V", "X_mix", "V_mix")
     images, mixed_images = torch.cat([x, v], dim=1), torch.cat([x_mix, v_mix], dim=1)
-    drawn = mixup.Mixed(mixed_images, torch.tensor(values["labels_b"]), torch.tensor(float(values["lam"])).double())
+    drawn = mixup.Mixed(mixed_images, torch.tensor(values["labels_b"]), torch.tensor(values["lam"]))
     method = mixup.MixupMethod(model=GivenOutputs(), criterion=_criterion(values), sampler=None)
     labels = torch.tensor(values["labels"])
     with mock.patch.object(mixup, "mix", lambda batch: drawn):

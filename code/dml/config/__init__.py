@@ -7,12 +7,14 @@ from dml.config.sections import (
     DataConfig,
     DistillationConfig,
     EvalConfig,
+    IntrospectiveConfig,
     ModelConfig,
     OptimConfig,
     RunConfig,
     TransferConfig,
 )
 from dml.config.train import (
+    OWN_SECTIONS,
     SECTIONS,
     LossConfig,
     TrainConfig,
@@ -22,6 +24,7 @@ from dml.config.train import (
 )
 
 __all__ = [
+    "OWN_SECTIONS",
     "ROOT",
     "SECTIONS",
     "ConfigWarning",
@@ -29,6 +32,7 @@ __all__ = [
     "DistillationConfig",
     "EvalConfig",
     "EvaluateConfig",
+    "IntrospectiveConfig",
     "LossConfig",
     "ModelConfig",
     "OptimConfig",

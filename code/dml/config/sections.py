@@ -262,6 +262,22 @@ class DistillationConfig(Section):
 
 
 @dataclass(frozen=True)
+class IntrospectiveConfig(Section):
+    """The introspective metric of IDML, for --introspective: a network that says how uncertain it is of each image."""
+
+    introspective_gamma: float = option(4.0, "γ, how alike even certain images are taken to be")
+    introspective_tau: float = option(5.0, "τ, how little uncertainty counts")
+    uncertainty_norm: bool = option(False, "uncertainties of unit length, as published, from which they cannot learn")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.introspective_gamma >= 0, f"--introspective-gamma must be 0 or more, got {self.introspective_gamma}"
+        )
+        require(self.introspective_tau > 0, f"--introspective-tau must be positive, got {self.introspective_tau}")
+
+
+@dataclass(frozen=True)
 class TransferConfig(Section):
     """The frozen source network that a target network learns from."""
 

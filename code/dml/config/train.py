@@ -11,6 +11,7 @@ from dml.config.sections import (
     DataConfig,
     DistillationConfig,
     EvalConfig,
+    IntrospectiveConfig,
     ModelConfig,
     OptimConfig,
     RunConfig,
@@ -25,12 +26,14 @@ class LossConfig:
     Attributes:
         loss: the name as the user spelled it.
         memory: whether over a cross-batch memory.
+        mixup: whether a mixed batch is trained on beside the plain one.
         miner: picks the tuples of a loss that takes some; None: the loss's own.
         options: flag name → value, the miner's among them.
     """
 
     loss: str
     memory: bool = False
+    mixup: bool = False
     miner: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -42,6 +45,7 @@ class TrainConfig:
     Attributes:
         recipe: whose published defaults apply.
         distillation: of a loss with listwise self-distillation; None of others.
+        introspective: of a network and loss with IDML's metric; None of others.
         transfer: the source network of ``code/train_target.py``; None in ``code/train.py``.
     """
 
@@ -53,6 +57,7 @@ class TrainConfig:
     evaluation: EvalConfig
     run: RunConfig
     distillation: DistillationConfig | None = None
+    introspective: IntrospectiveConfig | None = None
     transfer: TransferConfig | None = None
 
     @property
@@ -65,12 +70,21 @@ class TrainConfig:
         parts = [
             self.model.model,
             f"{self.model.embedding_size}d",
-            self.loss.loss + "_memory" * self.loss.memory,
+            self._loss_name(),
             f"lr{self.optim.lr:g}",
             f"bs{self.data.batch_size}",
             f"seed{self.run.seed}",
         ]
         return "_".join([*parts, self.run.remark] if self.run.remark else parts)
+
+    def _loss_name(self) -> str:
+        """The loss and what it is combined with."""
+        added = {
+            "memory": self.loss.memory,
+            "introspective": self.introspective is not None,
+            "mixup": self.loss.mixup,
+        }
+        return "_".join([self.loss.loss, *(name for name, there in added.items() if there)])
 
     def to_json(self) -> str:
         """For ``config.json`` in the run folder."""
@@ -84,7 +98,11 @@ SECTIONS: dict[str, type] = {
     "evaluation": EvalConfig,
     "run": RunConfig,
 }
-OWN_SECTIONS: dict[str, type] = {"distillation": DistillationConfig, "transfer": TransferConfig}
+OWN_SECTIONS: dict[str, type] = {
+    "distillation": DistillationConfig,
+    "introspective": IntrospectiveConfig,
+    "transfer": TransferConfig,
+}
 """Sections that only some runs have."""
 
 

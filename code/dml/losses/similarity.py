@@ -86,9 +86,7 @@ class IntrospectiveSimilarity(Similarity):
 
     def __init__(self, *, gamma: float = 4.0, tau: float = 5.0):
         if gamma < 0 or tau <= 0:
-            raise ValueError(
-                f"--introspective-gamma must be at least 0 and --introspective-tau above 0, got {gamma} and {tau}"
-            )
+            raise ValueError(f"gamma must be at least 0 and tau above 0, got {gamma} and {tau}")
         self.gamma, self.tau = gamma, tau
 
     def width(self, embedding_size: int) -> int:

@@ -11,6 +11,8 @@ from dml.data import ImageRecords
 from dml.data.samplers import SAMPLERS, Sampler
 from dml.losses import choose_loss, create_loss
 from dml.losses.functional import redraw_uniformly
+from dml.losses.similarity import IntrospectiveSimilarity, Similarity
+from dml.methods.mixup import MixupMethod
 from dml.methods.self_distillation import SelfDistillation
 from dml.methods.supervised import SupervisedMethod
 from dml.models import EmbeddingNet
@@ -56,11 +58,13 @@ def supervised(config: TrainConfig, model: EmbeddingNet, train: ImageRecords) ->
         num_classes=train.num_classes,
         embedding_size=config.model.embedding_size,
         options=config.loss.options,
+        similarity=similarity_of(config),
     )
     if config.optim.init_type == "uniform":
         redraw_uniformly(criterion.proxies)
     scale = config.optim.proxy_lr_scale
-    return SupervisedMethod(
+    method = MixupMethod if config.loss.mixup else SupervisedMethod
+    return method(
         model=model,
         criterion=criterion,
         sampler=sampler,
@@ -70,6 +74,14 @@ def supervised(config: TrainConfig, model: EmbeddingNet, train: ImageRecords) ->
         warm=config.optim.warm,
         distillation=self_distillation(config, model),
     )
+
+
+def similarity_of(config: TrainConfig) -> Similarity | None:
+    """The introspective metric of ``--introspective``; None of other runs: the loss's own."""
+    settings = config.introspective
+    if settings is None:
+        return None
+    return IntrospectiveSimilarity(gamma=settings.introspective_gamma, tau=settings.introspective_tau)
 
 
 def head_lr_scale(optim: OptimConfig) -> float:

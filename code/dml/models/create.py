@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dml.config import ModelConfig
+from dml.config import IntrospectiveConfig, ModelConfig
 from dml.models.architecture import Architecture
 from dml.models.embedding_net import EmbeddingNet
 from dml.models.weights import load_imagenet_weights
 
 
-def model_from_config(config: ModelConfig, *, continued: bool = False) -> EmbeddingNet:
+def model_from_config(
+    config: ModelConfig, *, introspective: IntrospectiveConfig | None = None, continued: bool = False
+) -> EmbeddingNet:
     """The network that a run's settings describe; see ``create_model``.
 
     Args:
+        introspective: gives it an uncertainty head; None: without.
         continued: whether a checkpoint will replace every weight, so that ImageNet's are not needed.
     """
     return create_model(
@@ -25,6 +28,8 @@ def model_from_config(config: ModelConfig, *, continued: bool = False) -> Embedd
         bn_freeze=config.bn_freeze,
         pooling=config.pooling,
         head_init=config.head_init,
+        uncertainty=introspective is not None,
+        uncertainty_norm=introspective is not None and introspective.uncertainty_norm,
     )
 
 
