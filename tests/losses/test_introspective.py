@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from test_loss_contract import EVERY_TUPLE
 from torch import Tensor
 
 from dml.losses import LOSSES, create_loss
+from dml.losses.mined import MinedLoss
 from dml.losses.similarity import CosineSimilarity, IntrospectiveSimilarity
 
 C, D, GAMMA, TAU = 5, 6, 3.0, 2.0
@@ -82,7 +84,9 @@ def test_constants_out_of_range_are_refused(options):
 
 def make(name: str, **options) -> torch.nn.Module:
     torch.manual_seed(3)
-    return create_loss(name, num_classes=C, embedding_size=D, **options).double()
+    loss = create_loss(name, num_classes=C, embedding_size=D, **options).double()
+    tuples = LOSSES[name].tuples
+    return MinedLoss(loss, EVERY_TUPLE[tuples]) if tuples else loss
 
 
 @pytest.mark.parametrize("name", ABLE)
