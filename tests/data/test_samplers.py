@@ -9,17 +9,22 @@ from dml.data.samplers import (
     SAMPLERS,
     BalancedSampler,
     ClassBalancedBatchSampler,
+    ClassRandomSampler,
     PowerBalancedSampler,
     RandomSampler,
 )
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(12), np.arange(3, 15)))  # 102 images, 3..14 a class
 BATCH = 20
+FEATURES = np.random.default_rng(1).standard_normal((len(LABELS), 6))
 
 
-def make(name: str, seed: int = 0):
-    extra = {"images_per_class": 4} if name in ("class_balanced", "balanced") else {}
-    return SAMPLERS[name](LABELS, batch_size=BATCH, seed=seed, **extra)
+def make(name: str, seed: int = 0, batch_size: int = BATCH):
+    extra = {} if name in ("random", "power_balanced") else {"images_per_class": 4}
+    sampler = SAMPLERS[name](LABELS, batch_size=batch_size, seed=seed, **extra)
+    if getattr(sampler, "needs_features", False):
+        sampler.set_features(FEATURES)
+    return sampler
 
 
 @pytest.mark.parametrize("name", list(SAMPLERS))
@@ -82,8 +87,25 @@ def test_labels_need_not_be_contiguous():
 @pytest.mark.parametrize("name", list(SAMPLERS))
 def test_fewer_images_than_a_batch(name):
     with pytest.raises(ValueError, match="--batch-size 102 or less"):
-        extra = {"images_per_class": 4} if name in ("class_balanced", "balanced") else {}
-        SAMPLERS[name](LABELS, batch_size=103, **extra)
+        make(name, batch_size=103)
+
+
+def test_class_random_draws_groups_with_replacement():
+    sampler = ClassRandomSampler(LABELS, batch_size=BATCH, images_per_class=4)
+    plans = np.concatenate([sampler.plan(epoch) for epoch in range(400)])
+    groups = LABELS[plans].reshape(len(plans), 5, 4)
+    assert (groups == groups[..., :1]).all()
+    classes = groups[..., 0]
+    repeats = np.mean([len(np.unique(row)) < 5 for row in classes])
+    assert abs(repeats - (1 - 12 * 11 * 10 * 9 * 8 / 12**5)) < 5 * np.sqrt(0.25 / len(plans))
+    shares = np.bincount(classes.ravel()) / classes.size
+    assert np.abs(shares - 1 / 12).max() < 5 * np.sqrt(1 / 12 / classes.size)
+
+
+@pytest.mark.parametrize("name", ["class_random", "greedy_coreset"])
+def test_a_class_larger_than_a_batch(name):
+    with pytest.raises(ValueError, match="--batch-size 3 has no room for the 4 images"):
+        make(name, batch_size=3)
 
 
 @pytest.mark.parametrize("kind", [ClassBalancedBatchSampler, BalancedSampler])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dml.data.samplers import BalancedSampler, ClassBalancedBatchSampler, PowerBalancedSampler
+from dml.data.samplers import BalancedSampler, ClassBalancedBatchSampler, ClassRandomSampler, PowerBalancedSampler
 from reference_checks.losses import variants
 
 
@@ -65,7 +65,27 @@ def power_balanced(vectors, compare) -> None:
         compare(f"{v} frequencies", (np.abs(frequency - sampler.probabilities) < 5 * error).all(), True)
 
 
+def class_random(vectors, compare) -> None:
+    """Number and size of batches, and groups of one class.
+
+    NOTE: an empty class shortens the published batches; ours has none, as records number the classes they hold.
+    """
+    labels = vectors["ys"]
+    for v in variants(vectors):
+        size, images = int(vectors[f"{v}__batch_size"]), int(vectors[f"{v}__samples_per_class"])
+        sampler = ClassRandomSampler(labels, batch_size=size, images_per_class=images)
+        plan, groups = sampler.plan(0), size // images
+        compare(f"{v} batches", len(plan), vectors[f"{v}__length"])
+        if not bool(vectors[f"{v}__has_empty_class"]):
+            compare(f"{v} batch sizes", [len(batch) for batch in plan], vectors[f"{v}__batch_lengths"])
+        full = vectors[f"{v}__batches"][vectors[f"{v}__batch_lengths"] == groups * images][:, : groups * images]
+        for source, batches in (("ours", plan), ("published", full)):
+            drawn = labels[batches].reshape(len(batches), groups, images)
+            compare(f"{v} {source} grouped", (drawn == drawn[..., :1]).all(), True)
+
+
 CHECKS = {
+    "19_sampler_class_random": class_random,
     "19_sampler_class_balanced_batch": class_balanced,
     "19_sampler_balanced": balanced,
     "19_sampler_power_balanced": power_balanced,

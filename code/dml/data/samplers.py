@@ -3,7 +3,8 @@
 A sampler plans a whole epoch at once: ``plan(epoch)`` is a (num_batches, batch) array of dataset indices, a
 function of the seed and the epoch alone. So the number of loader workers cannot change it, every process of a
 distributed run derives the same plan and takes its own slice, and a resumed run continues it exactly.
-Planning costs O(N + num_batches · (C + batch)) and no Python loop.
+Planning costs O(N + num_batches · (C + batch)) and no Python loop, but for the samplers that look at features
+(``dml.data.feature_sampler``), whose plans depend on those too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
+from dml.data.batch_matching import DistanceHistogramSampler, FrechetSampler
+from dml.data.class_members import ClassMembers, check_batch_size, check_images_per_class, classes_per_batch
+from dml.data.coreset_samplers import D2CoresetSampler, GreedyCoresetSampler
 from dml.registry import Registry
 
 
@@ -37,7 +41,7 @@ class RandomSampler:
     """
 
     def __init__(self, labels: np.ndarray, *, batch_size: int, seed: int = 0):
-        _check_batch_size(len(labels), batch_size)
+        check_batch_size(len(labels), batch_size)
         self.num_images, self.batch_size, self.seed = len(labels), batch_size, seed
 
     def plan(self, epoch: int) -> np.ndarray:
@@ -45,31 +49,6 @@ class RandomSampler:
         num_batches = self.num_images // self.batch_size
         order = np.random.default_rng([self.seed, epoch]).permutation(self.num_images)
         return order[: num_batches * self.batch_size].reshape(num_batches, self.batch_size)
-
-
-class _Classes:
-    """The members of each class, ready for vectorised draws with replacement."""
-
-    def __init__(self, labels: np.ndarray, ignore: int | None = None):
-        names, counts = np.unique(labels, return_counts=True)
-        starts = np.cumsum(counts) - counts
-        keep = names != ignore if ignore is not None else np.ones(len(names), dtype=bool)
-        self.order = np.argsort(labels, kind="stable")
-        self.counts, self.starts = counts[keep], starts[keep]
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    def distinct(self, rng: np.random.Generator, rows: int, number: int) -> np.ndarray:
-        """(rows, number) classes, distinct within a row, uniform."""
-        draws = rng.random((rows, len(self)))
-        chosen = np.argpartition(draws, number - 1, axis=1)[:, :number]
-        return rng.permuted(chosen, axis=1)
-
-    def members(self, rng: np.random.Generator, classes: np.ndarray) -> np.ndarray:
-        """One uniform member of each class of ``classes``, any shape."""
-        offsets = (rng.random(classes.shape) * self.counts[classes]).astype(np.int64)
-        return self.order[self.starts[classes] + offsets]
 
 
 class ClassBalancedBatchSampler:
@@ -98,9 +77,9 @@ class ClassBalancedBatchSampler:
         seed: int = 0,
         ignore: int | None = None,
     ):
-        _check_batch_size(len(labels), batch_size)
-        self.classes = _Classes(labels, ignore)
-        self.classes_per_batch = _classes_per_batch(batch_size, images_per_class, len(self.classes))
+        check_batch_size(len(labels), batch_size)
+        self.classes = ClassMembers(labels, ignore)
+        self.classes_per_batch = classes_per_batch(batch_size, images_per_class, len(self.classes))
         self.num_batches = len(labels) // batch_size
         self.batch_size, self.images_per_class, self.seed = batch_size, images_per_class, seed
 
@@ -152,8 +131,8 @@ class PowerBalancedSampler:
     """
 
     def __init__(self, labels: np.ndarray, *, batch_size: int, power: float = 0.2, seed: int = 0):
-        _check_batch_size(len(labels), batch_size)
-        self.classes = _Classes(labels)
+        check_batch_size(len(labels), batch_size)
+        self.classes = ClassMembers(labels)
         weights = self.classes.counts.astype(np.float64) ** power
         self.probabilities = weights / weights.sum()  # (C,)
         self.num_batches, self.batch_size, self.seed = len(labels) // batch_size, batch_size, seed
@@ -166,6 +145,36 @@ class PowerBalancedSampler:
         return self.classes.members(rng, classes)
 
 
+class ClassRandomSampler:
+    """Batches of ``batch_size // images_per_class`` classes drawn with replacement, each with that many images.
+
+    A class can occur twice in a batch, and so can an image. N // batch_size batches an epoch.
+
+    NOTE: the published sampler shortens a batch by each class without an image; here such classes do not exist.
+
+    Args:
+        labels: (N,) int64.
+        batch_size: upper bound of images per batch, at most N.
+        images_per_class: drawn per class (``--samples_per_class``).
+        seed: plans are a function of it and the epoch.
+
+    Raises:
+        ValueError: fewer images than one batch, or a batch smaller than ``images_per_class``.
+    """
+
+    def __init__(self, labels: np.ndarray, *, batch_size: int, images_per_class: int, seed: int = 0):
+        check_batch_size(len(labels), batch_size)
+        check_images_per_class(batch_size, images_per_class)
+        self.classes = ClassMembers(labels)
+        self.num_batches, self.images_per_class, self.seed = len(labels) // batch_size, images_per_class, seed
+        self.classes_per_batch = batch_size // images_per_class
+
+    def plan(self, epoch: int) -> np.ndarray:
+        """(N // batch_size, classes_per_batch · images_per_class) int64, grouped by class."""
+        rng = np.random.default_rng([self.seed, epoch])
+        return self.classes.groups(rng, (self.num_batches, self.classes_per_batch), self.images_per_class)
+
+
 SAMPLERS: Registry[Callable[..., Sampler]] = Registry(
     "sampler",
     {
@@ -173,22 +182,10 @@ SAMPLERS: Registry[Callable[..., Sampler]] = Registry(
         "class_balanced": ClassBalancedBatchSampler,
         "balanced": BalancedSampler,
         "power_balanced": PowerBalancedSampler,
+        "class_random": ClassRandomSampler,
+        "greedy_coreset": GreedyCoresetSampler,
+        "d2_coreset": D2CoresetSampler,
+        "fid_batchmatch": FrechetSampler,
+        "disthist_batchmatch": DistanceHistogramSampler,
     },
 )
-
-
-def _check_batch_size(num_images: int, batch_size: int) -> None:
-    if num_images < batch_size:
-        raise ValueError(
-            f"the training set has {num_images} images, fewer than one batch: use --batch-size {num_images} or less"
-        )
-
-
-def _classes_per_batch(batch_size: int, images_per_class: int, num_classes: int) -> int:
-    classes_per_batch = batch_size // images_per_class
-    if not 1 <= classes_per_batch <= num_classes:
-        raise ValueError(
-            f"--batch-size {batch_size} with --IPC {images_per_class} asks for {classes_per_batch} classes per batch;"
-            f" the training set has {num_classes}"
-        )
-    return classes_per_batch

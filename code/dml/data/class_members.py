@@ -1,0 +1,66 @@
+"""The members of each class, and what samplers ask of batch sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class ClassMembers:
+    """The members of each class, ready for vectorised draws with replacement."""
+
+    def __init__(self, labels: np.ndarray, ignore: int | None = None):
+        names, counts = np.unique(labels, return_counts=True)
+        starts = np.cumsum(counts) - counts
+        keep = names != ignore if ignore is not None else np.ones(len(names), dtype=bool)
+        self.order = np.argsort(labels, kind="stable")
+        self.counts, self.starts = counts[keep], starts[keep]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def distinct(self, rng: np.random.Generator, rows: int, number: int) -> np.ndarray:
+        """(rows, number) classes, distinct within a row, uniform."""
+        draws = rng.random((rows, len(self)))
+        chosen = np.argpartition(draws, number - 1, axis=1)[:, :number]
+        return rng.permuted(chosen, axis=1)
+
+    def members(self, rng: np.random.Generator, classes: np.ndarray) -> np.ndarray:
+        """One uniform member of each class of ``classes``, any shape."""
+        offsets = (rng.random(classes.shape) * self.counts[classes]).astype(np.int64)
+        return self.order[self.starts[classes] + offsets]
+
+    def groups(self, rng: np.random.Generator, shape: tuple[int, ...], images_per_class: int) -> np.ndarray:
+        """Classes drawn with replacement, ``images_per_class`` members of each likewise.
+
+        Returns:
+            (…, shape[-1] · images_per_class) indices, those of a class beside each other.
+        """
+        classes = rng.integers(len(self), size=shape)
+        return self.members(rng, classes.repeat(images_per_class, axis=-1))
+
+
+def check_batch_size(num_images: int, batch_size: int) -> None:
+    """ValueError: fewer images than one batch."""
+    if num_images < batch_size:
+        raise ValueError(
+            f"the training set has {num_images} images, fewer than one batch: use --batch-size {num_images} or less"
+        )
+
+
+def classes_per_batch(batch_size: int, images_per_class: int, num_classes: int) -> int:
+    """``batch_size // images_per_class``; ValueError if there are not as many classes, or none fits."""
+    number = batch_size // images_per_class
+    if not 1 <= number <= num_classes:
+        raise ValueError(
+            f"--batch-size {batch_size} with --IPC {images_per_class} asks for {number} classes per batch;"
+            f" the training set has {num_classes}"
+        )
+    return number
+
+
+def check_images_per_class(batch_size: int, images_per_class: int) -> None:
+    """ValueError: a batch has no room for one class."""
+    if batch_size < images_per_class:
+        raise ValueError(
+            f"--batch-size {batch_size} has no room for the {images_per_class} images of a class that --IPC asks for"
+        )
