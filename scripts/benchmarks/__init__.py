@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import evaluator, loader, losses, lsd, miners, proxy_isa, step, stml, transfer
+from benchmarks import clustering, evaluator, loader, losses, lsd, miners, neighbours, proxy_isa, step, stml, transfer
 from benchmarks.measure import Options, Row
 from dml.registry import Registry
 
@@ -12,6 +12,8 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
     "benchmark",
     {
         "evaluator": evaluator.rows,
+        "neighbours": neighbours.rows,
+        "clustering": clustering.rows,
         "losses": losses.rows,
         "miners": miners.rows,
         "proxy_isa": proxy_isa.rows,

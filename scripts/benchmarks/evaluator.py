@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Options, Row, interleaved_seconds, peak_memory_gb
-from dml.evaluation.clustering import kmeans
 from dml.evaluation.retrieval import retrieval_metrics
-from dml.neighbours import nearest_neighbours
 
 NUM_IMAGES, NUM_CLASSES, DIMENSIONS = 60_502, 11_316, 512
 MILLION, NUM_QUERIES = 1_000_000, 1_000
@@ -41,20 +39,11 @@ def rows(options: Options) -> Iterator[Row]:
     memory = peak_memory_gb(million, _evaluate_million, options)
     yield Row.cost("evaluator: memory, gallery of 1,000,000", memory, "GB", limit=1.5)
     if options.full:
-        yield from _full_rows(embeddings, labels, multiply, options)
-
-
-def _full_rows(embeddings: Tensor, labels: Tensor, multiply, options: Options) -> Iterator[Row]:
-    exclude = torch.arange(len(embeddings), device=options.device)
-    work = {
-        "evaluator: 10 nearest neighbours": lambda: nearest_neighbours(embeddings, embeddings, 10, exclude=exclude),
-        "evaluator: 11,316 k-means clusters": lambda: kmeans(embeddings, NUM_CLASSES),
-        "evaluator: all embeddings equal": lambda: retrieve(torch.ones_like(embeddings), labels),
-    }
-    for name, function in work.items():
-        options_of_one = {"repeats": 1, "device": options.device, "warm_up": False}
-        seconds, yardstick = interleaved_seconds(function, multiply, **options_of_one)
-        yield Row.cost(name, seconds, "s", yardstick=yardstick)
+        equal = torch.ones_like(embeddings)
+        seconds, yardstick = interleaved_seconds(
+            lambda: retrieve(equal, labels), multiply, repeats=1, device=options.device, warm_up=False
+        )
+        yield Row.cost("evaluator: all embeddings equal", seconds, "s", yardstick=yardstick)
 
 
 def retrieve(embeddings: Tensor, labels: Tensor, *, chunk_size: int | None = None) -> dict[str, float]:
@@ -68,12 +57,14 @@ def retrieve(embeddings: Tensor, labels: Tensor, *, chunk_size: int | None = Non
     )
 
 
-def clustered(num: int, num_classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Unit embeddings (num, D) in classes, and their labels; needs no memory beyond them."""
+def clustered(
+    num: int, num_classes: int, device: torch.device, *, dimensions: int = DIMENSIONS
+) -> tuple[Tensor, Tensor]:
+    """Unit embeddings (num, dimensions) in classes, and their labels; needs no memory beyond them."""
     generator = torch.Generator(device=device).manual_seed(0)
     labels = torch.randint(num_classes, (num,), generator=generator, device=device)
-    embeddings = torch.empty(num, DIMENSIONS, device=device).normal_(generator=generator).mul_(SPREAD)
-    centres = torch.empty(num_classes, DIMENSIONS, device=device).normal_(generator=generator)
+    embeddings = torch.empty(num, dimensions, device=device).normal_(generator=generator).mul_(SPREAD)
+    centres = torch.empty(num_classes, dimensions, device=device).normal_(generator=generator)
     for chunk, chunk_labels in zip(embeddings.split(4096), labels.split(4096), strict=True):
         chunk += centres[chunk_labels]
         chunk /= chunk.norm(dim=1, keepdim=True)

@@ -37,6 +37,15 @@ def test_kmeans_is_as_good_as_scikit_learns(num_classes, spread):
     assert sum(nmi(labels, run) for run in ours) / 5 >= expected - 0.02
 
 
+def test_many_clusters_are_within_half_a_point_of_scikit_learns():
+    """Few images a class, as in Stanford Online Products: here poor starting centres cost points."""
+    points, labels = blobs(3, 800, 5, 0.5, dim=16)
+    ours = [kmeans(points, 800, seed=seed) for seed in range(2)]
+    theirs = [torch.from_numpy(KMeans(800, n_init=1, random_state=seed).fit(points).labels_) for seed in range(2)]
+    found, expected = (sum(nmi(labels, run) for run in runs) / 2 for runs in (ours, theirs))
+    assert abs(found - expected) < 0.005
+
+
 def test_restarts_find_well_separated_clusters():
     points, labels = blobs(1, 10, 30, 0.02)
     assert nmi(labels, kmeans(points + 1e4, 10, num_restarts=8)) > 0.99
@@ -55,6 +64,13 @@ def test_no_cluster_stays_empty():
     start = torch.tensor([[0.0, 0.0], [99.0, 99.0], [99.0, 98.0], [98.0, 99.0]])
     clusters, _ = clustering._lloyd(points, start, 100, 1e-4)
     assert len(clusters.unique()) == 4
+
+
+def test_seeding_is_as_good_with_little_memory(monkeypatch):
+    points, labels = blobs(4, 200, 6, 0.2)
+    expected = nmi(labels, kmeans(points, 200))
+    monkeypatch.setattr(clustering, "_SEEDING_BYTES", 1)  # the trials of one centre at a time
+    assert nmi(labels, kmeans(points, 200)) == pytest.approx(expected, abs=0.01)
 
 
 def test_fewer_distinct_rows_than_clusters():

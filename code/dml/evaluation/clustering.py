@@ -11,7 +11,8 @@ from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 _BLOCK_BYTES = 256 * 2**20  # a block of scores of points against centres
-_SEEDING_ROUNDS = 256
+_SEEDING_BYTES = 256 * 2**20  # a block of distances of trials to all points
+_SEEDING_SHARE = 16  # trials are drawn for 1/16 as many centres at once as there are
 
 
 @torch.no_grad()
@@ -24,10 +25,10 @@ def kmeans(
     max_iterations: int = 100,
     tolerance: float = 1e-4,
 ) -> Tensor:
-    """Lloyd's k-means with k-means++ seeding; the best of several restarts.
+    """Lloyd's k-means with greedy k-means++ seeding; the best of several restarts.
 
     Runs on the embeddings' device. An empty cluster is given the point that lies farthest from its centre.
-    An iteration costs N·K·D and seeding as much in all; N×K is never held, only blocks of it.
+    An iteration costs N·K·D, seeding (2 + ln K) times that; N×K is never held, only blocks of it.
 
     Args:
         embeddings: (N, D) floating point; normalise them for spherical distances.
@@ -80,24 +81,45 @@ def pair_f1(labels: Tensor, clusters: Tensor) -> float:
 
 
 def _seed_centres(points: Tensor, num_clusters: int, generator: torch.Generator) -> Tensor:
-    """K starting centres (K, D): points drawn with odds of their squared distance to the nearest one before.
+    """K starting centres (K, D) by greedy k-means++ (Arthur and Vassilvitskii, 2007, section 7).
 
-    Up to ``_SEEDING_ROUNDS`` centres this is k-means++ (Arthur and Vassilvitskii, 2007). NOTE: more are drawn
-    in as many rounds, several at a time by the same odds, since one product of the data with each of
-    thousands of centres would cost more than the iterations that follow.
+    Each centre is the best of 2 + ln K trials, points drawn with odds of their squared distance to the nearest
+    centre so far: the trial that leaves the least sum of these distances. So seldom do two centres share a cluster
+    while another has none, which the iterations that follow could not mend.
+
+    NOTE: the trials of up to 1/16 as many centres as there are already are drawn at once, by the odds before
+    them, for one product of the data with many trials is much faster than many with few. Which trial is the best
+    is decided one centre after the other.
     """
-    centres = points.new_empty(num_clusters, points.shape[1])
-    nearest = torch.ones_like(points[:, 0])  # equal odds for the first
-    first, last = 0, 1
-    while True:
-        # Gumbel's trick: the largest of log p + noise is a draw from p, the m largest are m draws.
-        noise = -torch.empty_like(nearest).exponential_(generator=generator).log_()
-        centres[first:last] = points[(nearest.log() + noise).topk(last - first).indices]
-        if last == num_clusters:
-            return centres
-        distance = _assign(points, centres[first:last])[1]
-        nearest = distance if first == 0 else torch.minimum(nearest, distance)
-        first, last = last, min(num_clusters, last + math.ceil(num_clusters / _SEEDING_ROUNDS))
+    num_trials = 2 + int(math.log(num_clusters))
+    most_at_once = max(1, _SEEDING_BYTES // (num_trials * len(points) * points.element_size()))
+    square = points.square().sum(1)
+    first = torch.randint(len(points), (1,), generator=generator, device=points.device)
+    chosen = [first]
+    nearest = _squared_distances(points, square, first)[0]
+    while len(chosen) < num_clusters:
+        num_centres = min(num_clusters - len(chosen), most_at_once, 1 + len(chosen) // _SEEDING_SHARE)
+        trials = _draw(nearest, num_centres * num_trials, generator)
+        distances = _squared_distances(points, square, trials)
+        for own, own_distances in zip(trials.split(num_trials), distances.split(num_trials), strict=True):
+            reduced = torch.minimum(own_distances, nearest)
+            best = reduced.sum(1).argmin(keepdim=True)
+            nearest = reduced[best][0]
+            chosen.append(own[best])
+    return points[torch.cat(chosen)]
+
+
+def _draw(odds: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """``number`` indices (number,) int64 drawn with ``odds`` (N,), with replacement."""
+    cumulated = odds.cumsum(0, dtype=torch.float64)
+    place = torch.rand(number, generator=generator, dtype=torch.float64, device=odds.device) * cumulated[-1]
+    return torch.searchsorted(cumulated, place, right=True).clamp_(max=len(odds) - 1)
+
+
+def _squared_distances(points: Tensor, square: Tensor, rows: Tensor) -> Tensor:
+    """Of the points ``rows`` (M,) to all: (M, N), given the squared norms (N,) of all."""
+    product = torch.addmm(square, points[rows], points.T, alpha=-2)
+    return product.add_(square[rows, None]).clamp_min_(0)
 
 
 def _lloyd(points: Tensor, centres: Tensor, max_iterations: int, tolerance: float) -> tuple[Tensor, float]:
