@@ -54,3 +54,4 @@ class InputSpec:
 
 IMAGENET_RGB = InputSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), bgr=False, scale=1.0, crop_size=224)
 CAFFE_BGR = InputSpec(mean=(104.0, 117.0, 128.0), std=(1.0, 1.0, 1.0), bgr=True, scale=255.0, crop_size=224)
+CIFAR_RGB = InputSpec(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), bgr=False, scale=255.0, crop_size=32)

@@ -1,0 +1,32 @@
+"""Introspective classification (Wang et al., Introspective Deep Metric Learning; METHODS §15, last paragraph)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def introspective_logits(
+    logits: Tensor, features: Tensor, weight: Tensor, bias: Tensor, uncertainty: Tensor, *, tau: float = 5.0
+) -> Tensor:
+    """1 − (1 − z_c) · exp(−‖u‖² / (τ ‖f − w_c‖²)): the more uncertain an image, the nearer every logit to 1.
+
+    The squared distances come from the logits themselves, ‖f‖² + ‖w_c‖² − 2 (z_c − b_c), so that a step costs
+    O(B·C) more than the plain classifier, and nothing of the size (B, C, F) is made.
+
+    Args:
+        logits: (B, C) z = f Wᵀ + b.
+        features: (B, F) f.
+        weight: (C, F) rows w_c of the classifier.
+        bias: (C,) b.
+        uncertainty: (B, U) u.
+        tau: τ > 0.
+
+    Returns:
+        (B, C); gradients go to all five.
+    """
+    own, other = features.square().sum(1)[:, None], weight.square().sum(1)
+    # Of a distance smaller than the rounding of its parts nothing is known; and it must not be zero.
+    smallest = torch.finfo(logits.dtype).eps * (own + other) + torch.finfo(logits.dtype).tiny
+    distances = torch.maximum(own + other - 2 * (logits - bias), smallest.detach())
+    return 1 - (1 - logits) * torch.exp(-uncertainty.square().sum(1)[:, None] / (tau * distances))

@@ -1,0 +1,112 @@
+"""A classification network by name, with or without ImageNet weights, or from its checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dml.config import TrainConfig
+from dml.models.classifiers.network import ClassifierArchitecture, ClassifierNet
+from dml.models.convert import CHECKPOINT_FORMAT
+from dml.models.reading import CheckpointError, load_checked, named_tensors, read_torch_file
+from dml.models.weights import load_imagenet_weights
+
+LARGEST_SMALL_IMAGE = 32  # pixels; larger crops get the ImageNet stem
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """A classification network read from a checkpoint.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        config: the configuration of the run that trained it.
+        epoch: epochs completed.
+    """
+
+    model: ClassifierNet
+    config: dict[str, Any]
+    epoch: int
+
+
+def classifier_from_config(config: TrainConfig, classes: tuple[str, ...], *, continued: bool = False) -> ClassifierNet:
+    """The network that a run's settings describe; see ``create_classifier``.
+
+    Args:
+        continued: whether a checkpoint will replace every weight, so that ImageNet's are not needed.
+    """
+    chosen = config.classification
+    small = config.data.crop_size is not None and config.data.crop_size <= LARGEST_SMALL_IMAGE
+    fixed = "cifar" if config.model.model.startswith("pyramidnet") else None
+    return create_classifier(
+        config.model.model,
+        classes=classes,
+        stem=chosen.stem or fixed or ("cifar" if small else "imagenet"),
+        uncertainty_size=chosen.uncertainty_size if chosen.introspective else None,
+        pretrained=config.model.pretrained,
+        weights=config.model.weights,
+        load=not continued,
+    )
+
+
+def create_classifier(
+    name: str,
+    *,
+    classes: tuple[str, ...],
+    stem: str = "imagenet",
+    uncertainty_size: int | None = None,
+    pretrained: bool = False,
+    weights: Path | str | None = None,
+    load: bool = True,
+) -> ClassifierNet:
+    """Build a classification network; what no weights are loaded into starts from torch's global RNG.
+
+    Args:
+        name, classes, stem, uncertainty_size: see ``ClassifierArchitecture``.
+        pretrained: start the backbone from ImageNet weights; the classifier starts at random all the same.
+        weights: local file to take them from instead of the published address.
+        load: False checks the rest only.
+
+    Raises:
+        UnknownNameError: an unknown name, listing the valid ones.
+        ValueError: options that do not fit together.
+        WeightsError: the ImageNet weights cannot be had; the message says what to do.
+        CheckpointError: the weight file cannot be read or belongs to another network.
+    """
+    if weights is not None and not pretrained:
+        raise ValueError(f"weights {weights} are given but pretrained is off: add --pretrained or drop --weights")
+    if pretrained and stem != "imagenet":
+        raise ValueError(
+            f"--pretrained weights are of {name} with the ImageNet stem, but images of this size get the {stem} stem:"
+            " leave out --pretrained, or add --stem imagenet"
+        )
+    model = ClassifierNet(
+        ClassifierArchitecture(backbone=name, stem=stem, classes=classes, uncertainty_size=uncertainty_size)
+    )
+    if pretrained and load:
+        load_imagenet_weights(model.backbone, name, weights)
+    return model
+
+
+def load_classifier(path: Path | str) -> LoadedClassifier:
+    """Read a checkpoint of ``code/classify.py``.
+
+    Raises:
+        CheckpointError: the file is missing, unreadable, unsafe, or holds no classification network of ours.
+    """
+    content = read_torch_file(Path(path))
+    architecture = content.get("architecture")
+    if (
+        content.get("format") != CHECKPOINT_FORMAT
+        or not isinstance(architecture, dict)
+        or "classes" not in architecture
+    ):
+        raise CheckpointError(f"{path}: no checkpoint of code/classify.py")
+    try:
+        model = ClassifierNet(ClassifierArchitecture(**architecture | {"classes": tuple(architecture["classes"])}))
+        config, epoch = dict(content["config"]), int(content["epoch"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: its network cannot be rebuilt: {error}") from error
+    load_checked(model, named_tensors(content.get("model"), str(path)), str(path))
+    return LoadedClassifier(model.eval(), config, epoch)

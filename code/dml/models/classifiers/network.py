@@ -1,0 +1,107 @@
+"""The classification network: backbone, average pooling, linear classifier, and perhaps an uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from dml.models.backbones.base import Backbone
+from dml.models.backbones.resnet import ResNet
+from dml.models.classifiers.pyramidnet import PyramidNet
+from dml.models.classifiers.small_resnet import SmallImageResNet
+from dml.models.input_spec import InputSpec
+from dml.registry import Registry
+
+# Name → stem → constructor. "cifar" is the stem for images of 32 × 32 pixels.
+CLASSIFIER_BACKBONES: Registry[dict[str, Callable[[], Backbone]]] = Registry(
+    "classification network",
+    {
+        "resnet18": {"imagenet": partial(ResNet, depth=18), "cifar": partial(SmallImageResNet, depth=18)},
+        "resnet50": {"imagenet": partial(ResNet, depth=50), "cifar": partial(SmallImageResNet, depth=50)},
+        "pyramidnet200": {"cifar": partial(PyramidNet, depth=200, alpha=240.0)},
+    },
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierArchitecture:
+    """The shape of a ``ClassifierNet``; every checkpoint of one carries it.
+
+    Attributes:
+        backbone: a name of ``CLASSIFIER_BACKBONES``.
+        stem: "imagenet", or "cifar" for images of 32 × 32 pixels.
+        classes: C names; name ``c`` belongs to logit ``c``.
+        uncertainty_size: U, length of the uncertainty; None without one.
+
+    Raises:
+        UnknownNameError: a backbone that does not exist.
+        ValueError: a stem that the backbone does not have, no class, or a size below 1.
+    """
+
+    backbone: str
+    stem: str
+    classes: tuple[str, ...]
+    uncertainty_size: int | None = None
+
+    def __post_init__(self) -> None:
+        stems = CLASSIFIER_BACKBONES[self.backbone]
+        if self.stem not in stems:
+            raise ValueError(f"{self.backbone} has no {self.stem} stem: --stem {' or '.join(stems)}")
+        if not self.classes:
+            raise ValueError("a classifier needs at least one class")
+        if self.uncertainty_size is not None and self.uncertainty_size < 1:
+            raise ValueError(f"--uncertainty-size must be at least 1, got {self.uncertainty_size}")
+
+    def describe(self) -> str:
+        """One line for the log, such as ``resnet18 (cifar stem), 10 classes, uncertainty 128-d``."""
+        uncertainty = "" if self.uncertainty_size is None else f", uncertainty {self.uncertainty_size}-d"
+        return f"{self.backbone} ({self.stem} stem), {len(self.classes)} classes{uncertainty}"
+
+
+@dataclass
+class ClassifierOutput:
+    """What a classification network makes of a batch of B images; all float32.
+
+    Attributes:
+        logits: (B, C) z = W f + b.
+        features: (B, F) f, pooled.
+        uncertainty: (B, U) u ≥ 0; None without one.
+    """
+
+    logits: Tensor
+    features: Tensor
+    uncertainty: Tensor | None = None
+
+
+class ClassifierNet(nn.Module):
+    """A network initialised at random; the heads start as ``nn.Linear`` does.
+
+    Args:
+        architecture: kept as ``self.architecture``.
+    """
+
+    def __init__(self, architecture: ClassifierArchitecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.backbone = CLASSIFIER_BACKBONES[architecture.backbone][architecture.stem]()
+        width, size = self.backbone.num_features, architecture.uncertainty_size
+        self.classifier = nn.Linear(width, len(architecture.classes))
+        self.uncertainty = None if size is None else nn.Linear(width, size)
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """The normalisation that the images need."""
+        return self.backbone.input_spec
+
+    def forward(self, images: Tensor) -> ClassifierOutput:
+        """(B, 3, H, W) normalised images → outputs. The heads compute in float32 whatever the autocast: the
+        introspective logits take differences of their products.
+        """
+        features = self.backbone(images).mean(dim=(2, 3)).float()
+        with torch.autocast(features.device.type, enabled=False):
+            uncertainty = None if self.uncertainty is None else self.uncertainty(features).relu()
+            return ClassifierOutput(self.classifier(features), features, uncertainty)
