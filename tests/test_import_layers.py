@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("structures", "registry", "options", "normalize"),
+    ("structures", "registry", "options", "normalize", "metric_names"),
     ("config", "recipes"),
     ("data",),
     ("models",),
@@ -22,7 +22,7 @@ LAYERS = (
     ("training",),
     ("flags",),
     ("cli",),
-    ("cli_target",),
+    ("cli_target", "cli_stml"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

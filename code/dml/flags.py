@@ -13,7 +13,7 @@ import re
 import sys
 import typing
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -23,6 +23,7 @@ from dml.losses.spec import LossOption
 from dml.recipes import DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
+TV_SPLIT_SHARE = 0.8
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -49,6 +50,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_typed(self, arguments: Sequence[str]) -> dict[str, Any]:
         """What was typed, dest → value; nothing for flags left out."""
+        if "--" in arguments:
+            word = ([*arguments, "FLAG"])[list(arguments).index("--") + 1]
+            self.error(f"a lone -- before {word!r}: write --{word}, without the blank")
         namespace, unknown = self.parse_known_args(arguments)
         if unknown:
             flag = unknown[0].split("=")[0]
@@ -74,11 +78,13 @@ def kind_of(hint: Any) -> dict[str, Any]:
     return {"type": kind}
 
 
-def add_section(parser: argparse.ArgumentParser, section: type) -> None:
-    """A flag for each field of a section of ``dml.config``."""
+def add_section(parser: argparse.ArgumentParser, section: type, without: Collection[str] = ()) -> None:
+    """A flag for each field of a section of ``dml.config``, except for the fields ``without``."""
     group = parser.add_argument_group((section.__doc__ or "").split("\n")[0].rstrip("."))
     hints = typing.get_type_hints(section)
     for item in dataclasses.fields(section):
+        if item.name in without:
+            continue
         choices = item.metadata["choices"]
         text = item.metadata["help"] + (f" ({', '.join(choices)})" if choices else "")
         kind = kind_of(hints[item.name])
@@ -106,11 +112,13 @@ def loss_flags(losses: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]:
     return flags
 
 
-def add_losses(parser: argparse.ArgumentParser, losses: Registry[Spec], default_loss: str) -> None:
-    """``--loss`` and every option of every loss, whose destinations begin with ``loss.``."""
+def add_losses(
+    parser: argparse.ArgumentParser, losses: Registry[Spec], default_loss: str, *, flag: str = "--loss"
+) -> None:
+    """``flag`` and every option of every loss, whose destinations begin with ``loss.``."""
     group = parser.add_argument_group("The loss and its options")
     names = ", ".join([*losses.aliases, *losses])
-    group.add_argument("--loss", help=f"one of {names} (default {default_loss})", metavar="NAME")
+    group.add_argument(flag, dest="loss", help=f"one of {names} (default {default_loss})", metavar="NAME")
     for flag, owners in loss_flags(losses).items():
         first = owners[0][1]
         defaults = ", ".join(f"{name} {spec.default(flag)}" for name, spec in owners)
@@ -128,10 +136,10 @@ def take_loss_options(typed: dict[str, Any]) -> dict[str, Any]:
     return {dest.removeprefix("loss."): typed.pop(dest) for dest in list(typed) if dest.startswith("loss.")}
 
 
-def refuse_foreign_option(flag: str, loss: str, losses: Registry[Spec]) -> NoReturn:
+def refuse_foreign_option(flag: str, loss: str, losses: Registry[Spec], *, chosen_by: str = "--loss") -> NoReturn:
     """ValueError: ``flag`` is an option of other losses."""
     owners = ", ".join(name for name, _ in loss_flags(losses)[flag])
-    raise ValueError(f"--{flag} is not used by --loss {loss}, but by {owners}")
+    raise ValueError(f"--{flag} is not used by {chosen_by} {loss}, but by {owners}")
 
 
 def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -140,6 +148,17 @@ def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument("--resume-run", "--resume_run", metavar="DIR", help="continue this run; no other flag beside it")
     group.add_argument("--log_online", "--log-online", action="store_true", help="the same as --wandb auto")
     group.add_argument("--wandb_key", "--wandb-key", help=argparse.SUPPRESS)
+    group.add_argument(
+        *spellings_of("use_tv_split"),
+        help="hold out training classes for validation, as --val-split does",
+        **kind_of(bool),
+    )
+    group.add_argument(
+        *spellings_of("tv_split_perc"),
+        type=float,
+        metavar="FLOAT",
+        help="share that --use_tv_split leaves for training (default 0.8): 1 − --val-split",
+    )
     return group
 
 
@@ -149,15 +168,31 @@ def settle_historic(typed: dict[str, Any]) -> None:
         raise ValueError("--wandb_key is refused, since command lines are logged: set WANDB_API_KEY instead")
     if typed.pop("log_online", False):
         typed.setdefault("wandb", "auto")
+    _settle_split(typed)
 
 
-def fill_defaults(recipe: Recipe, typed: dict[str, Any]) -> dict[str, Any]:
+def _settle_split(typed: dict[str, Any]) -> None:
+    """Replace ``--use_tv_split`` and ``--tv_split_perc`` by ``--val-split``. ValueError if they do not fit."""
+    used, share = typed.pop("use_tv_split", False), typed.pop("tv_split_perc", None)
+    if not used:
+        if share is not None:
+            raise ValueError("--tv_split_perc is used with --use_tv_split only")
+        return
+    if "val_split" in typed or "fold" in typed:
+        raise ValueError("--use_tv_split, --val-split and --fold exclude each other")
+    share = TV_SPLIT_SHARE if share is None else share
+    if not 0 < share < 1:
+        raise ValueError(f"--tv_split_perc is a share between 0 and 1, got {share}")
+    typed["val_split"] = round(1 - share, 9)  # 0.2, not 0.19999999999999996
+
+
+def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DATASETS) -> dict[str, Any]:
     """Field name → value: what was typed, else what the data set brings, else the recipe's."""
     values = dict(recipe.defaults)
-    values |= DATASET_DEFAULTS.get(DATASETS.canonical(typed.get("dataset", values["dataset"])), {})
+    values |= DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", values["dataset"])), {})
     values |= recipe.model_defaults.get(typed.get("model", values["model"]), {})
     values |= typed
-    values["dataset"] = DATASETS.canonical(values["dataset"])
+    values["dataset"] = datasets.canonical(values["dataset"])
     for name in ("data_dir", "log_dir", "weights"):  # a run is continued from any directory
         if values.get(name):
             values[name] = str(Path(values[name]).expanduser().absolute())

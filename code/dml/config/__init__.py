@@ -1,6 +1,9 @@
 """What a run is told: frozen dataclasses, one a concern, whose fields are the flags of the entry points."""
 
+from dml.config.classification import ClassificationConfig
 from dml.config.evaluate import EvaluateConfig
+from dml.config.noise import NoiseConfig
+from dml.config.sampling import FEATURE_SAMPLERS, FeatureSamplingConfig
 from dml.config.sections import (
     ROOT,
     ConfigWarning,
@@ -13,6 +16,7 @@ from dml.config.sections import (
     RunConfig,
     TransferConfig,
 )
+from dml.config.self_taught import SelfTaughtConfig
 from dml.config.train import (
     OWN_SECTIONS,
     SECTIONS,
@@ -24,19 +28,24 @@ from dml.config.train import (
 )
 
 __all__ = [
+    "FEATURE_SAMPLERS",
     "OWN_SECTIONS",
     "ROOT",
     "SECTIONS",
+    "ClassificationConfig",
     "ConfigWarning",
     "DataConfig",
     "DistillationConfig",
     "EvalConfig",
     "EvaluateConfig",
+    "FeatureSamplingConfig",
     "IntrospectiveConfig",
     "LossConfig",
     "ModelConfig",
+    "NoiseConfig",
     "OptimConfig",
     "RunConfig",
+    "SelfTaughtConfig",
     "TrainConfig",
     "TransferConfig",
     "sections_with",

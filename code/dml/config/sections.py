@@ -59,6 +59,11 @@ class DataConfig(Section):
         aliases=("DATA_DIR", "source", "source_path"),
     )
     val_split: float | None = option(None, "share of the training classes held out for validation")
+    val_by_images: bool = option(
+        False,
+        "--val-split is a share of each training class's images: validation shares the classes then",
+        aliases=("tv_split_by_samples",),
+    )
     fold: str | None = option(None, "i/k: hold out the i-th of k parts of the training classes")
     batch_size: int = option(150, "images per step, over all processes", aliases=("bs",))
     IPC: int | None = option(
@@ -66,7 +71,8 @@ class DataConfig(Section):
     )
     sampler: str | None = option(
         None,
-        "random, class_balanced, balanced, power_balanced, class_random; unset: as published",
+        "random, class_balanced, balanced, power_balanced, class_random, greedy_coreset, d2_coreset, fid_batchmatch"
+        " or disthist_batchmatch; unset: as published",
         aliases=("data_sampler",),
     )
     p: float = option(0.2, "exponent of the class size in power-balanced sampling")
@@ -91,6 +97,10 @@ class DataConfig(Section):
             f"--val-split is a share between 0 and 1, got {self.val_split}",
         )
         require(self.val_split is None or self.fold is None, "--val-split and --fold exclude each other")
+        require(
+            not self.val_by_images or self.val_split is not None,
+            "--val-by-images (--tv_split_by_samples) goes with --val-split (--use_tv_split)",
+        )
         self.fold_numbers()
 
     def fold_numbers(self) -> tuple[int, int] | None:
@@ -147,7 +157,9 @@ class OptimConfig(Section):
     weight_decay: float = option(1e-4, "weight decay", aliases=("decay",))
     adam_eps: float = option(1e-8, "added to the root of the second moment, for adam")
     nesterov: bool = option(True, "Nesterov momentum, for sgd")
-    head_lr: float | None = option(None, "learning rate of the embedding layer; unset or −1: --lr", aliases=("fc_lr",))
+    head_lr: float | None = option(
+        None, "learning rate of the embedding layer; unset or −1: --lr", aliases=("fc_lr", "emb_lr")
+    )
     scheduler: str = option(
         "step",
         "learning rate over time; multistep decays after the epochs of --milestones",

@@ -7,6 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from dml.config.classification import ClassificationConfig
+from dml.config.sampling import FeatureSamplingConfig
+from dml.config.noise import NoiseConfig
 from dml.config.sections import (
     DataConfig,
     DistillationConfig,
@@ -17,6 +20,7 @@ from dml.config.sections import (
     RunConfig,
     TransferConfig,
 )
+from dml.config.self_taught import SelfTaughtConfig
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,12 @@ class TrainConfig:
     Attributes:
         recipe: whose published defaults apply.
         distillation: of a loss with listwise self-distillation; None of others.
+        feature_sampling: of a sampler that looks at features; None of others.
         introspective: of a network and loss with IDML's metric; None of others.
-        transfer: the source network of ``code/train_target.py``; None in ``code/train.py``.
+        noise: the wrong labels to train with; None: all right.
+        transfer: the source network of ``code/train_target.py``; None of others.
+        self_taught: the teacher of ``code/main.py``; None of others.
+        classification: of ``code/classify.py``; None elsewhere.
     """
 
     recipe: str
@@ -57,19 +65,27 @@ class TrainConfig:
     evaluation: EvalConfig
     run: RunConfig
     distillation: DistillationConfig | None = None
+    feature_sampling: FeatureSamplingConfig | None = None
     introspective: IntrospectiveConfig | None = None
+    noise: NoiseConfig | None = None
     transfer: TransferConfig | None = None
+    classification: ClassificationConfig | None = None
+    self_taught: SelfTaughtConfig | None = None
 
     @property
     def program(self) -> str:
         """The entry point that the run belongs to."""
+        if self.classification is not None:
+            return "classify.py"
+        if self.self_taught is not None:
+            return "main.py"
         return "train.py" if self.transfer is None else "train_target.py"
 
     def default_run_name(self) -> str:
         """What the run is, in a folder's name."""
         parts = [
             self.model.model,
-            f"{self.model.embedding_size}d",
+            *([f"{self.model.embedding_size}d"] if self.classification is None else []),
             self._loss_name(),
             f"lr{self.optim.lr:g}",
             f"bs{self.data.batch_size}",
@@ -100,8 +116,12 @@ SECTIONS: dict[str, type] = {
 }
 OWN_SECTIONS: dict[str, type] = {
     "distillation": DistillationConfig,
+    "feature_sampling": FeatureSamplingConfig,
     "introspective": IntrospectiveConfig,
+    "noise": NoiseConfig,
     "transfer": TransferConfig,
+    "self_taught": SelfTaughtConfig,
+    "classification": ClassificationConfig,
 }
 """Sections that only some runs have."""
 

@@ -43,6 +43,23 @@ def train_transform(
     return _compose(steps, normalize)
 
 
+def padded_crop_transform(normalize: Normalize, *, crop_size: int, padding: int, flip: bool = True) -> v2.Compose:
+    """A crop at a random place of the image with a black border, and a mirror image half of the time.
+
+    The augmentation of CIFAR since He et al. (CVPR 2016): crops of 32 from 32 × 32 pixels with a border of 4.
+
+    Args:
+        normalize: applied last.
+        crop_size: side of the result in pixels; the shorter side of an image is scaled to it first.
+        padding: width of the border in pixels.
+        flip: mirror horizontally with probability 1/2.
+    """
+    steps: list[Callable] = [v2.Resize(crop_size), v2.RandomCrop(crop_size, padding=padding)]
+    if flip:
+        steps.append(v2.RandomHorizontalFlip())
+    return _compose(steps, normalize)
+
+
 def eval_transform(normalize: Normalize, *, resize: int | None = 256, crop_size: int = 224) -> v2.Compose:
     """The shorter side scaled to ``resize`` pixels (None: not scaled), then the central square.
 
@@ -56,6 +73,11 @@ def eval_transform(normalize: Normalize, *, resize: int | None = 256, crop_size:
         )
     steps: list[Callable] = [] if resize is None else [v2.Resize(resize)]
     return _compose([*steps, v2.CenterCrop(crop_size)], normalize)
+
+
+def whole_image_transform(normalize: Normalize, *, side: int) -> v2.Compose:
+    """The whole image scaled to ``side`` × ``side`` pixels, whatever its proportions."""
+    return _compose([v2.Resize((side, side))], normalize)
 
 
 def _compose(geometry: list[Callable], normalize: Normalize) -> v2.Compose:

@@ -23,7 +23,8 @@ _HEADS = {
     "embedding_g": "background",
     "uncertainty": "uncertainty",
 }
-_CLASSIFIERS = ("fc", "last_linear", "aux1", "aux2")  # of ImageNet, unused
+# Of ImageNet, and what SwAV puts above its backbone; unused.
+_CLASSIFIERS = ("fc", "last_linear", "aux1", "aux2", "projection_head", "prototypes")
 
 # What no key shows: each system's conventions, as fields of Architecture.
 SYSTEMS: Registry[dict[str, Any]] = Registry(

@@ -18,6 +18,11 @@ def embedding_of(output: ModelOutput) -> Tensor:
     return output.embedding.float()
 
 
+def background_of(output: ModelOutput) -> Tensor:
+    """(B, G) float32 of a network with a background head."""
+    return output.background.float()
+
+
 def embed(
     model: nn.Module,
     batches: Iterable[Batch],

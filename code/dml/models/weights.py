@@ -26,6 +26,10 @@ URLS = {
 }
 
 
+# NOTE: this file's name holds no hash, so that what comes from there cannot be checked.
+SWAV_URL = "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar"
+
+
 class WeightsError(OSError):
     """ImageNet weights that cannot be had."""
 
@@ -45,22 +49,31 @@ def load_imagenet_weights(backbone: Backbone, name: str, path: Path | str | None
     if path is not None:
         state, source = state_dict_of(read_torch_file(Path(path)), str(path)), str(path)
     else:
-        state, source = _download(name), URLS[name]
+        if name not in URLS:
+            raise WeightsError(
+                f"{name}: no download of ImageNet weights is known. Pass --weights FILE, or --pretrained 0 to start"
+                " from random weights"
+            )
+        state, source = _download(name, URLS[name]), URLS[name]
     load_published_backbone(backbone, state, source)
 
 
-def _download(name: str) -> dict[str, Tensor]:
-    if name not in URLS:
-        raise WeightsError(
-            f"{name}: no download of ImageNet weights is known. Pass --weights FILE, or --pretrained 0 to start"
-            " from random weights"
-        )
-    url = URLS[name]
+def load_swav_weights(backbone: Backbone) -> None:
+    """Fill a ResNet-50 with the published weights of SwAV (Caron et al., NeurIPS 2020), learned without labels.
+
+    Raises:
+        WeightsError: the download failed; the message says what to do.
+    """
+    state = _download("resnet50 of SwAV", SWAV_URL)
+    load_published_backbone(backbone, state_dict_of(state, SWAV_URL), SWAV_URL)
+
+
+def _download(name: str, url: str) -> dict[str, Tensor]:
     try:
         return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
     except (OSError, http.client.HTTPException, RuntimeError, pickle.UnpicklingError) as error:
         cached = Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(urlparse(url).path).name
         raise WeightsError(
-            f"{name}: ImageNet weights could not be had from {url} ({error}). Fetch that file on another machine"
+            f"{name}: pretrained weights could not be had from {url} ({error}). Fetch that file on another machine"
             f" and place it at {cached}, or pass --weights FILE, or --pretrained 0 to start from random weights"
         ) from error

@@ -14,7 +14,7 @@ from dml.config import DataConfig
 from dml.data import ImageRecords
 from dml.data.images import ImageDataset
 from dml.data.loader import eval_loader
-from dml.data.transforms import eval_transform
+from dml.data.transforms import eval_transform, whole_image_transform
 from dml.evaluation.evaluator import Evaluator
 from dml.models import EmbeddingNet
 from dml.models.extract import embed, embedding_of
@@ -65,16 +65,22 @@ def eval_batches(
     crop_size: int | None,
     batch_size: int,
     workers: int,
+    whole_images: bool = False,
 ) -> DataLoader[Batch]:
     """This process's share of ``records``, transformed as in evaluation, with the network's own normalisation.
 
     Args:
         crop_size: None takes the network's own.
         batch_size: over all processes.
+        whole_images: scale images to ``resize`` × ``resize`` pixels instead of cutting out their centre.
     """
-    crop_size = input_spec.crop_size if crop_size is None else crop_size
+    if whole_images:
+        transform = whole_image_transform(input_spec.normalize, side=resize)
+    else:
+        crop_size = input_spec.crop_size if crop_size is None else crop_size
+        transform = eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size)
     return eval_loader(
-        ImageDataset(records, eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size)),
+        ImageDataset(records, transform),
         batch_size=max(1, batch_size // fabric.world_size),
         workers=workers,
         pin_memory=fabric.device.type == "cuda",
@@ -84,9 +90,21 @@ def eval_batches(
 
 
 def embed_records(
-    model: EmbeddingNet, records: ImageRecords, config: DataConfig, fabric: Fabric, *, progress: str
+    model: EmbeddingNet,
+    records: ImageRecords,
+    config: DataConfig,
+    fabric: Fabric,
+    *,
+    progress: str,
+    read: Callable[[Any], Tensor] = embedding_of,
+    whole_images: bool = False,
 ) -> Tensor:
-    """(N, D) float32 embeddings of ``records`` on the CPU, in their order, the same on every process."""
+    """(N, D) float32 embeddings of ``records`` on the CPU, in their order, the same on every process.
+
+    Args:
+        read: takes a row for each image out of what the model returns.
+        whole_images: see ``eval_batches``.
+    """
     batches = eval_batches(
         records,
         fabric=fabric,
@@ -95,8 +113,9 @@ def embed_records(
         crop_size=config.crop_size,
         batch_size=config.batch_size,
         workers=config.workers,
+        whole_images=whole_images,
     )
-    embeddings, _, indices = FabricEmbed(fabric)(model, batches, fabric.device, progress=progress)
+    embeddings, _, indices = FabricEmbed(fabric, read)(model, batches, fabric.device, progress=progress)
     return embeddings[indices.argsort()]
 
 

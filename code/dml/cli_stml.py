@@ -1,0 +1,121 @@
+"""The command line of main.py: metric learning without labels.
+
+Imported by that entry point alone. A flag that the chosen method does not use is an error.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
+from dml.flags import (
+    Parser,
+    TrainCommand,
+    add_continuing,
+    add_losses,
+    add_section,
+    fill_defaults,
+    flag_of,
+    kind_of,
+    parse_command,
+    refuse_foreign_option,
+    settle_historic,
+    spellings_of,
+    take_loss_options,
+)
+from dml.losses.self_taught import SELF_TAUGHT_LOSSES
+from dml.recipes import RECIPES
+
+DEFAULT_METHOD = "stml"
+# Settings of the shared sections that speak of classes, proxies or a warm-up, none of which are here.
+ABSENT = ("IPC", "sampler", "p", "warm", "proxy_lr_scale", "init_type", "as_source")
+STML_ONLY = ("num_neighbors", "bg_embedding_size", "teacher_init", "teacher_norm")
+GOOGLENET = {"googlenet": "inception_v1"}
+"""NOTE: the published ``googlenet`` is the original Inception-v1, not the batch-normalised one of torchvision."""
+
+
+def stml_parser() -> Parser:
+    """The parser of ``code/main.py``."""
+    parser = Parser(
+        prog="main.py",
+        description="Train an embedding network on images without labels; labels only judge it.",
+        epilog="Defaults are those of the publication (Self-Taught Metric Learning without Labels).",
+    )
+    add_losses(parser, SELF_TAUGHT_LOSSES, DEFAULT_METHOD, flag="--method")
+    for section in sections_with("self_taught").values():
+        add_section(parser, section, without=ABSENT)
+    other = add_continuing(parser)
+    other.add_argument(*spellings_of("norm"), dest="l2_norm", help="the same as --l2-norm", **kind_of(bool))
+    other.add_argument(*spellings_of("fix_lr"), dest="fix_lr", help="the same as --scheduler constant", **kind_of(bool))
+    return parser
+
+
+def parse_stml(arguments: Sequence[str] | None = None) -> TrainCommand:
+    """Parse the command line of ``code/main.py``; exits with status 2 and a message if it does not fit."""
+    return parse_command(stml_parser(), arguments, resolve_stml)
+
+
+def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
+    """Fill what was typed with the published defaults and those of the data set.
+
+    Raises:
+        ValueError: unknown names, values that do not fit, flags that the method does not use.
+    """
+    typed = dict(typed)
+    settle_historic(typed)
+    method = SELF_TAUGHT_LOSSES.canonical(typed.pop("loss", DEFAULT_METHOD))
+    spec, options = SELF_TAUGHT_LOSSES[method], take_loss_options(typed)
+    _refuse_unused(method, options, typed)
+    if typed.pop("fix_lr", False) and typed.setdefault("scheduler", "constant") != "constant":
+        raise ValueError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")
+    if "model" in typed:
+        typed["model"] = GOOGLENET.get(typed["model"], typed["model"])
+    if typed.get("resume"):  # a continued run may be started from elsewhere
+        typed["resume"] = str(Path(typed["resume"]).expanduser().absolute())
+        typed.setdefault("teacher_init", "student")
+    values = fill_defaults(RECIPES[spec.recipe], typed)
+    config = train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught")
+    _check_weights(config)
+    _check_memory(config)
+    return config
+
+
+def _refuse_unused(method: str, options: dict[str, Any], typed: dict[str, Any]) -> None:
+    """Flags that the method does not use. ValueError."""
+    for flag in options:
+        if flag not in SELF_TAUGHT_LOSSES[method].options:
+            refuse_foreign_option(flag, method, SELF_TAUGHT_LOSSES, chosen_by="--method")
+    for dest in STML_ONLY:
+        if dest in typed and method != DEFAULT_METHOD:
+            raise ValueError(f"{flag_of(dest)} is not used by --method {method}, but by {DEFAULT_METHOD}")
+
+
+def _check_weights(config: TrainConfig) -> None:
+    """Where the first weights come from: one place. ValueError."""
+    model, settings = config.model, config.self_taught
+    if settings.resume:
+        if not Path(settings.resume).is_file():
+            raise ValueError(f"--resume: no such file: {settings.resume} (--resume-run DIR continues a run)")
+        if model.weights or settings.swav:
+            raise ValueError("--resume brings all weights: leave out --weights and --swav")
+    if settings.swav and model.model != "resnet50":
+        raise ValueError(f"--swav: SwAV's weights are those of resnet50, not of {model.model}")
+    if settings.swav and not model.pretrained:
+        raise ValueError("--swav asks for pretrained weights and --pretrained 0 for none: leave out one of them")
+
+
+def _check_memory(config: TrainConfig) -> None:
+    """The queue must take a whole batch; several views of an image need room for their neighbours. ValueError."""
+    spec, rows = SELF_TAUGHT_LOSSES[config.loss.loss], config.data.batch_size * config.self_taught.view
+    if "memory-size" in spec.options:
+        size = config.loss.options.get("memory-size", spec.default("memory-size"))
+        if size < rows:
+            raise ValueError(
+                f"--memory-size {size} is smaller than a batch of {config.data.batch_size} images in"
+                f" {config.self_taught.view} views: raise the one or lower the other"
+            )
+    if config.loss.loss == DEFAULT_METHOD and config.self_taught.num_neighbors == 1:
+        warnings.warn("--num-neighbors 1 fills batches at random: no image brings its neighbours", ConfigWarning)

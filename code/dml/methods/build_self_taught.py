@@ -1,0 +1,120 @@
+"""From a run's configuration to its training without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from dml.config import TrainConfig
+from dml.data.samplers import RandomSampler
+from dml.losses.self_taught import SELF_TAUGHT_LOSSES
+from dml.methods.base import Method
+from dml.methods.build import head_lr_scale
+from dml.methods.self_supervised import SelfSupervisedMethod
+from dml.methods.self_taught import SelfTaughtMethod
+from dml.models import EmbeddingNet, create_model, load_model_checkpoint
+from dml.models.embedding_net import HEAD_INITS
+from dml.models.teacher import Teacher
+from dml.models.weights import load_swav_weights
+
+STML = "stml"
+
+
+def self_taught(
+    config: TrainConfig, student: EmbeddingNet, num_images: int, embed_training_set: Callable[[EmbeddingNet], Tensor]
+) -> Method:
+    """The method of ``code/main.py`` on a training set of ``num_images`` images.
+
+    Args:
+        embed_training_set: (N, G) background embeddings of the training set by a network; STML calls it every epoch.
+
+    Raises:
+        ValueError: settings that do not fit the loss or the training set.
+    """
+    name, settings = SELF_TAUGHT_LOSSES.canonical(config.loss.loss), config.self_taught
+    spec = SELF_TAUGHT_LOSSES[name]
+    arguments = spec.arguments(config.loss.options)
+    batch_size, seed = config.data.batch_size, config.run.seed
+    common = {
+        "model": student,
+        "teacher": create_teacher(config, student),
+        "num_views": settings.view,
+        "head_lr_scale": head_lr_scale(config.optim),
+    }
+    if name == STML:
+        neighbours = settings.num_neighbors * settings.view
+        return SelfTaughtMethod(
+            criterion=spec.build(num_neighbours=neighbours, **arguments),
+            embed_training_set=embed_training_set,
+            num_images=num_images,
+            batch_size=batch_size,
+            num_neighbors=settings.num_neighbors,
+            seed=seed,
+            **common,
+        )
+    unlabelled = np.zeros(num_images, dtype=np.int64)
+    return SelfSupervisedMethod(
+        criterion=spec.build(embedding_size=config.model.embedding_size, **arguments),
+        sampler=RandomSampler(unlabelled, batch_size=batch_size, seed=seed),
+        **common,
+    )
+
+
+def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
+    """A copy of the student, whose background head, if any, starts by itself with ``--teacher-init random``.
+
+    NOTE: that is the published default. From a checkpoint (``--resume``) both heads are the checkpoint's.
+    """
+    network = deepcopy(student)
+    if network.background is not None and config.self_taught.teacher_init == "random":
+        HEAD_INITS[config.model.head_init](network.background)
+    return Teacher(network, momentum=config.self_taught.momentum)
+
+
+def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
+    """The student: with ImageNet's, SwAV's, a checkpoint's or random weights.
+
+    Args:
+        continued: whether a checkpoint of the run will replace every weight.
+
+    Raises:
+        ValueError: ``--resume`` names the checkpoint of another network.
+        CheckpointError, WeightsError: weights that cannot be had.
+    """
+    model, settings = config.model, config.self_taught
+    weights = None if continued or settings.resume else model.weights
+    downloads_swav = settings.swav and not weights
+    student = create_model(
+        model.model,
+        embedding_size=model.embedding_size,
+        pretrained=model.pretrained and not (continued or settings.resume or downloads_swav),
+        weights=Path(weights) if weights else None,
+        pooling=model.pooling,
+        l2_norm=model.l2_norm,
+        # NOTE: the published Inception-v1 has a larger epsilon than the other networks (METHODS §23).
+        norm="n_eps_1e-5" if model.model == "inception_v1" else "n_eps",
+        head_init=model.head_init,
+        background_size=settings.bg_embedding_size if config.loss.loss == STML else None,
+        bn_freeze=model.bn_freeze,
+    )
+    if continued:
+        return student
+    if settings.resume:
+        _load_weights(student, Path(settings.resume))
+    elif downloads_swav:
+        load_swav_weights(student.backbone)
+    return student
+
+
+def _load_weights(student: EmbeddingNet, path: Path) -> None:
+    """Take all weights from a checkpoint, ours or published, of the same network."""
+    loaded = load_model_checkpoint(path)
+    wanted = student.architecture
+    if replace(loaded.architecture, l2_norm=wanted.l2_norm, norm=wanted.norm, system=wanted.system) != wanted:
+        raise ValueError(f"--resume {path} holds {loaded.architecture.describe()}, not {wanted.describe()}")
+    student.load_state_dict(loaded.model.state_dict())
