@@ -21,6 +21,7 @@ LAYERS = (
     ("tracking",),
     ("training",),
     ("flags",),
+    ("cli_miners",),
     ("cli",),
     ("cli_target", "cli_stml"),
 )

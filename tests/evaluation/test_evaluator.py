@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dml.evaluation.evaluator import DEFAULT_METRICS, METRICS, Evaluator, evaluate_embeddings
+from dml.evaluation.evaluator import Evaluator, evaluate_embeddings
+from dml.evaluation.metrics import DEFAULT_METRICS, METRICS, metric_keys
 from dml.registry import UnknownNameError
 from dml.structures import Batch
 
@@ -70,3 +71,43 @@ def test_unknown_metric_is_refused_before_anything_runs():
     with pytest.raises(UnknownNameError, match=r"unknown metric 'nmii'\. Did you mean 'nmi'") as error:
         Evaluator([], embed=embed, recall_ks=(1,), metrics=("recall", "nmii"))
     assert all(name in str(error.value) for name in METRICS)
+
+
+LSD_METRICS = (
+    *("e_recall@1", "e_recall@5", "c_recall@2", "nmi", "f1", "c_nmi", "mAP_1000", "mAP_lim", "mAP_c", "c_mAP"),
+    *("dists@intra", "dists@inter", "dists@intra_over_inter", "rho_spectrum@0", "rho_spectrum@-1", "rho_spectrum@2"),
+)
+
+
+def test_metrics_by_published_names():
+    images, labels, _ = loader(3, 80, 5)
+    got = evaluate_embeddings(images, labels, recall_ks=(1, 2), metrics=("recall", *LSD_METRICS), distance="euclidean")
+    assert list(got) == metric_keys(("recall", *LSD_METRICS), (1, 2))
+    by_cosine = evaluate_embeddings(images, labels, recall_ks=(2,), metrics=("recall", "nmi"))
+    assert got["recall_at_1"] == got["e_recall_at_1"]
+    assert (got["c_recall_at_2"], got["c_nmi"]) == (by_cosine["recall_at_2"], by_cosine["nmi"])
+    assert len(got["rho_spectrum_at_0"]) == 5  # D − 1
+
+
+def test_metrics_by_published_names_with_a_gallery():
+    query, query_labels, _ = loader(1, 30, 6)
+    gallery, gallery_labels, _ = loader(2, 60, 6)
+    given = (query, query_labels, gallery, gallery_labels)
+    got = evaluate_embeddings(*given, recall_ks=(1,), metrics=LSD_METRICS)
+    assert got["e_recall_at_5"] == evaluate_embeddings(*given, recall_ks=(5,), distance="euclidean")["recall_at_5"]
+    together = evaluate_embeddings(
+        torch.cat([query, gallery]), torch.cat([query_labels, gallery_labels]), recall_ks=(), metrics=("dists@intra",)
+    )
+    assert got["dists_at_intra"] == pytest.approx(together["dists_at_intra"])
+
+
+@pytest.mark.parametrize("name", ["e_recall", "e_recall@0", "e_recall@-1", "e_recall@x", "dists@1", "mAP@1"])
+def test_names_with_a_wrong_number(name):
+    with pytest.raises(UnknownNameError, match="e_recall@k"):
+        metric_keys((name,), (1,))
+
+
+def test_families_stand_for_all_their_numbers():
+    assert "rho_spectrum@-3" in METRICS
+    assert METRICS["c_recall@7"].number == 7
+    assert METRICS["c_recall@7"].distance == "cosine"

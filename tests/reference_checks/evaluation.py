@@ -10,8 +10,11 @@ from collections.abc import Callable
 
 import torch
 
+from dml.evaluation.average_precision import CUTOFFS
 from dml.evaluation.clustering import nmi, pair_f1
+from dml.evaluation.evaluator import evaluate_embeddings
 from dml.evaluation.retrieval import retrieval_metrics
+from dml.evaluation.spread import intra_class_distances, rho_spectrum, singular_values
 
 
 def _tensors(vectors, *names: str) -> list[torch.Tensor]:
@@ -71,7 +74,64 @@ def _inshop(vectors, compare) -> None:
             compare(f"{prefix}map_at_r", metrics["map_at_r"], vectors[f"{prefix}map_at_r"])
 
 
+# The published length of a list of neighbours, from the number of images; mAP_c never asks for more than there are.
+LIST_LENGTHS = {"mAP": lambda num: num, "mAP_lim": lambda num: min(1023, num), "mAP_1000": lambda num: 1000}
+
+
+def _phantoms(labels: torch.Tensor, length: int) -> float:
+    """What the published neighbours beyond the last one are worth (METHODS §20, −1 quirk).
+
+    A list of R > N − 1 neighbours ends with R + 1 − N copies of the last image. For each query of that image's
+    class, of n members, the t-th of them is hit number n − 1 + t at position N − 1 + t.
+    """
+    num, size = len(labels), int((labels == labels[-1]).sum())
+    copy = torch.arange(1, max(0, length + 1 - num) + 1).double()
+    return float(((size - 1 + copy) / (num - 1 + copy)).sum() / num)
+
+
+def _published_intra(per_class: torch.Tensor) -> float:
+    """The published mean: a class of one image gets the value that a slip picks (METHODS §20)."""
+    missing = per_class.isnan()
+    candidates = [per_class[1]] * bool((~missing).any()) + [per_class[0]] * bool(missing.any())
+    return float(per_class.where(~missing, torch.stack(candidates).max()).mean())
+
+
+def _revisiting(*, asserted: bool) -> Callable:
+    """All metrics by name. Average precision is compared with the phantom neighbours' worth added."""
+
+    def check(vectors, compare) -> None:
+        note = compare if asserted else compare.report
+        embeddings, labels, clusters = _tensors(vectors, "emb", "labels", "fixed__cluster_labels")
+        names = [f"{p}_recall@{k}" for p in "ec" for k in (1, 2, 4, 5, 8, 10) if f"{p}_recall_at_{k}" in vectors]
+        names += [prefix + name for prefix in ("", "c_") for name in CUTOFFS if prefix + name in vectors]
+        names += [f"dists@{name}" for name in ("inter", "intra", "intra_over_inter")]
+        ours = evaluate_embeddings(embeddings, labels, recall_ks=(), metrics=names)
+        for name, length in LIST_LENGTHS.items():
+            for key in {name, f"c_{name}"} & ours.keys():
+                ours[key] += _phantoms(labels, length(len(labels)))
+        ours["dists_at_intra"] = _published_intra(intra_class_distances(embeddings, labels))
+        ours["dists_at_intra_over_inter"] = ours["dists_at_intra"] / ours["dists_at_inter"]
+        for key, value in ours.items():
+            (compare if key.startswith("dists") else note)(key, value, vectors[key])
+        compare("fixed__nmi", nmi(labels, clusters), vectors["fixed__nmi"])
+        compare("fixed__f1", pair_f1(labels, clusters), vectors["fixed__f1"])
+        _compare_spectra(vectors, compare, embeddings)
+
+    return check
+
+
+def _compare_spectra(vectors, compare, embeddings: torch.Tensor) -> None:
+    """The published spectra come from float32 decompositions: all values, and without the smallest."""
+    values = singular_values(embeddings)
+    for prefix, kept in (("rho_spectrum_at_", values[:-1]), ("rho_spectrum_torchsvd_at_", values)):
+        for key in (key for key in vectors.files if key.startswith(prefix)):
+            number = int(key.removeprefix(prefix).replace("m", "-"))
+            compare(key, rho_spectrum(kept, number), vectors[key], rtol=1e-4, atol=1e-6)
+
+
 CHECKS = {
+    **{f"20_eval_revisiting_{name}": _revisiting(asserted=True) for name in ("main", "large", "singletons")},
+    "20_eval_revisiting_ties": _revisiting(asserted=False),
     **{f"20_eval_cos_{name}": _query_is_gallery("cosine", asserted=True) for name in ("main", "large", "singletons")},
     **{f"20_eval_euclid_{name}": _query_is_gallery("euclidean", asserted=True) for name in ("main", "large")},
     **{f"20_eval_idml_{name}": _idml(asserted=True) for name in ("main", "singletons")},

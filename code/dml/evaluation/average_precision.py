@@ -1,0 +1,147 @@
+"""Mean average precision of whole rankings, as the Revisiting and LSD repositories define it (METHODS §20).
+
+A ranking is never sorted: where a query's j-th positive stands is told by how many negatives score higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dml.evaluation.ranking import Positives
+from dml.neighbours import SimilarityScores
+from dml.registry import Registry
+
+_BLOCK_BYTES = 64 * 2**20  # a block of float64 scores; about three times as much is held beside it
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """How much of a ranking counts.
+
+    Attributes:
+        words: the same in words.
+        length: so many neighbours; None: all, or with ``class_size`` as many as the class has members.
+        class_size: whether the class decides.
+    """
+
+    words: str
+    length: int | None = None
+    class_size: bool = False
+
+
+CUTOFFS: Registry[Cutoff] = Registry(
+    "average precision",
+    {
+        "mAP": Cutoff("all neighbours"),
+        "mAP_c": Cutoff("as many neighbours as the class has members", class_size=True),
+        "mAP_lim": Cutoff("1023 neighbours", length=1023),
+        "mAP_1000": Cutoff("1000 neighbours", length=1000),
+    },
+)
+
+
+@torch.no_grad()
+def mean_average_precision(
+    query: Tensor,
+    query_labels: Tensor,
+    gallery: Tensor | None = None,
+    gallery_labels: Tensor | None = None,
+    *,
+    names: Sequence[str],
+    distance: str = "euclidean",
+    chunk_size: int | None = None,
+) -> dict[str, float]:
+    """Mean over all queries of AP = (1/n) Σ_{j≤J} hit_j · (hits up to j)/j, for each cutoff J of ``names``.
+
+    n is the size of the query's class in the gallery. NOTE: as published it counts the query itself where the
+    queries are their own gallery, so that a perfect ranking has AP (n − 1)/n and a singleton 0. NOTE: the
+    published code appends neighbours that do not exist where the list is longer than the gallery; here a list
+    ends with the gallery, and the query is left out by its index.
+
+    Time grows as Q·N·(D + log of the largest class), in float64; memory stays bounded.
+
+    Args:
+        query: (Q, D) floating point; the work is done on its device.
+        query_labels: (Q,) integer.
+        gallery: (N, D) floating point; None searches the queries themselves, each left out.
+        gallery_labels: (N,) integer; given exactly if ``gallery`` is.
+        names: of ``CUTOFFS``.
+        distance: ``cosine`` (rows normalised) or ``euclidean`` (raw embeddings). Equal ones are ordered by
+            lower index.
+        chunk_size: queries per block; None chooses it from the size of the gallery.
+
+    Returns:
+        name → fraction 0..1.
+
+    Raises:
+        ValueError: shapes that do not fit, embeddings that are not finite, an unknown name or distance.
+    """
+    names = [CUTOFFS.canonical(name) for name in names]
+    leave_out_self = gallery is None
+    if leave_out_self:
+        gallery, gallery_labels = query, query_labels
+    exclude = torch.arange(len(query), device=query.device) if leave_out_self else None
+    scores = SimilarityScores(query, gallery, distance=distance, exclude=exclude)
+    positives = Positives.build(query_labels, gallery_labels, query.device, leave_out_self=leave_out_self)
+    totals = torch.zeros(len(names), dtype=torch.float64, device=query.device)
+    block_rows = chunk_size or scores.rows_per_block(_BLOCK_BYTES, torch.float64)
+    for rows in torch.arange(len(query), device=query.device).split(block_rows):
+        rank, hits = _positive_ranks(scores.block(rows, torch.float64), rows, positives, exclude)
+        size = positives.size[rows, None]
+        precision = hits / rank / size.clamp_min(1)
+        for i, name in enumerate(names):
+            totals[i] += (precision * (rank <= _length(CUTOFFS[name], size))).sum()
+    return dict(zip(names, (totals / len(query)).tolist(), strict=True))
+
+
+def _length(cutoff: Cutoff, class_size: Tensor) -> Tensor | float:
+    if cutoff.class_size:
+        return class_size
+    return torch.inf if cutoff.length is None else cutoff.length
+
+
+def _positive_ranks(block: Tensor, rows: Tensor, positives: Positives, exclude: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Where the positives of the queries ``rows`` (r,) stand, by their scores ``block`` (r, N).
+
+    Returns:
+        rank (r, P) float64 from 1, inf where a query has fewer than P positives; hits up to there (r, P), 0 likewise.
+    """
+    slot = torch.arange(max(1, int(positives.size[rows].max())), device=rows.device)
+    columns = positives.order[(positives.start[rows, None] + slot).clamp_max(len(positives.order) - 1)]
+    present = slot < positives.size[rows, None]
+    if exclude is not None:
+        present &= columns != exclude[rows, None]
+    above, tied = _negatives_above(block.clone(), columns, present)
+    if tied.any():
+        above[tied] = _negatives_above(_by_lower_index(block[tied]), columns[tied], present[tied])[0]
+    num = present.sum(1, keepdim=True)
+    hits = (num - slot).clamp_min(0).double()  # the slots run from the farthest positive to the nearest
+    rank = (above + hits).masked_fill(slot >= num, torch.inf)
+    return rank, hits
+
+
+def _negatives_above(block: Tensor, columns: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """How many negatives score higher than each positive, the farthest positive first: (r, P) int64; and whether
+    a negative scores just the same as a positive: (r,) bool.
+
+    Every negative is sorted in among the P positives, which costs log P. Overwrites ``block`` (r, N).
+    """
+    positive = block.gather(1, columns).masked_fill_(~present, torch.inf).sort(1).values
+    block[present.nonzero()[:, 0], columns[present]] = -torch.inf
+    below = torch.searchsorted(positive, block)  # (r, N) positives that score less than each item
+    tied = (positive.gather(1, below.clamp_max(positive.shape[1] - 1)) == block).any(1)
+    num_bins = positive.shape[1] + 1
+    below += num_bins * torch.arange(len(block), device=block.device)[:, None]
+    count = below.flatten().bincount(minlength=num_bins * len(block)).view(-1, num_bins)
+    return block.shape[1] - count.cumsum(1)[:, :-1], tied
+
+
+def _by_lower_index(block: Tensor) -> Tensor:
+    """Other scores (r, N) of the same order, in which equal ones of ``block`` fall with their index."""
+    order = block.sort(dim=1, descending=True, stable=True).indices
+    place = torch.arange(block.shape[1], dtype=block.dtype, device=block.device).expand_as(block)
+    return torch.empty_like(block).scatter_(1, order, -place)
