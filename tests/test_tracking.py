@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dml.tracking import Tracker, WandbBackend, has_credentials, label, open_wandb, table
+from dml.tracking import Tracker, WandbBackend, has_credentials, open_wandb, table
 
 
 def test_record_is_one_json_object_a_line(tmp_path):
@@ -35,8 +35,10 @@ def test_table_in_per_cent():
     assert lines[3].split() == ["after", "75.00", "50.00"]
 
 
-def test_labels():
-    assert [label(n) for n in ("recall_at_10", "map_at_r", "new_one")] == ["R@10", "MAP@R", "new_one"]
+def test_table_of_what_is_no_share():
+    lines = table({"run": {"mAP_c": 0.5, "dists_at_inter": 1.0028, "rho_spectrum_at_0": [0.6, 0.4]}}).splitlines()
+    assert lines[0].split() == ["mAP_c", "dists@inter"]
+    assert lines[2].split() == ["run", "50.00", "1.0028"]
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ _LABELS = {
     "map_at_r": "MAP@R",
     "r_precision": "R-precision",
     "precision_at_1": "P@1",
+    "top_1": "top-1",
+    "top_5": "top-5",
     "nmi": "NMI",
     "f1": "F1",
 }

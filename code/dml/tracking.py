@@ -1,7 +1,7 @@
 """The record of a run: metrics.jsonl always, the console, and Weights & Biases where it is wanted.
 
 This module owns every metric name: ``train/<name>`` of an epoch, ``eval/<name>`` of the test split,
-``val/<name>`` of held-out classes.
+``val/<name>`` of held-out classes, ``train_set/<name>`` of the training images, evaluated like the others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from dml.metric_names import label, value_text
+
 METRICS_FILE = "metrics.jsonl"
 TIMINGS = ("train/seconds", "train/data_wait", "train/images_per_second", "eval/seconds", "val/seconds")
 WANDB_HOST = "api.wandb.ai"
@@ -26,29 +28,13 @@ def say(text: str) -> None:
     tqdm.write(text)
 
 
-def percent(fraction: float) -> str:
-    """0.7312 → '73.12'."""
-    return f"{100 * fraction:.2f}"
-
-
-def label(metric: str) -> str:
-    """How a metric is called in tables: recall_at_1 → R@1."""
-    known = {
-        "map_at_r": "MAP@R",
-        "r_precision": "R-precision",
-        "precision_at_1": "P@1",
-        "nmi": "NMI",
-        "f1": "F1",
-    }
-    return known.get(metric, metric.replace("recall_at_", "R@"))
-
-
-def table(rows: dict[str, dict[str, float]]) -> str:
-    """Metrics in per cent, one row a line: {'before': {...}, 'after': {...}} → aligned text."""
-    names = list(dict.fromkeys(name for metrics in rows.values() for name in metrics))
+def table(rows: dict[str, dict[str, float | list[float]]]) -> str:
+    """Metrics, one row a line: {'before': {...}, 'after': {...}} → aligned text; shares in per cent, lists left out."""
+    values = [item for metrics in rows.values() for item in metrics.items()]
+    names = list(dict.fromkeys(name for name, value in values if not isinstance(value, list)))
     cells = [["", *map(label, names)]]
     cells += [
-        [title, *(percent(metrics[name]) if name in metrics else "–" for name in names)]
+        [title, *(value_text(name, metrics[name]) if name in metrics else "–" for name in names)]
         for title, metrics in rows.items()
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]

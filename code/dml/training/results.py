@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dml.metric_names import is_share
 from dml.tracking import table
 from dml.training.checkpoint import write_text_atomically
 
@@ -64,7 +65,8 @@ def results_text(state: TrainingState, *, select: str, metric: str, held_out: st
     for split, title in {"eval": "test", "val": held_out}.items():
         rows = result_rows(state, split)
         if rows:
-            parts.append(f"{title}, in per cent:\n{table(rows)}")
+            own_units = "" if all(map(is_share, next(iter(rows.values())))) else " (dists and rho_spectrum as they are)"
+            parts.append(f"{title}, in per cent{own_units}:\n{table(rows)}")
     return "\n\n".join(parts) + "\n"
 
 

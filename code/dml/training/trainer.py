@@ -16,10 +16,11 @@ from tqdm import tqdm
 from dml.config import EvalConfig, OptimConfig
 from dml.data.loader import PlannedBatches
 from dml.methods.base import Method
+from dml.metric_names import label, value_text
 from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.reading import read_torch_file
 from dml.structures import Batch, Progress
-from dml.tracking import Tracker, label, percent, say
+from dml.tracking import Tracker, say
 from dml.training.checkpoint import random_state, restore_random_state, save_atomically
 from dml.training.interrupt import Interrupted, InterruptGuard
 from dml.training.losswatch import LossWatch
@@ -242,7 +243,7 @@ class Trainer:
         if prefix == "train":
             return f"loss {metrics['loss']:.4f}  lr {metrics['lr']:.2e}  {metrics['seconds']:.1f} s"
         shown = [name for name in metrics if name != "seconds"][:3] + ["map_at_r"] * ("map_at_r" in metrics)
-        values = "  ".join(f"{label(name)} {percent(metrics[name])}" for name in dict.fromkeys(shown))
+        values = "  ".join(f"{label(name)} {value_text(name, metrics[name])}" for name in dict.fromkeys(shown))
         return f"{'test' if prefix == 'eval' else prefix}: {values}"
 
     def _is_best(self, results: dict[str, Metrics]) -> bool:
