@@ -22,7 +22,7 @@ def main() -> None:
     command = parse_train()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data = data_from_config(config.data, seed=config.run.seed)
+    data = data_from_config(config.data, seed=config.run.seed, noise=config.noise)
     model = model_from_config(config.model, introspective=config.introspective, continued=command.has_checkpoint)
     method = supervised(config, model, data.train)
     folder = train(config, fabric, data, method, resume=command.resume)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from tiny_images import write_classes
@@ -37,6 +39,20 @@ def test_folds_partition_the_classes():
     assert [data.val.num_classes for data in folds] == [3, 3, 2, 2]
 
 
+def test_share_of_each_class():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(4), (1, 2, 10, 20)))
+    records = ImageRecords.from_classes([f"{i}.png" for i in range(len(labels))], labels)
+    data = hold_out(dataclasses.replace(retrieval_data(), train=records), val_split=0.3, by_images=True, seed=1)
+    assert data.train.class_counts().tolist() == [1, 1, 7, 14]  # never all of a class
+    assert data.val.class_names == ("1", "2", "3")
+    assert data.val.class_counts().tolist() == [1, 3, 6]
+    assert sorted(data.train.paths + data.val.paths) == sorted(records.paths)
+    names = {path: str(label) for path, label in zip(records.paths, labels, strict=True)}
+    assert [data.val.class_names[c] for c in data.val.labels] == [names[path] for path in data.val.paths]
+    again = hold_out(dataclasses.replace(retrieval_data(), train=records), val_split=0.3, by_images=True, seed=2)
+    assert again.val.paths != data.val.paths
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -50,6 +66,8 @@ def test_folds_partition_the_classes():
         ({"fold": (1, 10)}, "holding out 1 of 10"),
         ({"val_split": 0.3, "fold": (1, 2)}, "not both"),
         ({}, "not both"),
+        ({"fold": (1, 2), "by_images": True}, "--val-by-images goes with --val-split"),
+        ({"val_split": 0.01, "by_images": True}, "holding out images of 0 of 10"),
     ],
 )
 def test_impossible_splits(options, message):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dml.config.classification import ClassificationConfig
-from dml.config.sampling import FeatureSamplingConfig
 from dml.config.noise import NoiseConfig
+from dml.config.sampling import FeatureSamplingConfig
 from dml.config.sections import (
     DataConfig,
     DistillationConfig,

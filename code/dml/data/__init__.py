@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from dml.config import DataConfig
+from dml.config import DataConfig, NoiseConfig
 from dml.data import cars, cub, folder, glyphs, inshop, sop
 from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize
+from dml.data.noise import with_label_noise
 from dml.data.records import ImageRecords, RetrievalData
 from dml.data.splits import hold_out
 from dml.registry import Registry
@@ -35,11 +36,19 @@ DATASETS: Registry[DatasetSpec] = Registry(
 )
 
 
-def data_from_config(config: DataConfig, *, seed: int) -> RetrievalData:
-    """The splits that a run's settings describe; see ``load_dataset``."""
-    return load_dataset(
-        config.dataset, config.data_dir, val_split=config.val_split, fold=config.fold_numbers(), seed=seed
+def data_from_config(config: DataConfig, *, seed: int, noise: NoiseConfig | None = None) -> RetrievalData:
+    """The splits that a run's settings describe, with wrong training labels if ``noise``; see ``load_dataset``."""
+    data = load_dataset(
+        config.dataset,
+        config.data_dir,
+        val_split=config.val_split,
+        val_by_images=config.val_by_images,
+        fold=config.fold_numbers(),
+        seed=seed,
     )
+    if noise is None:
+        return data
+    return with_label_noise(data, ratio=noise.noisy_ratio, kind=noise.noise_kind, seed=seed)
 
 
 def load_dataset(
@@ -47,13 +56,15 @@ def load_dataset(
     data_dir: str | Path,
     *,
     val_split: float | None = None,
+    val_by_images: bool = False,
     fold: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> RetrievalData:
     """The splits of the dataset ``name`` found in or below ``data_dir``.
 
     Args:
-        val_split, fold, seed: hold out training classes, see :func:`dml.data.splits.hold_out`; neither: none.
+        val_split, val_by_images, fold, seed: hold out training classes or images, see
+            :func:`dml.data.splits.hold_out`; without a share and a fold: none.
 
     Raises:
         UnknownNameError: if there is no such dataset.
@@ -70,7 +81,7 @@ def load_dataset(
     _warn_of_overlap(data)
     if val_split is None and fold is None:
         return data
-    return hold_out(data, val_split=val_split, fold=fold, seed=seed)
+    return hold_out(data, val_split=val_split, by_images=val_by_images, fold=fold, seed=seed)
 
 
 def _warn_of_overlap(data: RetrievalData) -> None:

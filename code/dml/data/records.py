@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -91,6 +92,20 @@ class PixelRecords(ImageRecords):
         return replace(self, paths=paths, labels=self.labels[indices], pixels=self.pixels[indices])
 
 
+class LabelNoise(NamedTuple):
+    """The F training images that were given a wrong label.
+
+    Attributes:
+        indices: (F,) int64 positions among the training images, ascending.
+        labels: (F,) int64 the wrong labels that they train with.
+        true_labels: (F,) int64 their own.
+    """
+
+    indices: np.ndarray
+    labels: np.ndarray
+    true_labels: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class RetrievalData:
     """The splits of a retrieval benchmark; the classes of training and evaluation are disjoint.
@@ -103,6 +118,7 @@ class RetrievalData:
             left out by index when it is its own turn.
         val: images of training classes held out for model selection, searched among themselves; or None.
         recall_ks: the k of recall@k that are published for this dataset.
+        label_noise: which training images have a wrong label on purpose; None: none.
     """
 
     name: str
@@ -111,3 +127,4 @@ class RetrievalData:
     gallery: ImageRecords | None
     val: ImageRecords | None
     recall_ks: tuple[int, ...]
+    label_noise: LabelNoise | None = None

@@ -14,6 +14,7 @@ from dml.data.transforms import eval_transform, train_transform
 from dml.evaluation.evaluator import METRICS, Evaluation, Evaluator
 from dml.methods.base import Method
 from dml.training.embedding import create_evaluator
+from dml.training.label_noise import keep_label_noise
 from dml.training.pictures import draw_run
 from dml.training.task import Task
 
@@ -54,12 +55,19 @@ class RetrievalTask(Task):
         """The splits' sizes; backbone and embedding size."""
         config, data = self.config, self.data
         gallery = "" if data.gallery is None else f" in a gallery of {len(data.gallery)}"
+        noise = data.label_noise
+        wrong = "" if noise is None else f", {len(noise.indices)} of them with a wrong label"
         held_out = "" if data.val is None else f"; validation {data.val.num_classes} classes, {len(data.val)} images"
         return (
-            f"{data.name}: training {data.train.num_classes} classes, {len(data.train)} images;"
+            f"{data.name}: training {data.train.num_classes} classes, {len(data.train)} images{wrong};"
             f" test {data.query.num_classes} classes, {len(data.query)} images{gallery}{held_out}",
             f"{config.model.model}, {config.model.embedding_size}-d",
         )
+
+    def keep_records(self, folder: Path) -> None:
+        """Which labels are wrong, where that was asked for."""
+        if self.data.label_noise is not None:
+            keep_label_noise(self.data.label_noise, folder)
 
     def training_set(self) -> ImageDataset:
         """Random crops, or with ``--augment 0`` images as they are evaluated."""

@@ -49,6 +49,7 @@ def train(
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
     if fabric.is_global_zero:
+        task.keep_records(folder)
         _introduce(config, fabric, task, folder)
     if config.run.compile:
         method.model.compile()

@@ -68,6 +68,9 @@ class Task(ABC):
     def describe(self) -> tuple[str, str]:
         """Two lines for people: the images, the network."""
 
+    def keep_records(self, folder: Path) -> None:  # noqa: B027 (most runs have none)
+        """Write what else belongs to the run into its folder, or check it against what a continued run left there."""
+
     @abstractmethod
     def training_set(self) -> ImageDataset:
         """The training images, transformed as a step sees them."""
