@@ -82,6 +82,14 @@ def test_second_heads_fill_their_fields(images):
     torch.testing.assert_close(unit.norm(dim=1), torch.ones(4))
 
 
+def test_uncertainties_start_near_a_squared_length_of_two_however_long_the_features():
+    features = torch.randn(4, small().backbone.num_features, 3, 3).abs()
+    model = small(uncertainty=True)
+    short, long = (model.forward_heads(scale * features).uncertainty.square().sum(1) for scale in (1.0, 1000.0))
+    torch.testing.assert_close(short, long)
+    assert 0.5 < short.mean() < 4
+
+
 def test_parameters_are_partitioned_into_new_and_backbone():
     model = small(background_size=5, uncertainty=True)
     new, backbone = list(model.new_parameters()), list(model.backbone_parameters())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dml.models.architecture import NORMS, POOLINGS, Architecture
 from dml.models.backbones import BACKBONES
 from dml.models.input_spec import InputSpec
+from dml.normalize import l2_normalize
 from dml.registry import Registry
 from dml.structures import ModelOutput
 
@@ -77,12 +78,21 @@ class EmbeddingNet(nn.Module):
         features = self.pool(feature_map).float()
         embedding = self.embedding(features).float()
         background = None if self.background is None else self.background(features).float()
-        uncertainty = None if self.uncertainty is None else self.uncertainty(features).float()
+        uncertainty = None if self.uncertainty is None else self._uncertainty_of(features)
         if self.architecture.l2_norm:
             embedding = self.normalize(embedding)
-        if uncertainty is not None and self.architecture.uncertainty_norm:
-            uncertainty = self.normalize(uncertainty)
         return ModelOutput(embedding, features, background, uncertainty)
+
+    def _uncertainty_of(self, features: Tensor) -> Tensor:
+        """(B, F) → (B, D) float32, of unit length with ``uncertainty_norm``.
+
+        NOTE: without, the head reads the features' direction, not the features as published, so that uncertainties
+        start near a squared length of 2 whatever the backbone. Features as they come, of length 50 and more, give
+        thousands, at which the introspective similarity of any two images is 1 and nothing learns.
+        """
+        if self.architecture.uncertainty_norm:
+            return self.normalize(self.uncertainty(features).float())
+        return self.uncertainty(l2_normalize(features)).float()
 
     def train(self, mode: bool = True) -> EmbeddingNet:
         """As ``nn.Module.train``, but with ``bn_freeze`` batch normalisation stays in evaluation mode."""
