@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reference_checks import (
+    criteria,
     evaluation,
     idml,
     losses,
@@ -29,6 +30,7 @@ CHECKS: dict[str, Callable] = {
     **losses.CHECKS,
     **proxy_isa.CHECKS,
     **transfer.CHECKS,
+    **criteria.CHECKS,
     **stml.CHECKS,
     **idml.CHECKS,
     **samplers.CHECKS,

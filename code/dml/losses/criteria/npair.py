@@ -1,0 +1,54 @@
+"""The N-pair loss with a penalty on the embeddings' length."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dml.losses.criteria.base import SetCriterion, mean_norm
+from dml.losses.functional import log1p_sum_exp
+from dml.miners import PairSets
+
+
+def npair_exponents(products: Tensor, tuples: PairSets) -> tuple[Tensor, Tensor, Tensor]:
+    """One row per pair (a, p), of which a miner usually gives one for each anchor.
+
+    Args:
+        products: (B, B) of the samples.
+        tuples: their anchors with positives and negatives.
+
+    Returns:
+        (P,) anchors and (P,) positives as positions in the batch; (P, B) x_a · (x_n − x_p), −∞ where n is no
+        negative of a.
+    """
+    rows, positives = tuples.positives.nonzero(as_tuple=True)
+    anchors = tuples.anchors[rows]
+    differences = products[anchors] - products[anchors, positives][:, None]
+    return anchors, positives, differences.masked_fill(~tuples.negatives[rows], -torch.inf)
+
+
+class NPairLoss(SetCriterion):
+    """``mean over (a, p) of log(1 + Σ_n exp(x_a · (x_n − x_p))) + λ · mean ‖x‖`` (Sohn, NeurIPS 2016; METHODS §17).
+
+    O(B²·D). It takes no similarity: it lives from products without bound, which λ keeps from growing.
+
+    Args:
+        l2: λ.
+        divisor: by which the embeddings are divided first; published: 4 with BN-Inception, else 1.
+        num_classes, embedding_size: see ``Criterion``.
+
+    Raises:
+        ValueError: a divisor that is not positive.
+    """
+
+    def __init__(self, *, num_classes: int, embedding_size: int, l2: float = 0.005, divisor: float = 1.0):
+        super().__init__(num_classes=num_classes, embedding_size=embedding_size)
+        if divisor <= 0:
+            raise ValueError(f"--loss_npair_divisor must be positive, got {divisor}")
+        self.l2, self.divisor = l2, divisor
+
+    def tuple_loss(self, embeddings: Tensor, labels: Tensor, tuples: PairSets) -> Tensor:
+        """The penalty is on all samples of the batch, anchors or not."""
+        embeddings = embeddings / self.divisor
+        _, _, exponents = npair_exponents(embeddings @ embeddings.T, tuples)
+        return log1p_sum_exp(exponents, dim=1).mean() + self.l2 * mean_norm(embeddings)
