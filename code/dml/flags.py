@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Protocol
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
 from dml.losses.spec import LossOption
-from dml.recipes import DATASET_DEFAULTS, Recipe
+from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
 TV_SPLIT_SHARE = 0.8
@@ -189,6 +189,7 @@ def _settle_split(typed: dict[str, Any]) -> None:
 def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DATASETS) -> dict[str, Any]:
     """Field name → value: what was typed, else what the data set brings, else the recipe's."""
     values = dict(recipe.defaults)
+    values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {})
     values |= DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", values["dataset"])), {})
     values |= recipe.model_defaults.get(typed.get("model", values["model"]), {})
     values |= typed
@@ -200,6 +201,8 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
         raise ValueError(f"--weights: no such file: {values['weights']}")
     scheduler = values.get("scheduler", "step")
     for flag, used, reason in (
+        ("augmentation", values.get("augment", True), "--augment 0"),
+        ("crop_scale", values.get("augmentation") != "red", "--augmentation red"),
         ("IPC", values.get("sampler") != "random", "--sampler random"),
         ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
         ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),

@@ -170,6 +170,9 @@ RECIPES: Registry[Recipe] = Registry(
     },
 )
 
+# What an augmentation brings: the larger crops of "big" are evaluated as large.
+AUGMENTATION_DEFAULTS: dict[str, dict[str, Any]] = {"big": {"crop_size": 256}}
+
 # Data sets that are not of the publications bring settings of their own, which the user's flags still override.
 DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
     "glyphs": {

@@ -64,11 +64,53 @@ def test_flip_mirrors_half_of_the_images():
     assert 10 <= sum(mirrored) <= 30
 
 
-def test_resize_comes_before_the_training_crop():
-    transform = train_transform(keep, crop_size=20, resize=20, crop_scale=(1.0, 1.0), flip=False)
-    image = photo(40, 40)
-    once = eval_transform(keep, resize=20, crop_size=20)(image)
-    assert torch.equal(transform(image), once)
+def test_red_crops_the_resized_image():
+    transform = train_transform(keep, crop_size=20, augmentation="red", resize=24, flip=False)
+    whole = eval_transform(keep, resize=24, crop_size=24)(photo(40, 40))
+    places = {tuple(np.argwhere(windows(whole) == first(transform(photo(40, 40))))[0]) for _ in range(30)}
+    assert len(places) > 5
+
+
+def windows(image: torch.Tensor) -> np.ndarray:
+    """(5, 5) bytes of every square of 20 pixels of a (3, 24, 24) image."""
+    squares = image.unfold(1, 20, 1).unfold(2, 20, 1).permute(1, 2, 0, 3, 4)
+    return np.array([[first(square) for square in row] for row in squares], dtype=object)
+
+
+def first(image: torch.Tensor) -> bytes:
+    return image.contiguous().numpy().tobytes()
+
+
+def test_adv_changes_colours_and_takes_some_away():
+    plain = as_tensor(photo(40, 40))
+    transform = train_transform(keep, crop_size=40, augmentation="adv", crop_scale=(1.0, 1.0), flip=False)
+    torch.manual_seed(0)
+    images = [transform(photo(40, 40)) for _ in range(60)]
+    grey = [bool((image == image[:1]).all()) for image in images]
+    assert 3 <= sum(grey) <= 25  # of 60, 12 are expected
+    assert all((image - plain).abs().max() > 0.02 for image in images)
+    assert all(image.shape == (3, 40, 40) and image.min() >= 0 and image.max() <= 1 for image in images)
+
+
+def test_big_is_base():
+    """Its larger crops come from ``crop_size``."""
+    base, big = (train_transform(keep, crop_size=16, augmentation=name) for name in ("base", "big"))
+    torch.manual_seed(0)
+    one = base(photo())
+    torch.manual_seed(0)
+    assert torch.equal(one, big(photo()))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"augmentation": "strong"}, "--augmentation 'strong' is not one of base, adv, big, red"),
+        ({"augmentation": "red", "resize": 12}, "give --resize 16 or more"),
+    ],
+)
+def test_impossible_augmentations(options, message):
+    with pytest.raises(ValueError, match=message):
+        train_transform(keep, crop_size=16, **options)
 
 
 def test_normalisation_comes_last():

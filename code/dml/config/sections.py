@@ -82,6 +82,11 @@ class DataConfig(Section):
     crop_scale: float = option(0.08, "smallest share of the area that a random training crop takes")
     flip: bool = option(True, "mirror training images at random")
     augment: bool = option(True, "random crops in training; off: training images as they are evaluated")
+    augmentation: str = option(
+        "base",
+        "kind of random crops: of random scale; those with colours changed; larger ones; after --resize",
+        choices=("base", "adv", "big", "red"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+AUGMENTATIONS = ("base", "adv", "big", "red")
 Normalize = Callable[[Tensor], Tensor]
 """A network's own input normalisation: (3, H, W) float32 RGB in 0..1 → what the network reads."""
 
@@ -16,28 +17,42 @@ def train_transform(
     normalize: Normalize,
     *,
     crop_size: int,
-    resize: int | None = None,
+    augmentation: str = "base",
     crop_scale: tuple[float, float] = (0.08, 1.0),
+    resize: int = 256,
     flip: bool = True,
 ) -> v2.Compose:
-    """A random crop of the whole image, scaled to a square, and a mirror image half of the time.
+    """A random crop, and a mirror image half of the time: the augmentations of Roth et al. (ICML 2020) by name.
+
+    * ``base``: a crop of random scale and proportions, scaled to a square, as in every other published training;
+    * ``big``: the same; larger, by a larger ``crop_size``;
+    * ``adv``: the same, then grey with probability 1/5, and brightness, contrast, saturation, hue changed by ±1/5;
+    * ``red``: the shorter side scaled to ``resize``, then a square at a random place.
 
     Args:
         normalize: applied last.
         crop_size: side of the result in pixels.
-        resize: scale the shorter side to this many pixels first; None, as every published training has it
-            (METHODS §24): ``--resize`` is the evaluation's.
-        crop_scale: smallest and largest share of the image's area that a crop takes.
+        augmentation: one of ``AUGMENTATIONS``.
+        crop_scale: smallest and largest share of the image's area that a crop takes; not of ``red``.
+        resize: of ``red`` only, elsewhere it is the evaluation's.
         flip: mirror horizontally with probability 1/2.
 
     Raises:
-        ValueError: if ``crop_scale`` is not 0 < smallest ≤ largest ≤ 1.
+        ValueError: an unknown augmentation, ``crop_scale`` that is not 0 < smallest ≤ largest ≤ 1, or with ``red`` a
+            square larger than the scaled image.
     """
+    if augmentation not in AUGMENTATIONS:
+        raise ValueError(f"--augmentation {augmentation!r} is not one of {', '.join(AUGMENTATIONS)}")
     low, high = crop_scale
     if not 0 < low <= high <= 1:
         raise ValueError(f"crop scale must satisfy 0 < smallest <= largest <= 1, got {crop_scale}")
-    steps: list[Callable] = [] if resize is None else [v2.Resize(resize)]
-    steps.append(v2.RandomResizedCrop(crop_size, scale=crop_scale))
+    if augmentation == "red":
+        _check_square(crop_size, resize)
+        steps: list[Callable] = [v2.Resize(resize), v2.RandomCrop(crop_size)]
+    else:
+        steps = [v2.RandomResizedCrop(crop_size, scale=crop_scale)]
+    if augmentation == "adv":
+        steps += [v2.RandomGrayscale(p=0.2), v2.ColorJitter(0.2, 0.2, 0.2, 0.2)]
     if flip:
         steps.append(v2.RandomHorizontalFlip())
     return _compose(steps, normalize)
@@ -66,11 +81,8 @@ def eval_transform(normalize: Normalize, *, resize: int | None = 256, crop_size:
     Raises:
         ValueError: if the square is larger than the scaled image, which would pad it with black.
     """
-    if resize is not None and crop_size > resize:
-        raise ValueError(
-            f"crop size {crop_size} exceeds resize {resize}: give --resize {crop_size} or more, "
-            f"or --crop-size {resize} or less"
-        )
+    if resize is not None:
+        _check_square(crop_size, resize)
     steps: list[Callable] = [] if resize is None else [v2.Resize(resize)]
     return _compose([*steps, v2.CenterCrop(crop_size)], normalize)
 
@@ -78,6 +90,14 @@ def eval_transform(normalize: Normalize, *, resize: int | None = 256, crop_size:
 def whole_image_transform(normalize: Normalize, *, side: int) -> v2.Compose:
     """The whole image scaled to ``side`` × ``side`` pixels, whatever its proportions."""
     return _compose([v2.Resize((side, side))], normalize)
+
+
+def _check_square(crop_size: int, resize: int) -> None:
+    if crop_size > resize:
+        raise ValueError(
+            f"crop size {crop_size} exceeds resize {resize}: give --resize {crop_size} or more, "
+            f"or --crop-size {resize} or less"
+        )
 
 
 def _compose(geometry: list[Callable], normalize: Normalize) -> v2.Compose:

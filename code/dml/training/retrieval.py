@@ -74,8 +74,14 @@ class RetrievalTask(Task):
         config, spec = self.config.data, self.method.model.input_spec
         crop_size = config.crop_size or spec.crop_size
         if config.augment:
-            scale = (config.crop_scale, 1.0)
-            transform = train_transform(spec.normalize, crop_size=crop_size, crop_scale=scale, flip=config.flip)
+            transform = train_transform(
+                spec.normalize,
+                crop_size=crop_size,
+                augmentation=config.augmentation,
+                crop_scale=(config.crop_scale, 1.0),
+                resize=config.resize,
+                flip=config.flip,
+            )
         else:
             transform = eval_transform(spec.normalize, resize=config.resize, crop_size=crop_size)
         return ImageDataset(self.data.train, transform, num_views=self.method.num_views)
