@@ -8,11 +8,14 @@ python code/train.py --resume-run logs/cub/RUN
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from dml.cli import guarded, parse_train
 from dml.data import data_from_config
 from dml.methods.build import supervised
-from dml.models import model_from_config
+from dml.models import EmbeddingNet, model_from_config
 from dml.tracking import say
+from dml.training.embedding import embed_records
 from dml.training.launch import launch
 from dml.training.session import train
 from dml.training.source_file import keep_as_source
@@ -24,7 +27,11 @@ def main() -> None:
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
     data = data_from_config(config.data, seed=config.run.seed, noise=config.noise)
     model = model_from_config(config.model, introspective=config.introspective, continued=command.has_checkpoint)
-    method = supervised(config, model, data.train)
+
+    def embed_training_set(network: EmbeddingNet) -> Tensor:
+        return embed_records(network, data.train, config.data, fabric, progress="features")
+
+    method = supervised(config, model, data.train, embed_training_set)
     folder = train(config, fabric, data, method, resume=command.resume)
     if config.run.as_source and config.run.save and fabric.is_global_zero:
         say(f"source network: {keep_as_source(config, folder)}")

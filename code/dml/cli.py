@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dml.config import (
+    FEATURE_SAMPLERS,
     OWN_SECTIONS,
     ConfigWarning,
     EvaluateConfig,
@@ -23,6 +24,7 @@ from dml.config import (
     train_config,
 )
 from dml.data import DATASETS
+from dml.cli_miners import add_miners, settle_miner, take_miner_options
 from dml.evaluation.evaluator import METRICS
 from dml.flags import (
     Parser,
@@ -71,7 +73,13 @@ def train_parser() -> Parser:
         help="train on a mixed batch beside each plain one (default: yes with IDML's recipe, else no)",
         **kind_of(bool),
     )
-    for section in sections_with("distillation", "introspective").values():
+    add_miners(parser)
+    parser.add_argument(
+        *spellings_of("noisy_label"),
+        help="give a share of the training images, --noisy_ratio, a wrong label (default no)",
+        **kind_of(bool),
+    )
+    for section in sections_with("distillation", "introspective", "feature_sampling", "noise").values():
         add_section(parser, section)
     other = add_continuing(parser)
     other.add_argument("--not_pretrained", "--not-pretrained", action="store_true", help="the same as --pretrained 0")
@@ -100,28 +108,40 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
         typed.setdefault("select_metric", "map_at_r")
     if typed.pop("not_pretrained", False):
         typed["pretrained"] = False
-    loss, memory = typed.pop("loss", DEFAULT_LOSS), typed.pop("memory", False)
+    choice, loss = _take_loss(typed)
     introspective = typed.pop("introspective", False)
-    choice = choose_loss(loss, memory=memory)
     if introspective:
-        _check_introspective(loss, choice)
-    options = take_loss_options(typed)
-    _refuse_unused(loss, choice, options, typed)
+        _check_introspective(loss.loss, choice)
     if "p" in typed and "IPC" not in typed and "sampler" not in typed:
         warnings.warn("--p has no effect without --IPC or --sampler power_balanced", ConfigWarning)
-    own = {"distillation": choice.distilled, "introspective": introspective}
-    _refuse_idle_sections(loss, own, typed)
+    own = {
+        "distillation": choice.distilled,
+        "introspective": introspective,
+        "feature_sampling": typed.get("sampler") in FEATURE_SAMPLERS,
+        "noise": typed.pop("noisy_label", False),
+    }
+    _refuse_idle_sections(loss.loss, own, typed)
     recipe = choice.recipe
     if introspective and recipe == "proxy_anchor":
         recipe = "idml"
     if typed.get("as_source"):
         recipe = SOURCE_RECIPE
     values = fill_defaults(RECIPES[recipe], typed)
-    loss_config = LossConfig(loss, memory=memory, mixup=values.get("mixup", False), options=options)
-    config = train_config(recipe, loss_config, values, *(name for name, used in own.items() if used))
+    loss = dataclasses.replace(loss, mixup=values.get("mixup", False))
+    config = train_config(recipe, loss, values, *(name for name, used in own.items() if used))
     _check_loss(config, choice)
     _check_source(config)
     return config
+
+
+def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:
+    """Take the loss, its miner and the options of both out of what was typed. ValueError for what they do not use."""
+    name, memory = typed.pop("loss", DEFAULT_LOSS), typed.pop("memory", False)
+    choice = choose_loss(name, memory=memory)
+    options, of_miner = take_loss_options(typed), take_miner_options(typed)
+    _refuse_unused(name, choice, options, typed)
+    miner = settle_miner(name, choice.spec, typed.pop("batch_mining", None), of_miner)
+    return choice, LossConfig(name, memory=memory, miner=miner, options=options | of_miner)
 
 
 def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed: dict[str, Any]) -> None:
@@ -150,6 +170,8 @@ def _refuse_idle_sections(loss: str, own: Mapping[str, bool], typed: dict[str, A
     users = {
         "distillation": f"self-distillation only: --loss {loss}_lsd",
         "introspective": "the introspective metric only: add --introspective",
+        "feature_sampling": f"samplers of features only: --sampler {', '.join(FEATURE_SAMPLERS)}",
+        "noise": "label noise only: add --noisy_label",
     }
     for name, used in own.items():
         for item in dataclasses.fields(OWN_SECTIONS[name]):

@@ -11,7 +11,8 @@ from dml.cli import parse_train
 from dml.data import load_dataset
 from dml.data.images import read_image
 from dml.data.transforms import eval_transform
-from dml.methods.build import create_sampler, supervised
+from dml.methods.build import supervised
+from dml.methods.build_sampler import create_sampler
 from dml.models import create_model
 from dml.tracking import Tracker
 from dml.training.proxies import ProxyPages, start_at_class_means

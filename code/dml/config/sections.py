@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dml.metric_names import metric_key
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -132,6 +134,7 @@ class ModelConfig(Section):
     weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")
     l2_norm: bool = option(True, "embeddings of unit length", aliases=("target_norm",))
     bn_freeze: bool = option(True, "keep the running statistics of batch normalisation fixed")
+    bn_affine: bool = option(False, "with --bn-freeze, train batch normalisation's affine parameters all the same")
     pooling: str = option("avg_max", "global pooling: average, or average plus maximum", choices=("avg", "avg_max"))
     head_init: str = option(
         "kaiming", "initialisation of the embedding layer", choices=("kaiming", "orthogonal", "torch")
@@ -210,8 +213,12 @@ class EvalConfig(Section):
 
     eval_distance: str = option("cosine", "what ranks neighbours", choices=("cosine", "euclidean"))
     metrics: tuple[str, ...] = option(
-        ("recall", "map_at_r", "r_precision", "precision_at_1"), "metrics to compute; also nmi and f1"
+        ("recall", "map_at_r", "r_precision", "precision_at_1"),
+        "metrics to compute; also nmi, f1, e_recall@k, c_recall@k, mAP, mAP_c, mAP_lim, mAP_1000, and with c_ before"
+        " it each of these but recall by cosine; dists@intra, dists@inter, dists@intra_over_inter, rho_spectrum@m",
+        aliases=("evaluation_metrics",),
     )
+    train_metrics: bool = option(False, "compute the metrics on the training images too, as train_set/...")
     eval_first: bool = option(False, "evaluate the untrained network before the first step")
     eval_every: int = option(1, "epochs between two evaluations; the last epoch is always evaluated")
     select: str | None = option(
@@ -219,11 +226,17 @@ class EvalConfig(Section):
         "choose the best epoch on the test split, as published, or on held-out classes; unset: val if there are any",
         choices=("test", "val"),
     )
-    select_metric: str = option("recall_at_1", "metric that chooses the best epoch")
+    select_metric: str = option("recall_at_1", "metric whose highest value makes the best epoch")
+    storage_metrics: tuple[str, ...] = option(
+        (), "the first one replaces --select-metric; of each other one the best epoch is kept as best_<metric>.pt"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.eval_every >= 1, f"--eval-every must be at least 1, got {self.eval_every}")
+        keys = tuple(dict.fromkeys(map(metric_key, self.storage_metrics)))
+        object.__setattr__(self, "storage_metrics", keys)
+        object.__setattr__(self, "select_metric", keys[0] if keys else metric_key(self.select_metric))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ class LossSpec:
         clip: whether the published recipe clips the gradients of the loss's own parameters too.
         needs_positives: whether a batch without two images of a class gives no gradient.
         with_memory: the entry that ``--enableMemory`` selects instead (a loss with a memory: itself); None: none.
+        distilled_length: length that rows are brought to before they are distilled (``--loss X_lsd``); None: as they
+            are.
         advice: what a user who chose this loss should know; a warning at start.
     """
 
@@ -43,6 +45,7 @@ class LossSpec:
     clip: bool = False
     needs_positives: bool = False
     with_memory: str | None = None
+    distilled_length: float | None = None
     advice: str = ""
 
     @property

@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
-import numpy as np
+from torch import Tensor, nn
 
 from dml.config import ConfigWarning, OptimConfig, TrainConfig
 from dml.data import ImageRecords
-from dml.data.samplers import SAMPLERS, Sampler
-from dml.losses import choose_loss, create_loss
+from dml.losses import LossChoice, choose_loss, create_loss
 from dml.losses.functional import redraw_uniformly
+from dml.losses.mined import MinedLoss
 from dml.losses.similarity import IntrospectiveSimilarity, Similarity
+from dml.methods.build_sampler import create_sampler
+from dml.methods.feature_storage import FeatureStorage
 from dml.methods.mixup import MixupMethod
 from dml.methods.self_distillation import SelfDistillation
 from dml.methods.supervised import SupervisedMethod
+from dml.miners import MINERS, create_miner
 from dml.models import EmbeddingNet
-from dml.recipes import RECIPES
 
 
-def create_sampler(config: TrainConfig, labels: np.ndarray) -> Sampler:
-    """The sampler of ``--sampler``, or the one that the recipe uses with and without ``--IPC``.
-
-    Raises:
-        ValueError: settings that the sampler does not have, or that the training set cannot satisfy.
-    """
-    data = config.data
-    name = data.sampler or (RECIPES[config.recipe].ipc_sampler if data.IPC else "random")
-    kind = SAMPLERS.canonical(name)
-    options: dict[str, float] = {}
-    if kind in ("class_balanced", "balanced"):
-        if data.IPC is None:
-            raise ValueError(f"--sampler {name} needs --IPC, the images per class in a batch")
-        options["images_per_class"] = data.IPC
-    if kind == "power_balanced":
-        options["power"] = data.p
-    return SAMPLERS[kind](labels, batch_size=data.batch_size, seed=config.run.seed, **options)
-
-
-def supervised(config: TrainConfig, model: EmbeddingNet, train: ImageRecords) -> SupervisedMethod:
+def supervised(
+    config: TrainConfig,
+    model: EmbeddingNet,
+    train: ImageRecords,
+    embed_training_set: Callable[[EmbeddingNet], Tensor] | None = None,
+) -> SupervisedMethod:
     """The method of ``code/train.py``: the configured loss over the training classes.
+
+    Args:
+        embed_training_set: (N, D) embeddings of the training set by a network, for samplers that look at features.
 
     Raises:
         ValueError: settings that do not fit the loss or the training set.
@@ -53,27 +45,47 @@ def supervised(config: TrainConfig, model: EmbeddingNet, train: ImageRecords) ->
             " classes, as published: --IPC 5 would give every image four partners",
             ConfigWarning,
         )
-    criterion = create_loss(
-        choice.name,
-        num_classes=train.num_classes,
-        embedding_size=config.model.embedding_size,
-        options=config.loss.options,
-        similarity=similarity_of(config),
-    )
+    criterion = create_criterion(config, choice, train.num_classes)
     if config.optim.init_type == "uniform":
         redraw_uniformly(criterion.proxies)
-    scale = config.optim.proxy_lr_scale
+    proxy_lr_scale = config.optim.proxy_lr_scale
+    if proxy_lr_scale is None:
+        proxy_lr_scale = spec.parameter_lr_scale(config.loss.options, base_lr=config.optim.lr)
     method = MixupMethod if config.loss.mixup else SupervisedMethod
     return method(
         model=model,
         criterion=criterion,
         sampler=sampler,
         head_lr_scale=head_lr_scale(config.optim),
-        proxy_lr_scale=(spec.lr_scale or 1.0) if scale is None else scale,
+        proxy_lr_scale=proxy_lr_scale,
         clip_proxies=spec.clip,
         warm=config.optim.warm,
-        distillation=self_distillation(config, model),
+        distillation=self_distillation(config, model, choice),
+        storage=feature_storage(config, embed_training_set, len(train)),
     )
+
+
+def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) -> nn.Module:
+    """The configured loss, with its miner if it takes tuples of the batch.
+
+    Raises:
+        ValueError: options that do not fit the loss or the miner.
+    """
+    spec, miner, size = choice.spec, config.loss.miner, config.model.embedding_size
+    options = {flag: value for flag, value in config.loss.options.items() if flag in spec.options}
+    criterion = create_loss(
+        choice.name,
+        num_classes=num_classes,
+        embedding_size=size,
+        options=options,
+        similarity=similarity_of(config),
+        miner=miner,
+    )
+    if not spec.tuples:
+        return criterion
+    of_miner = {flag: value for flag, value in config.loss.options.items() if flag in MINERS[miner].options}
+    margin = getattr(criterion, "margin", None)
+    return MinedLoss(criterion, create_miner(miner, embedding_size=size, margin=margin, options=of_miner))
 
 
 def similarity_of(config: TrainConfig) -> Similarity | None:
@@ -89,11 +101,32 @@ def head_lr_scale(optim: OptimConfig) -> float:
     return 1.0 if optim.head_lr in (None, -1) else optim.head_lr / optim.lr
 
 
-def self_distillation(config: TrainConfig, model: EmbeddingNet) -> SelfDistillation | None:
+def self_distillation(config: TrainConfig, model: EmbeddingNet, choice: LossChoice) -> SelfDistillation | None:
     """What a loss with ``_lsd`` at its end adds; None of others."""
     settings = config.distillation
     if settings is None:
         return None
     return SelfDistillation(
-        model, alpha=settings.kd_alpha, temperature=settings.kd_tau, different_class_scale=settings.kd_beta
+        model,
+        alpha=settings.kd_alpha,
+        temperature=settings.kd_tau,
+        different_class_scale=settings.kd_beta,
+        student_scale=choice.spec.distilled_length,
+    )
+
+
+def feature_storage(
+    config: TrainConfig, embed_training_set: Callable[[EmbeddingNet], Tensor] | None, num_images: int
+) -> FeatureStorage | None:
+    """What a sampler that looks at features is given; None for others."""
+    settings = config.feature_sampling
+    if settings is None:
+        return None
+    return FeatureStorage(
+        embed_training_set,
+        num_images=num_images,
+        embedding_size=config.model.embedding_size,
+        update=not settings.data_storage_no_update,
+        momentum=settings.data_mb_mom,
+        rate=settings.data_mb_lr,
     )

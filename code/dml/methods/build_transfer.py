@@ -8,7 +8,7 @@ from dml.config import TrainConfig
 from dml.data import ImageRecords
 from dml.losses import LOSSES, create_loss
 from dml.losses.transfer import TRANSFER_LOSSES, TransferSizes, create_transfer_loss
-from dml.methods.build import create_sampler
+from dml.methods.build_sampler import create_sampler
 from dml.methods.source import SourceNetwork, match_stages
 from dml.methods.transfer import TransferMethod
 from dml.models import EmbeddingNet

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dml.data.samplers import Sampler
 from dml.methods.base import Method, ParamGroup, train_only_new
+from dml.methods.feature_storage import FeatureStorage
 from dml.methods.gather import gather_rows, keep_memories_apart
 from dml.methods.self_distillation import SelfDistillation
 from dml.models import EmbeddingNet
@@ -28,9 +29,10 @@ class SupervisedMethod(Method):
         clip_proxies: whether gradient clipping applies to them.
         warm: epochs in which only head and criterion train.
         distillation: adds listwise self-distillation; None without.
+        storage: the features that the sampler looks at before each epoch; None for samplers that do not.
     """
 
-    training_only = ("criterion.memory.", "distillation.")
+    training_only = ("criterion.memory.", "distillation.", "storage.")
 
     def __init__(
         self,
@@ -43,10 +45,11 @@ class SupervisedMethod(Method):
         clip_proxies: bool = False,
         warm: int = 0,
         distillation: SelfDistillation | None = None,
+        storage: FeatureStorage | None = None,
     ):
         super().__init__()
         self.model, self.criterion, self.sampler, self.warm = model, criterion, sampler, warm
-        self.distillation = distillation
+        self.distillation, self.storage = distillation, storage
         keep_memories_apart(self)
         self._groups = [
             ParamGroup("backbone", list(model.backbone_parameters())),
@@ -60,8 +63,14 @@ class SupervisedMethod(Method):
         return self._groups
 
     def epoch_batches(self, epoch: int) -> np.ndarray:
-        """The sampler's plan."""
+        """The sampler's plan, by the features of the network as it is if the sampler looks at them."""
+        if self.storage is not None:
+            self.sampler.set_features(self.storage.renew(self.model).cpu().numpy())
         return self.sampler.plan(epoch)
+
+    def images_per_batch(self) -> int:
+        """Known to samplers of features without a plan."""
+        return super().images_per_batch() if self.storage is None else self.sampler.images_per_batch
 
     def start_epoch(self, progress: Progress) -> None:
         """Freeze what the warm-up leaves out, release it afterwards; let the criterion enter its phase."""
