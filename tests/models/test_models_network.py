@@ -134,6 +134,15 @@ def test_bn_freeze_fixes_statistics_and_affine_parameters(freeze, images):
     assert model.training
 
 
+def test_affine_parameters_of_frozen_batch_normalisation_can_train(images):
+    model = small(bn_freeze=True, bn_affine=True)
+    before = copy.deepcopy(model.state_dict())
+    _one_training_step(model, images)
+    after = model.state_dict()
+    norms = {key: torch.equal(before[key], after[key]) for key in before if ".bn" in key or ".downsample.1" in key}
+    assert all(same is ("running" in key or "tracked" in key) for key, same in norms.items())
+
+
 def test_frozen_networks_give_the_same_in_training_mode_and_for_single_images(images):
     model = small(bn_freeze=True)
     together = model.eval()(images).embedding

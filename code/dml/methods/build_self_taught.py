@@ -101,6 +101,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         head_init=model.head_init,
         background_size=settings.bg_embedding_size if config.loss.loss == STML else None,
         bn_freeze=model.bn_freeze,
+        bn_affine=model.bn_affine,
     )
     if continued:
         return student

@@ -26,6 +26,7 @@ def model_from_config(
         weights=Path(config.weights) if config.weights and not continued else None,
         l2_norm=config.l2_norm,
         bn_freeze=config.bn_freeze,
+        bn_affine=config.bn_affine,
         pooling=config.pooling,
         head_init=config.head_init,
         uncertainty=introspective is not None,
@@ -47,6 +48,7 @@ def create_model(
     uncertainty: bool = False,
     uncertainty_norm: bool = False,
     bn_freeze: bool = False,
+    bn_affine: bool = False,
 ) -> EmbeddingNet:
     """Build an embedding network; heads and, without ImageNet weights, backbone start from torch's global RNG.
 
@@ -54,7 +56,7 @@ def create_model(
         name: a name of ``BACKBONES``.
         pretrained: start the backbone from ImageNet weights. False never touches the network.
         weights: local file to take them from instead of the published address; needs ``pretrained``.
-        head_init, bn_freeze: see ``EmbeddingNet``; all others: see ``Architecture``.
+        head_init, bn_freeze, bn_affine: see ``EmbeddingNet``; all others: see ``Architecture``.
 
     Raises:
         UnknownNameError: an unknown name of any kind, listing the valid ones.
@@ -74,7 +76,7 @@ def create_model(
         uncertainty=uncertainty,
         uncertainty_norm=uncertainty_norm,
     )
-    model = EmbeddingNet(architecture, head_init=head_init, bn_freeze=bn_freeze)
+    model = EmbeddingNet(architecture, head_init=head_init, bn_freeze=bn_freeze, bn_affine=bn_affine)
     if pretrained:
         load_imagenet_weights(model.backbone, name, weights)
     return model

@@ -40,9 +40,17 @@ class EmbeddingNet(nn.Module):
             ``torch`` (``nn.Linear``'s default).
         bn_freeze: keep the running statistics of batch normalisation fixed in training too, and construct its
             affine parameters with ``requires_grad`` off.
+        bn_affine: with ``bn_freeze``, let the affine parameters train all the same.
     """
 
-    def __init__(self, architecture: Architecture, *, head_init: str = "kaiming", bn_freeze: bool = False) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        head_init: str = "kaiming",
+        bn_freeze: bool = False,
+        bn_affine: bool = False,
+    ) -> None:
         super().__init__()
         self.architecture = architecture
         self.bn_freeze = bn_freeze
@@ -57,7 +65,7 @@ class EmbeddingNet(nn.Module):
             HEAD_INITS[head_init](head)
         if bn_freeze:
             for module in self._batch_norms():
-                module.requires_grad_(False)
+                module.requires_grad_(bn_affine)
             self.train(self.training)
 
     @property

@@ -23,6 +23,7 @@ BACKBONES: Registry[Callable[[], Backbone]] = Registry(
         "resnet50": partial(ResNet, depth=50),
         "resnet101": partial(ResNet, depth=101),
     },
+    aliases={"bninception": "bn_inception"},  # the LSD repository's spelling
 )
 
 __all__ = ["BACKBONES", "Backbone"]
