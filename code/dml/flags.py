@@ -148,6 +148,11 @@ def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument("--resume-run", "--resume_run", metavar="DIR", help="continue this run; no other flag beside it")
     group.add_argument("--log_online", "--log-online", action="store_true", help="the same as --wandb auto")
     group.add_argument("--wandb_key", "--wandb-key", help=argparse.SUPPRESS)
+    group.add_argument(*spellings_of("no_train_metrics"), action="store_true", help="the same as --train-metrics 0")
+    group.add_argument(
+        *spellings_of("evaluate_on_gpu"), action="store_true", help="of no effect: it is where the network is"
+    )
+    group.add_argument(*spellings_of("evaltypes"), nargs="+", help="of no effect: a network has one embedding")
     group.add_argument(
         *spellings_of("use_tv_split"),
         help="hold out training classes for validation, as --val-split does",
@@ -168,6 +173,10 @@ def settle_historic(typed: dict[str, Any]) -> None:
         raise ValueError("--wandb_key is refused, since command lines are logged: set WANDB_API_KEY instead")
     if typed.pop("log_online", False):
         typed.setdefault("wandb", "auto")
+    if typed.pop("no_train_metrics", False):
+        typed["train_metrics"] = False
+    for without_effect in ("evaluate_on_gpu", "evaltypes"):
+        typed.pop(without_effect, None)
     _settle_split(typed)
 
 

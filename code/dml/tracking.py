@@ -19,7 +19,14 @@ from tqdm import tqdm
 from dml.metric_names import label, value_text
 
 METRICS_FILE = "metrics.jsonl"
-TIMINGS = ("train/seconds", "train/data_wait", "train/images_per_second", "eval/seconds", "val/seconds")
+TIMINGS = (
+    "train/seconds",
+    "train/data_wait",
+    "train/images_per_second",
+    "eval/seconds",
+    "val/seconds",
+    "train_set/seconds",
+)
 WANDB_HOST = "api.wandb.ai"
 
 

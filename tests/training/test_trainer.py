@@ -14,6 +14,7 @@ from torch import nn
 
 from dml.config import EvalConfig, OptimConfig
 from dml.methods.base import Method, ParamGroup
+from dml.models.reading import read_torch_file
 from dml.structures import Batch, StepOutput
 from dml.tracking import Tracker
 from dml.training.interrupt import Interrupted
@@ -240,3 +241,13 @@ def test_loss_watch_sums_in_double_precision():
         watch.add(StepOutput(torch.tensor(0.1), {"part": torch.tensor(0.5)}), step, torch.arange(2))
     assert watch.totals() == {"loss": pytest.approx(2.0, abs=1e-7), "part": 5.0}
     assert watch.latest == pytest.approx(0.1)
+
+
+def test_each_storage_metric_keeps_its_own_best_network(tmp_path):
+    metrics = iter([{"a": 0.1, "b": 0.9, "c": 0.3}, {"a": 0.5, "b": 0.2, "c": 0.4}, {"a": 0.4, "b": 0.3, "c": 0.8}])
+    evaluate = lambda model: next(metrics)  # noqa: E731
+    run = trainer(tmp_path, evaluate=evaluate, epochs=3, storage_metrics=("a", "b", "c"))
+    state = run.fit()
+    assert (state.best_epoch, state.highest) == (2, {"b": 0.9, "c": 0.8})
+    epochs = {path.name: read_torch_file(path)["epoch"] for path in tmp_path.glob("*.pt")}
+    assert epochs == {"best.pt": 2, "best_b.pt": 1, "best_c.pt": 3, "last.pt": 3}

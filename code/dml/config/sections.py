@@ -135,7 +135,6 @@ class ModelConfig(Section):
     l2_norm: bool = option(True, "embeddings of unit length", aliases=("target_norm",))
     bn_freeze: bool = option(True, "keep the running statistics of batch normalisation fixed")
     bn_affine: bool = option(False, "with --bn-freeze, train batch normalisation's affine parameters all the same")
-    bn_affine: bool = option(False, "with --bn-freeze, train batch normalisation's affine parameters all the same")
     pooling: str = option("avg_max", "global pooling: average, or average plus maximum", choices=("avg", "avg_max"))
     head_init: str = option(
         "kaiming", "initialisation of the embedding layer", choices=("kaiming", "orthogonal", "torch")

@@ -80,6 +80,8 @@ class MetricRegistry(Registry[Metric]):
 
 METRICS = MetricRegistry("metric", _families())
 DEFAULT_METRICS = tuple(RETRIEVAL_METRICS)
+SPECTRUM_KEY = "rho_spectrum_at_0"
+"""The one metric whose value is a list of numbers."""
 
 
 def metric_keys(names: Sequence[str], recall_ks: Sequence[int]) -> list[str]:

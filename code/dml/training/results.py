@@ -29,6 +29,7 @@ class TrainingState:
         latest: those of the last evaluation.
         latest_epoch: the epoch that it was made after.
         untrained: those of ``--eval-first``.
+        highest: metric → its highest value, for the metrics besides the selecting one whose best epochs are kept.
     """
 
     epoch: int = 0
@@ -41,6 +42,7 @@ class TrainingState:
     latest: dict[str, Metrics] = field(default_factory=dict)
     latest_epoch: int = 0
     untrained: dict[str, Metrics] = field(default_factory=dict)
+    highest: Metrics = field(default_factory=dict)
 
 
 def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str, float]]:

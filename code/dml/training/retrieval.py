@@ -11,7 +11,8 @@ from dml.config import TrainConfig
 from dml.data import RetrievalData
 from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, train_transform
-from dml.evaluation.evaluator import METRICS, Evaluation, Evaluator
+from dml.evaluation.evaluator import Evaluation, Evaluator
+from dml.evaluation.metrics import SPECTRUM_KEY, metric_keys
 from dml.methods.base import Method
 from dml.training.embedding import create_evaluator
 from dml.training.label_noise import keep_label_noise
@@ -42,14 +43,13 @@ class RetrievalTask(Task):
         self.evaluators: dict[str, Evaluator] = {"eval": create_evaluator(data.query, data.gallery, **options)}
         if data.val is not None:
             self.evaluators["val"] = create_evaluator(data.val, None, **options)
+        if config.evaluation.train_metrics:
+            self.evaluators["train_set"] = create_evaluator(data.train, None, **options)
 
     def metric_names(self) -> list[str]:
-        """Those of ``--metrics``, recall once for every k."""
-        metrics = [METRICS.canonical(name) for name in self.config.evaluation.metrics]
-        computed = [name for name in metrics if name != "recall"]
-        if "recall" in metrics:
-            computed = [f"recall_at_{k}" for k in self.data.recall_ks] + computed
-        return computed
+        """Those of ``--metrics``, recall once for every k; not the spectrum, which is a list."""
+        keys = metric_keys(self.config.evaluation.metrics, self.data.recall_ks)
+        return [key for key in keys if key != SPECTRUM_KEY]
 
     def describe(self) -> tuple[str, str]:
         """The splits' sizes; backbone and embedding size."""
@@ -88,7 +88,7 @@ class RetrievalTask(Task):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The test split, and the held-out classes if there are any."""
+        """The test split, the held-out classes if there are any, the training images if asked for."""
         return tuple(self.evaluators)
 
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:

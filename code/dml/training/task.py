@@ -54,15 +54,15 @@ class Task(ABC):
         evaluation = self.config.evaluation
         if evaluation.select == "val" and self.data.val is None:
             raise ValueError(f"--select val needs {self.held_out}: add {self.how_to_hold_out}")
-        if evaluation.select_metric not in self.metric_names():
-            raise ValueError(
-                f"--select-metric {evaluation.select_metric} is not among the metrics of this run:"
-                f" {', '.join(self.metric_names())}"
-            )
+        for metric in (evaluation.select_metric, *evaluation.storage_metrics):
+            if metric not in self.metric_names():
+                raise ValueError(
+                    f"--select-metric {metric} is not among the metrics of this run: {', '.join(self.metric_names())}"
+                )
 
     @abstractmethod
     def metric_names(self) -> list[str]:
-        """What an evaluation will compute."""
+        """What an evaluation will compute that can choose an epoch."""
 
     @abstractmethod
     def describe(self) -> tuple[str, str]:

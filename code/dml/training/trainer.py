@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Trainer:
         tracker: the record.
         folder: the run's folder.
         description: put into each checkpoint: architecture and configuration, as plain types.
-        keep_best: whether to write best.pt.
+        keep_best: whether to write best.pt, and best_<metric>.pt of further ``evaluation.storage_metrics``.
         after_epoch: called with the number of complete epochs, 0 before the first.
         resume_hint: how to go on after an interruption.
     """
@@ -131,9 +131,10 @@ class Trainer:
             self._share_buffers()
             state.latest, state.latest_epoch = self._evaluate(state.epoch + 1, training), state.epoch + 1
             improved = self._is_best(state.latest)
+            kept = ["best.pt"] * improved + self._other_bests(state.latest)
         else:
             self._log(state.epoch + 1, {"train": training})
-            improved = False
+            improved, kept = False, []
         self.method.end_epoch(self._progress(state.plan))
         self.schedule.after_epoch()
         state.epoch += 1
@@ -141,7 +142,7 @@ class Trainer:
         if improved:
             state.best_epoch, state.best = state.epoch, state.latest
         self.after_epoch(state.epoch)
-        self._save(improved)
+        self._save(kept)
 
     def is_due(self, epoch: int) -> bool:
         """Whether epoch ``epoch`` (from 1) ends with an evaluation."""
@@ -250,20 +251,31 @@ class Trainer:
         metric, best = self.evaluation.select_metric, self.state.best
         return not best or results[self.select][metric] > best[self.select][metric]
 
+    def _other_bests(self, results: dict[str, Metrics]) -> list[str]:
+        """The files to keep of ``--storage_metrics`` beside the selecting one, each metric being at its highest."""
+        highest, files = self.state.highest, []
+        for metric in self.evaluation.storage_metrics[1:]:
+            value = results[self.select][metric]
+            if metric not in highest or value > highest[metric]:
+                highest[metric] = value
+                files.append(f"best_{metric}.pt")
+        return files
+
     # ------------------------------------------------------------------ checkpoints
 
     def _stop_in_order(self, *, torn: bool) -> None:
         """Save an interrupted run where it stands, in the middle of an epoch if need be; but never half a step."""
         if not torn and self.fabric.world_size == 1:
-            self._save(improved=False)
+            self._save()
             done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
         else:
             done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
         if self.fabric.is_global_zero:
             say(f"Interrupted: {done}. Continue with:\n  {self.resume_hint}")
 
-    def _save(self, improved: bool) -> None:
-        """Write last.pt, and best.pt first where this epoch is the best; then the summary for people."""
+    def _save(self, best: Sequence[str] = ()) -> None:
+        """Write last.pt, and before it the files ``best`` of those metrics that this epoch is the best in; and the
+        summary for people."""
         scaler = self.fabric.strategy.precision.state_dict()
         if not self.fabric.is_global_zero:
             return
@@ -278,9 +290,9 @@ class Trainer:
             "metrics": state.latest,
             **self.description,
         }
-        if improved and self.keep_best:
-            kept = {key: value for key, value in rest.items() if not key.startswith(self.method.training_only)}
-            save_atomically(network | {"method": kept}, self.folder / "best.pt")
+        kept = {key: value for key, value in rest.items() if not key.startswith(self.method.training_only)}
+        for name in best if self.keep_best else ():
+            save_atomically(network | {"method": kept}, self.folder / name)
         if state.best and state.latest_epoch == state.epoch:
             metric = self.evaluation.select_metric
             write_results(self.folder, state, select=self.select, metric=metric, held_out=self.held_out)
