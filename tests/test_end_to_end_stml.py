@@ -1,0 +1,108 @@
+"""main.py runs as a user runs it: without labels, also with labels that say nothing, and on after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from dml.methods.self_taught import SelfTaughtMethod
+from entrypoints import SMALL, record, run_inside
+
+# Without the flags that main.py does not have.
+SETTINGS = [*SMALL[: SMALL.index("--batch-size")], *SMALL[SMALL.index("--workers") :], "--batch-size", "16"]
+STML = ["--bg_embedding_size", "24", "--sigma", "3", "--IPC", "4", "--fix_lr", "true", "--momentum", "0.9"]
+TRAIN, TEST = 48, 24
+
+
+def list_of(digits: Path, file: Path, *, shuffled: bool = False) -> Path:
+    """A CSV of a few images, two classes to train on and one to test; the training labels shuffled or not."""
+    images = sorted(digits.glob("*/*.png"))[: TRAIN + TEST]
+    labels = [path.parent.name for path in images]
+    if shuffled:
+        labels[:TRAIN] = random.Random(0).sample(labels[:TRAIN], TRAIN)
+    labels[-1] = "another"  # a test split has two classes at least
+    splits = ["train"] * TRAIN + ["test"] * TEST
+    with file.open("w", newline="") as stream:
+        csv.writer(stream).writerows([("path", "label", "split"), *zip(images, labels, splits, strict=True)])
+    return file
+
+
+def arguments_of(data: Path, logs: Path, name: str, *extra: str) -> list:
+    words = ["--dataset", "folder", "--data-dir", data, "--log-dir", logs, "--run-name", name, *SETTINGS]
+    return [*words, "--epochs", "2", *extra]
+
+
+def learned(folder: Path) -> dict[str, torch.Tensor]:
+    """Everything that a run has learned: student, teacher, memories."""
+    saved = torch.load(folder / "last.pt", weights_only=True)
+    return saved["model"] | saved["method"]
+
+
+def assert_same(folder: Path, other: Path) -> None:
+    ours, theirs = learned(folder), learned(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Where this module's runs are."""
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture
+def whole(digits, folder, capsys) -> Path:
+    """A run of two epochs of three batches, made once."""
+    run = folder / "folder" / "whole"
+    if not run.exists():
+        data = list_of(digits, folder / "right.csv")
+        said = run_inside("main.py", *arguments_of(data, folder, "whole", *STML), status=0, capsys=capsys).out
+        assert "stml: STML defaults where no flag says otherwise" in said
+    return run
+
+
+def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(whole, folder, capsys, monkeypatch):
+    update, calls = SelfTaughtMethod.after_backward, []
+
+    def signalled(method):
+        calls.append(method)
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        update(method)
+
+    monkeypatch.setattr(SelfTaughtMethod, "after_backward", signalled)
+    words = arguments_of(folder / "right.csv", folder, "stopped", *STML)
+    run_inside("main.py", *words, status=130, capsys=capsys)
+    monkeypatch.undo()
+    stopped = folder / "folder" / "stopped"
+    assert torch.load(stopped / "last.pt", weights_only=True)["state"]["batches_done"] == 2
+    run_inside("main.py", "--resume-run", stopped, status=0, capsys=capsys)
+    assert record(stopped) == record(whole)
+    assert_same(stopped, whole)
+
+
+def test_shuffled_training_labels_give_the_same_weights(whole, digits, folder, capsys):
+    data = list_of(digits, folder / "shuffled.csv", shuffled=True)
+    run_inside("main.py", *arguments_of(data, folder, "shuffled", *STML), status=0, capsys=capsys)
+    assert_same(folder / "folder" / "shuffled", whole)
+
+
+def test_a_baseline_trains_from_the_weights_of_a_run(whole, digits, folder, capsys):
+    own = ("--method", "meanshift", "--memory-size", "64", "--topk", "3", "--epochs", "1")
+    words = arguments_of(folder / "right.csv", folder, "meanshift", *own)
+    run_inside("main.py", *words, status=0, capsys=capsys)
+    assert learned(folder / "folder" / "meanshift")["criterion.queue.written"] == 3 * 2 * 16
+    said = run_inside("main.py", *words, "--resume", whole / "last.pt", status=2, capsys=capsys).err
+    assert "background head 24-d" in said
+
+
+def test_a_batch_smaller_than_its_neighbours_ends_the_run_before_it_begins(digits, tmp_path, capsys):
+    words = arguments_of(digits, tmp_path, "none", *STML, "--IPC", "25")
+    assert "smaller than --num-neighbors 25" in run_inside("main.py", *words, status=2, capsys=capsys).err
+    assert not (tmp_path / "folder").exists()
