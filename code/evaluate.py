@@ -7,27 +7,26 @@ python code/evaluate.py --ckpt cub_bn_inception_512dim_Proxy_Anchor_ckpt.pth --d
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from dml.cli import guarded, parse_evaluate
 from dml.config import DataConfig, EvalConfig, EvaluateConfig
-from dml.data import RetrievalData, load_dataset
-from dml.evaluation.evaluator import Evaluation
+from dml.data import load_dataset
 from dml.models.convert import LoadedModel, load_model_checkpoint
 from dml.tracking import say, table
 from dml.training.embedding import create_evaluator
+from dml.training.evaluation_files import write_files
 from dml.training.launch import launch
-from dml.training.pictures import draw_gallery, draw_tsne
+from dml.training.uncertainty import judge_uncertainty, require_uncertainty
 
 
 def main() -> None:
     config = parse_evaluate()
     loaded = load_model_checkpoint(Path(config.ckpt))
     config = complete(config, loaded)
+    if config.uncertainty:
+        require_uncertainty(loaded.architecture, config.ckpt)
     fabric = launch(gpu_id=config.gpu_id, precision=config.precision, seed=config.seed)
     model = fabric.to_device(loaded.model)
     if config.l2_norm is not None:
@@ -49,10 +48,13 @@ def main() -> None:
         seed=config.seed,
     )
     evaluation = evaluator.evaluate(model, fabric.device, progress=data.name)
+    unsure = judge_uncertainty(model, evaluation, data, config, fabric) if config.uncertainty else None
     if fabric.is_global_zero:
         say(f"\n{data.name}, {len(data.query)} queries, {config.eval_distance}, in per cent:")
         say(table({Path(config.ckpt).name: evaluation.metrics}))
-        write(config, data, evaluation)
+        if unsure is not None:
+            say(f"\n{unsure.summary()}")
+        write_files(config, data, evaluation, unsure)
 
 
 def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
@@ -86,40 +88,6 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     if filled["dataset"] is None:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
     return replace(config, **filled)
-
-
-def write(config: EvaluateConfig, data: RetrievalData, evaluation: Evaluation) -> None:
-    """The files that were asked for, each with a line that names it."""
-    if config.json:
-        metrics = {f"eval/{name}": value for name, value in evaluation.metrics.items()}
-        Path(config.json).write_text(json.dumps(metrics, indent=1) + "\n")
-        say(f"metrics: {config.json}")
-    if config.save_embeddings:
-        with Path(config.save_embeddings).open("wb") as file:  # by name, savez would add a suffix of its own
-            np.savez(file, **arrays(data, evaluation))
-        say(f"embeddings: {config.save_embeddings}")
-    if config.gallery:
-        draw_gallery(Path(config.gallery), evaluation, data, distance=config.eval_distance, seed=config.seed)
-        say(f"gallery: {config.gallery}")
-    if config.tsne:
-        draw_tsne(Path(config.tsne), evaluation, data, seed=config.seed)
-        say(f"t-SNE page: {config.tsne}")
-
-
-def arrays(data: RetrievalData, evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """What ``--save-embeddings`` keeps: embeddings (N, D), labels (N,), paths (N,); with a gallery its three too."""
-    named = {
-        "embeddings": evaluation.query_embeddings.numpy(),
-        "labels": evaluation.query_labels.numpy(),
-        "paths": np.array(data.query.paths),
-    }
-    if data.gallery is not None:
-        named |= {
-            "gallery_embeddings": evaluation.gallery_embeddings.numpy(),
-            "gallery_labels": evaluation.gallery_labels.numpy(),
-            "gallery_paths": np.array(data.gallery.paths),
-        }
-    return named
 
 
 if __name__ == "__main__":

@@ -31,6 +31,12 @@ class EvaluateConfig(Section):
     save_embeddings: str | None = option(None, "write embeddings, labels and paths to this .npz file")
     gallery: str | None = option(None, "draw queries and their neighbours into this .png file")
     tsne: str | None = option(None, "draw a t-SNE page of the embeddings into this .html file")
+    uncertainty: bool = option(
+        False, "rank the images by the uncertainty of a network trained with --introspective, compare with its errors"
+    )
+    uncertainty_gallery: str | None = option(
+        None, "draw the most and least certain images into this .png file; unset: uncertainty.png beside the checkpoint"
+    )
     remark: str = option("", "accepted as published, of no effect")
     bn_freeze: bool | None = option(None, "accepted as published; evaluation always uses running statistics")
     source_norm: bool | None = option(None, "accepted as published, of no effect")
@@ -43,9 +49,15 @@ class EvaluateConfig(Section):
             ("--save-embeddings", self.save_embeddings),
             ("--gallery", self.gallery),
             ("--tsne", self.tsne),
+            ("--uncertainty-gallery", self.uncertainty_gallery),
         ):
             if file is not None:
                 require(Path(file).absolute().parent.is_dir(), f"{flag} {file}: there is no such folder")
-        for flag, file, suffix in (("--gallery", self.gallery, ".png"), ("--tsne", self.tsne, ".html")):
+        for flag, file, suffix in (
+            ("--gallery", self.gallery, ".png"),
+            ("--tsne", self.tsne, ".html"),
+            ("--uncertainty-gallery", self.uncertainty_gallery, ".png"),
+        ):
             require(file is None or file.endswith(suffix), f"{flag} {file}: the file's name must end in {suffix}")
+        require(self.uncertainty or self.uncertainty_gallery is None, "--uncertainty-gallery needs --uncertainty")
         require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,37 @@ RETRIEVAL_METRICS: Registry[str] = Registry(
         "precision_at_1": "share of queries whose nearest is a hit",
     },
 )
+
+
+class QueryErrors(NamedTuple):
+    """How wrong the answer to each of Q queries is.
+
+    Attributes:
+        lost_precision: (Q,) float64, 1 − AP@R, 0..1.
+        nearest_is_wrong: (Q,) bool.
+        has_positive: (Q,) bool; what has none in the gallery cannot be answered.
+    """
+
+    lost_precision: Tensor
+    nearest_is_wrong: Tensor
+    has_positive: Tensor
+
+
+@torch.no_grad()
+def query_errors(
+    query: Tensor,
+    query_labels: Tensor,
+    gallery: Tensor | None = None,
+    gallery_labels: Tensor | None = None,
+    *,
+    distance: str = "cosine",
+) -> QueryErrors:
+    """What ``retrieval_metrics`` takes the means of, query by query; arguments, costs and errors are as there."""
+    ranking = _ranking(
+        query, query_labels, gallery, gallery_labels, recall_ks=(), num_neighbours=None, distance=distance
+    )
+    results = rank_queries(ranking, None)
+    return QueryErrors(1 - results.average_precision, results.first_hit == 0, ranking.positives.num > 0)
 
 
 @torch.no_grad()
@@ -67,6 +99,29 @@ def retrieval_metrics(
     metrics = [RETRIEVAL_METRICS.canonical(name) for name in metrics]
     if "recall" in metrics and (not recall_ks or min(recall_ks) < 1):
         raise ValueError(f"recall_ks must be one or more positive integers; got {list(recall_ks)}")
+    ranking = _ranking(
+        query,
+        query_labels,
+        gallery,
+        gallery_labels,
+        recall_ks=recall_ks if "recall" in metrics else (),
+        num_neighbours=_num_neighbours(metrics),
+        distance=distance,
+    )
+    return _summarise(rank_queries(ranking, chunk_size), metrics, recall_ks, ranking.positives.num)
+
+
+def _ranking(
+    query: Tensor,
+    query_labels: Tensor,
+    gallery: Tensor | None,
+    gallery_labels: Tensor | None,
+    *,
+    recall_ks: Sequence[int],
+    num_neighbours: int | None,
+    distance: str,
+) -> Ranking:
+    """What ``rank_queries`` is to do. ValueError for shapes that do not fit."""
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("gallery and gallery_labels must be given together")
     _check_labels("query", query, query_labels)
@@ -76,14 +131,13 @@ def retrieval_metrics(
     else:
         _check_labels("gallery", gallery, gallery_labels)
     exclude = torch.arange(len(query), device=query.device) if leave_out_self else None
-    ranking = Ranking(
+    return Ranking(
         scores=SimilarityScores(query, gallery, distance=distance, exclude=exclude),
         positives=Positives.build(query_labels, gallery_labels, query.device, leave_out_self=leave_out_self),
-        recall_ks=torch.tensor(sorted(recall_ks) if "recall" in metrics else [], device=query.device),
-        num_neighbours=_num_neighbours(metrics),
+        recall_ks=torch.tensor(sorted(recall_ks), device=query.device),
+        num_neighbours=num_neighbours,
         strict=not leave_out_self,
     )
-    return _summarise(rank_queries(ranking, chunk_size), metrics, recall_ks, ranking.positives.num)
 
 
 def _num_neighbours(metrics: Sequence[str]) -> int | None:

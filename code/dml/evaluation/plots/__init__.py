@@ -1,7 +1,8 @@
-"""Pictures: the curves of a run, a gallery of neighbours, a t-SNE page."""
+"""Pictures: the curves of a run, galleries of neighbours and of certainty, a t-SNE page."""
 
+from dml.evaluation.plots.certainty import plot_certainty
 from dml.evaluation.plots.curves import plot_curves
 from dml.evaluation.plots.gallery import plot_gallery
 from dml.evaluation.plots.tsne import tsne_page, whole_classes
 
-__all__ = ["plot_curves", "plot_gallery", "tsne_page", "whole_classes"]
+__all__ = ["plot_certainty", "plot_curves", "plot_gallery", "tsne_page", "whole_classes"]

@@ -63,11 +63,13 @@ def plot_gallery(
     figure.suptitle(_gallery_title(right, rows), fontsize=10)
     grid = figure.subplots(len(rows), columns + 1, squeeze=False)
     for axes, row in zip(grid, rows, strict=True):
-        _show(axes[0], query_paths[row], QUERY, class_names[query_labels[row]], "query")
+        show_image(axes[0], query_paths[row], QUERY, class_names[query_labels[row]], "query")
         for place, item in enumerate(indices[row, :columns]):
             label = gallery_labels[item]
             color = RIGHT if label == query_labels[row] else WRONG
-            _show(axes[place + 1], gallery_paths[item], color, class_names[label], f"{similarities[row, place]:.2f}")
+            show_image(
+                axes[place + 1], gallery_paths[item], color, class_names[label], f"{similarities[row, place]:.2f}"
+            )
     figure.supxlabel(
         f"nearest first; below: {value_name}; green: the query's class, red: another", fontsize=8, color=QUERY
     )
@@ -90,7 +92,8 @@ def _gallery_title(right: np.ndarray, rows: np.ndarray) -> str:
     )
 
 
-def _show(axes: Axes, path: str, color: str, name: str, value: str) -> None:
+def show_image(axes: Axes, path: str, color: str, name: str, value: str) -> None:
+    """An image in a frame of ``color``, ``name`` above and ``value`` below it. OSError if it cannot be read."""
     axes.imshow(read_image(path), aspect="equal")
     short = name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
     axes.set_title(short.replace("$", r"\$"), fontsize=6, color=color, pad=2)
