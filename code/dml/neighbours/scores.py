@@ -62,8 +62,8 @@ class SimilarityScores:
         self._centre = self._scale = None
         if distance == "euclidean":
             self._centre = sum(tile.sum(0) for tile in self._raw_tiles(gallery)) / len(gallery)
-            largest = max(self._largest_norm(embeddings) for embeddings in (query, gallery))
-            self._scale = largest or 1.0
+            sets = [gallery] if gallery is query else [gallery, query]
+            self._scale = max(self._largest_norm(embeddings) for embeddings in sets) or 1.0
 
     @property
     def num_queries(self) -> int:
@@ -116,7 +116,8 @@ class SimilarityScores:
         for part, part_rows, part_columns in zip(
             scores.split(size), rows.split(size), columns.to(self.gallery.device).split(size), strict=True
         ):
-            query = self._prepare(self.query[part_rows], torch.float64, is_query=True)
+            queries, place = part_rows.unique_consecutive(return_inverse=True)
+            query = self._prepare(self.query[queries], torch.float64, is_query=True)[place]
             gallery = self._prepare(self.gallery[part_columns], torch.float64, is_query=False)
             torch.sum(query.mul_(gallery), 1, out=part)
         return _round_to_grid(scores)
@@ -134,12 +135,18 @@ class SimilarityScores:
 
     def _prepare(self, embeddings: Tensor, dtype: torch.dtype, *, is_query: bool) -> Tensor:
         """Rows in the unit ball whose inner products are scores: (n, D), or (n, D + 1) if Euclidean."""
-        rows = embeddings.to(self.device, torch.float64)
         if self.distance == "cosine":
-            return (rows / (rows.square().sum(1, keepdim=True) + _EPSILON).sqrt_()).to(dtype)
-        rows = (rows - self._centre) / self._scale
-        last = torch.ones_like(rows[:, :1]) if is_query else -0.5 * rows.square().sum(1, keepdim=True)
-        return torch.cat([rows, last], dim=1).to(dtype)
+            rows = embeddings.to(self.device, torch.float64)
+            square = torch.linalg.vector_norm(rows, dim=1, keepdim=True).square_()
+            return rows.div(square.add_(_EPSILON).sqrt_()).to(dtype)
+        rows = self._centred(embeddings)
+        prepared = rows.new_empty(len(rows), rows.shape[1] + 1, dtype=dtype)
+        prepared[:, :-1] = rows.div_(self._scale)
+        prepared[:, -1] = 1.0 if is_query else torch.linalg.vector_norm(rows, dim=1).square_().mul_(-0.5)
+        return prepared
+
+    def _centred(self, embeddings: Tensor) -> Tensor:
+        return embeddings.to(self.device).sub(self._centre)  # float64, as the centre is
 
     def _tiles(self, dtype: torch.dtype) -> Iterator[Tensor]:
         if dtype in self._cache:
@@ -158,7 +165,8 @@ class SimilarityScores:
             yield tile.to(self.device, torch.float64)
 
     def _largest_norm(self, embeddings: Tensor) -> float:
-        return max(float((tile - self._centre).norm(dim=1).max()) for tile in self._raw_tiles(embeddings))
+        tiles = embeddings.split(_tile_rows(embeddings))
+        return max(float(torch.linalg.vector_norm(self._centred(tile), dim=1).max()) for tile in tiles)
 
 
 def _round_to_grid(scores: Tensor) -> Tensor:
@@ -176,8 +184,8 @@ def _check_embeddings(name: str, embeddings: Tensor) -> None:
             f"got {tuple(embeddings.shape)} {embeddings.dtype}"
         )
     tiles = embeddings.split(_tile_rows(embeddings))
-    bad = sum(int((~tile.isfinite().all(1)).sum()) for tile in tiles)
-    if bad:
+    if not all(torch.stack(tile.aminmax()).isfinite().all() for tile in tiles):
+        bad = sum(int((~tile.isfinite().all(1)).sum()) for tile in tiles)
         raise ValueError(f"{bad} of {len(embeddings)} {name} embeddings hold NaN or infinite values")
 
 
