@@ -14,6 +14,7 @@ from dml.cli_stml import ABSENT, parse_stml
 from dml.config import ConfigWarning, train_config_from_json
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from test_cli import error_of, flat
+from test_scripts import command_of
 
 REFERENCE = Path(__file__).parent / "reference"
 FLAGS = json.loads((REFERENCE / "flags.json").read_text())
@@ -76,6 +77,12 @@ def test_published_commands_parse():
     assert (scratch.optim.scheduler, scratch.optim.epochs, scratch.model.pretrained) == ("constant", 180, False)
     assert (scratch.self_taught.num_neighbors, scratch.self_taught.momentum) == (2, 0.9)
     assert [parse(*words).model.bn_freeze for words in commands()] == [0, 1, 0, 1, 0, 1, 0]
+
+
+def test_every_published_command_has_its_script():
+    scripts = sorted(Path(__file__).resolve().parent.parent.glob("scripts/*/stml_*.sh"))
+    configs = [parse_stml(command_of(script)[1:]).config for script in scripts]
+    assert all(parse(*words) in configs for words in commands())
 
 
 def test_the_slip_as_printed_is_explained(capsys):

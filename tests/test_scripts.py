@@ -9,11 +9,17 @@ from pathlib import Path
 import pytest
 
 from dml.cli import parse_evaluate, parse_train
+from dml.cli_stml import parse_stml
 from dml.cli_target import parse_target
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted((ROOT / "scripts").glob("*/*.sh"))
-PARSERS = {"train.py": parse_train, "evaluate.py": parse_evaluate, "train_target.py": parse_target}
+PARSERS = {
+    "train.py": parse_train,
+    "evaluate.py": parse_evaluate,
+    "train_target.py": parse_target,
+    "main.py": parse_stml,
+}
 
 
 def command_of(script: Path, *extra: str) -> list[str]:
