@@ -29,6 +29,7 @@ from dml.evaluation.evaluator import METRICS
 from dml.flags import (
     Parser,
     TrainCommand,
+    add_arch,
     add_continuing,
     add_losses,
     add_section,
@@ -82,6 +83,7 @@ def train_parser() -> Parser:
     for section in sections_with("distillation", "introspective", "feature_sampling", "noise").values():
         add_section(parser, section)
     other = add_continuing(parser)
+    add_arch(other)
     other.add_argument("--not_pretrained", "--not-pretrained", action="store_true", help="the same as --pretrained 0")
     other.add_argument(
         *spellings_of("eval_metric"),
@@ -126,7 +128,11 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
         recipe = "idml"
     if typed.get("as_source"):
         recipe = SOURCE_RECIPE
+    if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
+        typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
     values = fill_defaults(RECIPES[recipe], typed)
+    if values.get("run_name") == "group_plus_seed":  # LSD's way of naming
+        values["run_name"] = f"{values.get('group') or values['dataset']}_s{values['seed']}"
     loss = dataclasses.replace(loss, mixup=values.get("mixup", False))
     config = train_config(recipe, loss, values, *(name for name, used in own.items() if used))
     _check_loss(config, choice)

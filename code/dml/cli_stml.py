@@ -14,6 +14,7 @@ from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, tr
 from dml.flags import (
     Parser,
     TrainCommand,
+    add_arch,
     add_continuing,
     add_losses,
     add_section,
@@ -48,6 +49,7 @@ def stml_parser() -> Parser:
     for section in sections_with("self_taught").values():
         add_section(parser, section, without=ABSENT)
     other = add_continuing(parser)
+    add_arch(other)
     other.add_argument(*spellings_of("norm"), dest="l2_norm", help="the same as --l2-norm", **kind_of(bool))
     other.add_argument(*spellings_of("fix_lr"), dest="fix_lr", help="the same as --scheduler constant", **kind_of(bool))
     return parser

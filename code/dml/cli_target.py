@@ -14,6 +14,7 @@ from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, tr
 from dml.flags import (
     Parser,
     TrainCommand,
+    add_arch,
     add_continuing,
     add_losses,
     add_section,
@@ -41,7 +42,7 @@ def target_parser() -> Parser:
     add_losses(parser, TRANSFER_LOSSES, DEFAULT_LOSS)
     for section in sections_with("transfer").values():
         add_section(parser, section)
-    add_continuing(parser)
+    add_arch(add_continuing(parser))
     return parser
 
 

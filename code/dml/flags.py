@@ -20,6 +20,7 @@ from typing import Any, NoReturn, Protocol
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
 from dml.losses.spec import LossOption
+from dml.models.arch_name import parse_arch
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
@@ -167,6 +168,16 @@ def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
+def add_arch(group: argparse._ArgumentGroup) -> None:
+    """``--arch``, which names a backbone and what is to be done with it."""
+    group.add_argument(
+        "--arch",
+        metavar="NAME",
+        help="--model with endings: _frozen, _normalize, _double, _he stand for --bn-freeze 1 --bn-affine 1,"
+        " --l2-norm 1, --pooling avg_max, --head-init kaiming",
+    )
+
+
 def settle_historic(typed: dict[str, Any]) -> None:
     """Replace the historic flags by what they stand for. ValueError for a key on the command line."""
     if "wandb_key" in typed:
@@ -197,6 +208,9 @@ def _settle_split(typed: dict[str, Any]) -> None:
 
 def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DATASETS) -> dict[str, Any]:
     """Field name → value: what was typed, else what the data set brings, else the recipe's."""
+    if "arch" in typed:
+        named = recipe.arch_without_endings | parse_arch(typed["arch"])
+        typed = named | {name: value for name, value in typed.items() if name != "arch"}
     values = dict(recipe.defaults)
     values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {})
     values |= DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", values["dataset"])), {})

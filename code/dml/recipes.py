@@ -22,12 +22,14 @@ class Recipe:
         defaults: field name → value.
         ipc_sampler: the sampler that ``--IPC`` selects there.
         model_defaults: backbone → what differs with it.
+        arch_without_endings: what a name given by ``--arch`` means that its endings do not change.
     """
 
     title: str
     defaults: dict[str, Any]
     ipc_sampler: str
     model_defaults: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    arch_without_endings: dict[str, Any] = field(default_factory=dict)
 
 
 _PROXY_ANCHOR: dict[str, Any] = {
@@ -109,6 +111,39 @@ _STML: dict[str, Any] = _TRANSFER_SOURCE | {
 }
 _STML_CROPS = {"bn_inception": {"crop_size": 227}}  # Inception-v1's own is 227
 
+_LSD: dict[str, Any] = {
+    "dataset": "cub",
+    "embedding_size": 128,
+    "batch_size": 112,
+    "IPC": 2,
+    "sampler": "class_random",
+    "epochs": 150,
+    "workers": 6,
+    "model": "resnet50",
+    "optimizer": "adam",
+    "lr": 1e-5,
+    "weight_decay": 4e-4,
+    "scheduler": "multistep",
+    "milestones": (1000,),
+    "lr_decay_gamma": 0.3,
+    "warm": 0,
+    "bn_freeze": True,
+    "bn_affine": True,
+    "l2_norm": True,
+    "pooling": "avg",
+    "head_init": "torch",
+    "seed": 1,
+    "clip_value": 0.0,
+    "eval_distance": "euclidean",
+    "metrics": (
+        *("e_recall@1", "e_recall@5", "e_recall@10", "nmi", "f1", "mAP_1000", "mAP_lim", "mAP_c"),
+        *("dists@intra", "dists@inter", "dists@intra_over_inter"),
+        *("rho_spectrum@0", "rho_spectrum@-1", "rho_spectrum@1", "rho_spectrum@2", "rho_spectrum@10"),
+    ),
+    "storage_metrics": ("e_recall@1",),
+    "train_metrics": True,
+}
+
 RECIPES: Registry[Recipe] = Registry(
     "recipe",
     {
@@ -135,6 +170,13 @@ RECIPES: Registry[Recipe] = Registry(
                 "metrics": ("recall", "nmi", "f1", "r_precision", "map_at_r"),
             },
             ipc_sampler="balanced",
+        ),
+        "lsd": Recipe(
+            "LSD (Revisiting)",
+            _LSD,
+            ipc_sampler="class_random",
+            model_defaults={"inception_v1": {"crop_size": 227}, "googlenet": {"crop_size": 227}},
+            arch_without_endings={"bn_freeze": False, "l2_norm": False},
         ),
         "transfer_source": Recipe("label relaxation's source", _TRANSFER_SOURCE, ipc_sampler="class_balanced"),
         "stml": Recipe("STML", _STML, ipc_sampler="random", model_defaults=_STML_CROPS),

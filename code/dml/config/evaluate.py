@@ -15,7 +15,9 @@ class EvaluateConfig(Section):
     ckpt: str = option("", "the checkpoint to evaluate, ours or published", aliases=("resume",))
     dataset: str | None = like(DataConfig, "dataset", None)
     data_dir: str | None = like(DataConfig, "data_dir", None)
-    model: str | None = like(ModelConfig, "model", None)
+    model: str | None = option(
+        None, "backbone that the checkpoint must hold; unset: whatever it holds", aliases=("arch",)
+    )
     embedding_size: int | None = like(ModelConfig, "embedding_size", None)
     batch_size: int = like(DataConfig, "batch_size", 150)
     workers: int = like(DataConfig, "workers", 4)

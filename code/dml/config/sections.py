@@ -128,7 +128,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The embedding network."""
 
-    model: str = option("bn_inception", "backbone", aliases=("arch",))
+    model: str = option("bn_inception", "backbone")
     embedding_size: int = option(512, "D, length of an embedding", aliases=("embed_dim",))
     pretrained: bool = option(True, "start from ImageNet weights")
     weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")

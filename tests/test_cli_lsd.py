@@ -1,0 +1,136 @@
+"""The command line of LSD's repository: every published flag, default and command, and what it does not allow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dml.cli import parse_train, train_parser
+from dml.losses import LOSSES
+from dml.miners import MINERS
+
+REFERENCE = Path(__file__).parent / "reference"
+PUBLISHED = json.loads((REFERENCE / "flags.json").read_text())["lsd/parameters"]
+BASIC = [
+    *("--loss", "triplet", "--batch_mining", "distance", "--log_online", "--project", "DML_Project"),
+    *("--group", "CUB_Triplet_distance", "--seed", "0", "--gpu", "0", "--bs", "112", "--data_sampler", "class_random"),
+    *("--samples_per_class", "2", "--arch", "resnet50_frozen_normalize", "--source", "data", "--dataset", "cub200"),
+    *("--n_epochs", "150", "--lr", "0.00001", "--embed_dim", "128", "--evaluate_on_gpu"),
+]
+
+
+def config(*arguments: str):
+    return parse_train(arguments).config
+
+
+def refused(capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit):
+        parse_train(arguments)
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", [flag for entry in PUBLISHED for flag in entry["flags"]])
+def test_every_published_flag_is_known(flag):
+    assert flag in train_parser()._option_string_actions
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("data", {"batch_size": 112, "IPC": 2, "sampler": "class_random", "workers": 6, "augmentation": "base"}),
+        ("model", {"model": "resnet50", "embedding_size": 128, "pooling": "avg", "head_init": "torch"}),
+        ("model", {"bn_freeze": True, "bn_affine": True, "l2_norm": True, "pretrained": True}),
+        ("optim", {"epochs": 150, "lr": 1e-5, "weight_decay": 4e-4, "optimizer": "adam", "scheduler": "multistep"}),
+        ("optim", {"milestones": (1000,), "lr_decay_gamma": 0.3, "warm": 0, "clip_value": 0.0, "head_lr": None}),
+        ("evaluation", {"eval_distance": "euclidean", "select_metric": "e_recall_at_1", "train_metrics": True}),
+        ("run", {"seed": 1}),
+    ],
+)
+def test_published_defaults(section, values):
+    found = vars(getattr(config("--loss", "triplet"), section))
+    assert {name: found[name] for name in values} == values
+
+
+def test_published_defaults_of_losses_and_miners():
+    """Every ``loss_*`` and ``miner_*`` flag whose published default is a number."""
+    specs = [*LOSSES.values(), *MINERS.values()]
+    checked = 0
+    for entry in PUBLISHED:
+        flag = entry["flags"][0].lstrip("-")
+        owners = [spec for spec in specs if flag in spec.options]
+        if flag.startswith(("loss_", "miner_")) and entry.get("action") != "store_true":
+            assert owners, flag
+            assert [spec.default(flag) for spec in owners] == [entry["default"]] * len(owners), flag
+            checked += 1
+    assert checked > 30
+
+
+def test_the_published_commands():
+    plain = config(*BASIC)
+    assert (plain.loss.loss, plain.loss.miner, plain.distillation) == ("triplet", "distance", None)
+    assert (plain.data.dataset, plain.run.wandb, plain.run.project) == ("cub", "auto", "DML_Project")
+    distilled = config(*BASIC, "--loss", "triplet_lsd", "--kd_alpha", "50.0", "--kd_tau", "1.0")
+    assert (distilled.distillation.kd_alpha, distilled.distillation.kd_tau) == (50.0, 1.0)
+    assert distilled.recipe == "lsd"
+    noisy = config(*BASIC, "--noisy_label", "--noisy_ratio", "0.3")
+    assert noisy.noise.noisy_ratio == 0.3
+    assert config(*BASIC, "--loss", "triplet_lsd").distillation.kd_alpha == 200.0
+
+
+@pytest.mark.parametrize("loss", ["Proxy_Anchor", "MS", "Triplet", "multisimilarity", "softmax", "ap_loss", "margin"])
+def test_any_loss_can_be_distilled_under_its_own_recipe(loss):
+    ours, plain = config("--loss", loss + "_lsd"), config("--loss", loss)
+    assert ours.recipe == plain.recipe
+    assert (ours.distillation is None, plain.distillation is None) == (False, True)
+
+
+def test_a_name_by_arch_is_only_what_its_endings_say():
+    model = config("--loss", "triplet", "--arch", "resnet18_normalize").model
+    assert (model.model, model.l2_norm, model.bn_freeze) == ("resnet18", True, False)
+    assert config("--loss", "triplet", "--model", "resnet18").model.bn_freeze
+    assert config("--loss", "triplet", "--arch", "resnet18", "--l2-norm", "1").model.l2_norm
+    assert config("--arch", "resnet50").model.bn_freeze  # Proxy-Anchor's own defaults
+
+
+def test_scheduler_step_is_that_repository_s():
+    optim = config("--loss", "margin", "--scheduler", "step", "--tau", "30", "60", "--gamma", "0.1").optim
+    assert (optim.scheduler, optim.milestones, optim.lr_decay_gamma) == ("multistep", (30, 60), 0.1)
+    assert config("--loss", "margin", "--scheduler", "step", "--lr-decay-step", "5").optim.scheduler == "step"
+
+
+def test_run_names():
+    assert config(*BASIC, "--savename", "group_plus_seed").run.run_name == "CUB_Triplet_distance_s0"
+    assert config(*BASIC, "--savename", "mine").run.run_name == "mine"
+
+
+def test_miners_and_their_options():
+    assert config("--loss", "npair").loss.miner == "npair"
+    assert config("--loss", "multisimilarity").loss.miner is None
+    options = config(
+        "--loss", "triplet", "--batch_mining", "rho_distance", "--miner_rho_distance_cp", "0.5"
+    ).loss.options
+    assert options == {"miner_rho_distance_cp": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--loss", "triplet", "--batch_mining", "npair"), "cannot serve --loss triplet; it takes distance"),
+        (("--loss", "multisimilarity", "--batch_mining", "distance"), "takes no tuples"),
+        (("--loss", "triplet", "--miner_rho_distance_cp", "0.5"), "not used by --batch_mining distance"),
+        (("--loss", "triplet", "--batch_mining", "distanse"), "Did you mean 'distance'"),
+        (("--loss", "triplet", "--kd_alpha", "50"), "--loss triplet_lsd"),
+        (("--loss", "triplet_lsd", "--kd_tau", "0"), "--kd_tau must be positive"),
+        (("--loss", "triplett_lsd"), "triplet"),
+        (("--loss", "triplet", "--loss_margin_beta", "1"), "--loss_margin_beta is not used by --loss triplet"),
+        (("--loss", "triplet", "--data_gc_softened"), "samplers of features only"),
+        (("--loss", "triplet", "--fc_lr", "0"), "--head-lr"),
+        (("--loss", "triplet", "--wandb_key", "secret"), "WANDB_API_KEY"),
+        (("--loss", "triplet", "--arch", "resnet51_frozen"), "resnet51"),
+        (("--loss", "triplet", "--data_sampler", "d2_coreset", "--data_mb_mom", "2"), "--data_mb_mom"),
+    ],
+)
+def test_what_does_not_fit_is_named(arguments, message, capsys):
+    assert message.replace(" ", "") in refused(capsys, *arguments).replace(" ", "")
