@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import clustering, evaluator, loader, losses, lsd, miners, neighbours, proxy_isa, step, stml, transfer
+from benchmarks import (
+    clustering,
+    criteria,
+    evaluator,
+    idml,
+    loader,
+    losses,
+    lsd,
+    miners,
+    neighbours,
+    proxy_isa,
+    step,
+    stml,
+    transfer,
+)
 from benchmarks.measure import Options, Row
 from dml.registry import Registry
 
@@ -15,9 +29,11 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
         "neighbours": neighbours.rows,
         "clustering": clustering.rows,
         "losses": losses.rows,
+        "criteria": criteria.rows,
         "miners": miners.rows,
         "proxy_isa": proxy_isa.rows,
         "lsd": lsd.rows,
+        "idml": idml.rows,
         "loader": loader.rows,
         "step": step.rows,
         "transfer": transfer.rows,

@@ -111,8 +111,8 @@ class IntrospectiveSimilarity(Similarity):
             y, total = widen(columns), uncertainty.square().sum(1, keepdim=True)  # (B, 1) ‖V_i‖²
         products, squares, other_squares = x @ y.T, x.square().sum(1), y.square().sum(1)
         cosines = products * torch.rsqrt(squares + EPS)[:, None] * torch.rsqrt(other_squares + EPS)
-        apart = (squares[:, None] + other_squares - 2 * products).clamp_min(_NEAREST)  # μ
-        damping = ((total + self.gamma) / (-self.tau * apart)).exp()
+        apart = torch.sub(squares[:, None] + other_squares, products, alpha=2).clamp_min(_NEAREST)  # μ
+        damping = ((total + self.gamma) / -self.tau / apart).exp()
         if columns is rows:  # rounding would leave something of the distance to itself
             damping = damping.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), 0.0)
         return (1 - cosines) * damping
