@@ -184,6 +184,16 @@ def smooth_ap(loss: nn.Module, x: Tensor, labels: Tensor, tuples: None) -> Tenso
     return 1 - total / len(x)
 
 
+def smooth_ap_cube(loss: nn.Module, x: Tensor, labels: Tensor, tuples: None) -> Tensor:
+    """All ranks of all items at once, over a (B, B, B) tensor of differences, as published."""
+    similarities, same = x @ x.T, labels[:, None] == labels
+    differences = similarities[:, None, :] - similarities[:, :, None]  # (i, j, k)
+    ahead = 1 / (1 + (-differences / loss.temperature).clamp(-50, 50).exp())
+    ahead = ahead * (1 - torch.eye(len(x), dtype=x.dtype, device=x.device))
+    ranks, ranks_in_class = 1 + ahead.sum(2), 1 + (ahead * same[:, None, :]).sum(2)
+    return 1 - (same * ranks_in_class / ranks / same.sum(1, keepdim=True)).sum() / len(x)
+
+
 def quadruplet_as_published(loss: nn.Module, x: Tensor, fourth: Tensor, triplets: Triplets) -> Tensor:
     """Every triplet with the fourth sample of every triplet; ``fourth`` stands where others take labels."""
     total, first = x.new_zeros(()), x.new_zeros(())
@@ -208,3 +218,12 @@ def quadruplet(loss: nn.Module, x: Tensor, labels: Tensor, triplets: Triplets) -
                 torch.stack([(near - (x[n] - x[f]).norm() + loss.margin_alpha_2).relu() for f in fourth]).mean()
             )
     return torch.stack(first).mean() + torch.stack(second).mean()
+
+
+def quadruplet_broadcast(loss: nn.Module, x: Tensor, fourth: Tensor, triplets: Triplets) -> Tensor:
+    """``quadruplet_as_published`` over a (T, T, D) tensor of differences, as published."""
+    anchors, positives, negatives = (x[positions] for positions in triplets)
+    near = (anchors - positives).norm(dim=1)
+    first = (near - (anchors - negatives).norm(dim=1) + loss.margin_alpha_1).relu().mean()
+    beyond = (negatives[:, None] - x[fourth]).norm(dim=2)
+    return first + (near[:, None] - beyond + loss.margin_alpha_2).relu().mean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,10 +89,18 @@ def evaluate(criterion: torch.nn.Module, embeddings: torch.Tensor, labels: torch
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_equals_plain(name):
+    equals_plain(name, PLAIN[name])
+
+
+def test_smooth_ap_equals_the_whole_cube():
+    equals_plain("ap_loss", plain.smooth_ap_cube)
+
+
+def equals_plain(name: str, oracle: Callable[..., torch.Tensor]) -> None:
     criterion, embeddings = make(name, **OTHER_OPTIONS.get(name, {})), samples()
     sources = [embeddings, *criterion.parameters()]
     ours = evaluate(criterion, embeddings)
-    theirs = PLAIN[name](criterion, embeddings, LABELS, tuples_for(criterion.tuples))
+    theirs = oracle(criterion, embeddings, LABELS, tuples_for(criterion.tuples))
     torch.testing.assert_close(ours, theirs)
     gradients = zip(torch.autograd.grad(ours, sources), torch.autograd.grad(theirs, sources), strict=True)
     for gradient, expected in gradients:
@@ -106,11 +115,12 @@ def test_triplet_is_the_library_s():
     torch.testing.assert_close(evaluate(make("triplet"), embeddings), library(embeddings, LABELS, tuple(triplets())))
 
 
-def test_published_quadruplet_equals_plain():
+@pytest.mark.parametrize("oracle", [plain.quadruplet_as_published, plain.quadruplet_broadcast])
+def test_published_quadruplet_equals_plain(oracle):
     criterion, embeddings = make("quadruplet"), samples()
     fourth = torch.arange(20) * 3 % B
     ours = criterion.with_fourth(embeddings, triplets(), fourth, torch.ones(20, dtype=torch.bool))
-    torch.testing.assert_close(ours, plain.quadruplet_as_published(criterion, embeddings, fourth, triplets()))
+    torch.testing.assert_close(ours, oracle(criterion, embeddings, fourth, triplets()))
 
 
 def test_published_quadruplet_draws_positions_of_triplets_with_another_negative():
