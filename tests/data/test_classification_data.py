@@ -213,14 +213,15 @@ def test_one_folder_of_classes_is_split_alike_for_every_seed(tmp_path):
 def test_holding_out():
     labels = np.array([0] * 4 + [1] * 10 + [2] * 2)
     records = ImageRecords(tuple(map(str, range(16))), labels, ("a", "b", "c"))
-    rest, held = hold_out_images(records, 0.3, seed=0, where="x")
+    rest, held = hold_out_images(records, 0.3, seed=0, flag="--val-split")
     assert held.class_counts().tolist() == [1, 3, 1]
     assert sorted([*rest.paths, *held.paths], key=int) == list(records.paths)
-    assert hold_out_images(records, 0.3, seed=0, where="x")[1].paths == held.paths
-    with pytest.raises(DatasetError, match="leaves no image of 'c'"):
-        hold_out_images(records, 0.8, seed=0, where="x")
-    with pytest.raises(DatasetError, match="between 0 and 1"):
-        hold_out_images(records, 1.5, seed=0, where="x")
+    assert hold_out_images(records, 0.3, seed=0, flag="--val-split")[1].paths == held.paths
+    assert hold_out_images(records, 0.9, seed=0, flag="--val-split")[0].class_counts().min() == 1
+    with pytest.raises(DatasetError, match="images enough"):
+        hold_out_images(records, 0.01, seed=0, flag="--val-split")
+    with pytest.raises(DatasetError, match=r"--val-split 1.5: give a share between 0 and 1"):
+        hold_out_images(records, 1.5, seed=0, flag="--val-split")
 
 
 def test_pixels_travel_with_their_records():

@@ -45,7 +45,7 @@ def hold_out(
         raise DatasetError(f"--val-split {val_split}: give a share between 0 and 1")
     rng = np.random.default_rng(seed)
     if by_images:
-        is_held = _held_images(data.train.labels, val_split, rng)
+        is_held = held_images(data.train.labels, val_split, rng)
     else:
         held = _held_classes(data.train.num_classes, val_split, fold, rng)
         is_held = np.isin(data.train.labels, held)
@@ -71,11 +71,11 @@ def _held_classes(
     return np.array_split(shuffled, count)[index - 1]
 
 
-def _held_images(labels: np.ndarray, val_split: float, rng: np.random.Generator) -> np.ndarray:
+def held_images(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """(N,) bool: the first round(share · n) images of each class in a random order, always fewer than all n."""
     counts = np.bincount(labels)
     order = np.lexsort((rng.random(len(labels)), labels))
     place = np.empty(len(labels), dtype=np.int64)  # of an image within its class
     place[order] = np.arange(len(labels)) - (np.cumsum(counts) - counts)[labels[order]]
-    quota = np.minimum(np.round(val_split * counts), counts - 1)
+    quota = np.minimum(np.round(share * counts), counts - 1)
     return place < quota[labels]

@@ -219,6 +219,8 @@ def load_published(state: dict[str, Tensor], architecture: Architecture) -> Embe
 def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
     if content["format"] != CHECKPOINT_FORMAT:
         raise CheckpointError(f"{source}: format {content['format']!r}, but this version reads {CHECKPOINT_FORMAT!r}")
+    if isinstance(content.get("architecture"), dict) and "classes" in content["architecture"]:
+        raise CheckpointError(f"{source}: a classifier, not an embedding network: code/classify.py --evaluate reads it")
     try:
         architecture = Architecture(**content.get("architecture"))
     except (TypeError, ValueError) as error:

@@ -61,5 +61,5 @@ def load_classification(
         return data
     if data.val is not None:
         raise DatasetError(f"{name} brings its own validation split: leave out --val-split")
-    train, val = hold_out_images(data.train, val_split, seed=seed, where=f"--val-split of {name}")
+    train, val = hold_out_images(data.train, val_split, seed=seed, flag="--val-split")
     return replace(data, train=train, val=val)

@@ -43,7 +43,9 @@ def load_folder(data_dir: Path) -> ClassificationData:
         return load_splits("folder", data_dir)
     records = read_class_folders(data_dir)
     require_classes(records, data_dir)
-    return ClassificationData("folder", *hold_out_images(records, TEST_SHARE, seed=TEST_SEED, where=str(data_dir)))
+    return ClassificationData(
+        "folder", *hold_out_images(records, TEST_SHARE, seed=TEST_SEED, flag=f"{data_dir}: a test share of")
+    )
 
 
 def load_splits(name: str, root: Path) -> ClassificationData:

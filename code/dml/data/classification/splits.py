@@ -6,29 +6,23 @@ import numpy as np
 
 from dml.data.layout import DatasetError
 from dml.data.records import ImageRecords
+from dml.data.splits import held_images
 
 
-def hold_out_images(records: ImageRecords, share: float, *, seed: int, where: str) -> tuple[ImageRecords, ImageRecords]:
-    """``records`` without, and only with, ``share`` of the images of each class, at least one.
+def hold_out_images(records: ImageRecords, share: float, *, seed: int, flag: str) -> tuple[ImageRecords, ImageRecords]:
+    """``records`` without, and only with, ``share`` of the images of each class, rounded, never all of them.
 
     Args:
         share: 0 < share < 1.
         seed: of the choice.
-        where: what error messages name.
+        flag: what error messages say of the share.
 
     Raises:
-        DatasetError: a share out of range, or a class of which nothing would be left.
+        DatasetError: a share out of range, or classes so small that no image would be held out.
     """
     if not 0 < share < 1:
-        raise DatasetError(f"--val-split {share}: give a share between 0 and 1")
-    counts = records.class_counts()
-    held = np.maximum(1, np.round(share * counts)).astype(np.int64)
-    if (held >= counts).any():
-        name = records.class_names[int((held >= counts).argmax())]
-        raise DatasetError(f"{where}: holding out {share:g} of each class leaves no image of {name!r} to learn from")
-    shuffled = np.random.default_rng(seed).permutation(len(records))
-    by_class = shuffled[np.argsort(records.labels[shuffled], kind="stable")]  # class after class, shuffled within
-    first = np.cumsum(counts) - counts
-    position = np.arange(len(records)) - np.repeat(first, counts)  # within its class
-    is_held = position < np.repeat(held, counts)
-    return records.take(np.sort(by_class[~is_held])), records.take(np.sort(by_class[is_held]))
+        raise DatasetError(f"{flag} {share}: give a share between 0 and 1")
+    is_held = held_images(records.labels, share, np.random.default_rng(seed))
+    if not is_held.any():
+        raise DatasetError(f"{flag} {share}: none of the {records.num_classes} classes has images enough for that")
+    return records.take(np.flatnonzero(~is_held)), records.take(np.flatnonzero(is_held))

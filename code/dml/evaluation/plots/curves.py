@@ -1,21 +1,23 @@
-"""The curves of a run: training loss and retrieval metrics by epoch."""
+"""The curves of a run: training loss and metrics by epoch."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-CURVES = {"recall_at_1": "recall@1", "map_at_r": "MAP@R"}
+CURVES = {"recall_at_1": "recall@1", "map_at_r": "MAP@R", "top_1": "top-1 accuracy", "top_5": "top-5 accuracy"}
+COLOURS = ("#1f4e79", "#c96a1b")  # a run has the first two metrics or the last two
 SPLITS = {"eval": ("test", "-"), "val": ("held-out", "--")}
 
 
 def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | None = None) -> None:
-    """Training loss, and recall@1 and MAP@R, by epoch.
+    """Training loss by epoch, and what of recall@1, MAP@R and accuracies the run has.
 
     Args:
         metrics_jsonl: a run's metrics.jsonl: an object a line, with ``epoch`` and names such as ``train/loss``
@@ -34,11 +36,11 @@ def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | 
     _draw(loss_axes, lines, "train/loss", color="#1f4e79", linestyle="-", label="training loss")
     loss_axes.set_ylabel("training loss, mean over the epoch")
     for prefix, (split, linestyle) in SPLITS.items():
-        for color, (name, words) in zip(("#1f4e79", "#c96a1b"), CURVES.items(), strict=True):
+        for color, (name, words) in zip(cycle(COLOURS), CURVES.items()):
             _draw(metric_axes, lines, f"{prefix}/{name}", color=color, linestyle=linestyle, label=f"{words}, {split}")
     if not (loss_axes.lines or metric_axes.lines):
         raise ValueError(f"{path} holds neither train/loss nor {' nor '.join(f'eval/{name}' for name in CURVES)}")
-    metric_axes.set_ylabel("retrieval metric")
+    metric_axes.set_ylabel("metric on evaluated images")
     metric_axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     metric_axes.set_ylim(0, 1)
     if metric_axes.lines:

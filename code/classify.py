@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Train an image classifier, plain or with the introspective metric, and evaluate it.
+
+python code/classify.py --dataset cifar100 --introspective --mix cutmix
+python code/classify.py --dataset folder --data-dir photos --model resnet18 --pretrained --lr 0.01 --epochs 20
+python code/classify.py --resume-run logs/cifar100/RUN
+python code/classify.py --evaluate logs/cifar100/RUN/best.pt
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from dml.cli import guarded
+from dml.cli_classify import ClassifyCommand, parse_classify
+from dml.data.classification import ClassificationData, classification_from_config
+from dml.methods.classification import classification
+from dml.models.classifiers import classifier_from_config
+from dml.tracking import say, table
+from dml.training.classification import ClassificationTask, evaluate_classifier
+from dml.training.launch import launch
+from dml.training.session import train
+
+
+def main() -> None:
+    command = parse_classify()
+    config = command.config
+    fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
+    data = classification_from_config(config.data, seed=config.run.seed)
+    if command.evaluate is not None:
+        evaluate(command, fabric, data)
+        return
+    model = classifier_from_config(config, data.train.class_names, continued=command.has_checkpoint)
+    method = classification(config, model, data.train)
+    train(config, fabric, data, method, resume=command.resume, kind=ClassificationTask)
+
+
+def evaluate(command: ClassifyCommand, fabric: Fabric, data: ClassificationData) -> None:
+    """Say, and write if asked to, how often a checkpoint is right on the test split."""
+    loaded, file = command.evaluate, Path(command.checkpoint)
+    metrics = evaluate_classifier(fabric.to_device(loaded.model), data, command.config, fabric)
+    if not fabric.is_global_zero:
+        return
+    say(f"{file}: {loaded.model.architecture.describe()}; epoch {loaded.epoch}")
+    say(f"\n{data.name}, {len(data.test)} test images, in per cent:\n{table({file.name: metrics})}")
+    if command.json is not None:
+        command.json.write_text(json.dumps({f"eval/{name}": value for name, value in metrics.items()}, indent=1) + "\n")
+        say(f"metrics: {command.json}")
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,157 @@
+"""The command line of classify.py: image classification, plain or introspective.
+
+Imported by that entry point alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config, train_config_from_json
+from dml.data.classification import CLASSIFICATION_DATASETS
+from dml.flags import (
+    Parser,
+    TrainCommand,
+    add_continuing,
+    add_section,
+    fill_defaults,
+    flag_of,
+    parse_command,
+    settle_historic,
+)
+from dml.models.classifiers import LoadedClassifier, load_classifier
+from dml.recipes import RECIPES
+
+# Of the sections that every training has: what retrieval alone can use.
+RETRIEVAL_ONLY = {
+    *("IPC", "sampler", "p", "fold", "val_by_images"),
+    *("embedding_size", "l2_norm", "bn_freeze", "bn_affine", "pooling", "head_init"),
+    *("proxy_lr_scale", "init_type", "head_lr", "warm"),
+    *("eval_distance", "metrics"),
+    *("as_source", "visualize"),
+}
+# What can be said of an evaluation; the rest is the checkpoint's.
+OF_EVALUATION = ("dataset", "data_dir", "batch_size", "workers", "resize", "crop_size", "gpu_id", "precision")
+CIFAR = ("cifar10", "cifar100")
+
+
+@dataclass(frozen=True)
+class ClassifyCommand(TrainCommand):
+    """A parsed command line of ``code/classify.py``.
+
+    Attributes:
+        evaluate: the network to evaluate, instead of a training.
+        checkpoint: the file that it was read from.
+        json: file for its metrics.
+    """
+
+    evaluate: LoadedClassifier | None = None
+    checkpoint: Path | None = None
+    json: Path | None = None
+
+
+def classify_parser() -> Parser:
+    """The parser of ``code/classify.py``."""
+    parser = Parser(
+        prog="classify.py",
+        description="Train an image classifier, plain or with the introspective metric, and evaluate it.",
+        epilog="Defaults are those of the published tables (CutMix's code); the first lines of a run name them.",
+    )
+    for section in sections_with("classification").values():
+        add_section(parser, section, without=RETRIEVAL_ONLY)
+    add_continuing(parser)
+    group = parser.add_argument_group("Evaluating a checkpoint")
+    group.add_argument("--evaluate", "--ckpt", metavar="FILE", help="evaluate this checkpoint instead of training")
+    group.add_argument("--json", metavar="FILE", help="write the metrics of --evaluate to this file")
+    return parser
+
+
+def parse_classify(arguments: Sequence[str] | None = None) -> ClassifyCommand:
+    """Parse the command line of ``code/classify.py``; exits with status 2 and a message if it does not fit."""
+    parser = classify_parser()
+    typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
+    if "evaluate" not in typed:
+        command = parse_command(parser, arguments, resolve_classify)
+        return ClassifyCommand(command.config, command.resume)
+    try:
+        return _evaluation(typed)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+
+
+def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
+    """Fill what was typed with the defaults of the data set's recipe.
+
+    Raises:
+        ValueError: unknown names, values that do not fit, flags that the settings do not use.
+    """
+    typed = dict(typed)
+    settle_historic(typed)
+    if "json" in typed:
+        raise ValueError("--json belongs to --evaluate FILE; a training's metrics are in its metrics.jsonl")
+    dataset = CLASSIFICATION_DATASETS.canonical(typed.get("dataset", "cifar10"))
+    recipe = "classification_cifar" if dataset in CIFAR else "classification"
+    values = fill_defaults(RECIPES[recipe], typed | {"dataset": dataset}, CLASSIFICATION_DATASETS)
+    _check_unused(typed, values)
+    if dataset in CIFAR and values.get("mix") == "cutmix":
+        values.setdefault("mix_probability", 0.5)  # as published; 1 on ImageNet
+    parts = ["introspective"] * values.get("introspective", False) + ["cross_entropy"]
+    parts += [values["mix"]] * (values.get("mix", "none") != "none")
+    config = train_config(recipe, LossConfig("_".join(parts)), values, "classification")
+    if config.optim.scheduler == "multistep" and min(config.optim.milestones, default=0) >= config.optim.epochs:
+        warnings.warn(
+            f"--milestones {' '.join(map(str, config.optim.milestones))} lie beyond the {config.optim.epochs} epochs:"
+            " the rate never decays; --scheduler cosine fits any length",
+            ConfigWarning,
+        )
+    return config
+
+
+def _check_unused(typed: dict[str, Any], values: dict[str, Any]) -> None:
+    """Flags that the other settings leave without effect. ValueError."""
+    for names, used, reason in (
+        (("mix_alpha", "mix_probability"), values.get("mix", "none") != "none", "--mix mixup or --mix cutmix"),
+        (("introspective_tau", "uncertainty_size"), values.get("introspective", False), "--introspective"),
+        (
+            ("crop_scale", "augmentation"),
+            values.get("crop_padding") is None,
+            "crops of random scale, which --crop-padding replaces",
+        ),
+    ):
+        for name in names:
+            if name in typed and not used:
+                raise ValueError(f"{flag_of(name)} is used with {reason} only")
+
+
+def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
+    """The checkpoint's own configuration with what was typed in place of it.
+
+    Raises:
+        CheckpointError: no checkpoint of this entry point.
+        ValueError: flags that an evaluation does not use.
+    """
+    file, out = typed.pop("evaluate"), typed.pop("json", None)
+    for name in typed:
+        if name not in OF_EVALUATION:
+            raise ValueError(f"{flag_of(name)} has no part in --evaluate: leave it out")
+    if out is not None and not Path(out).absolute().parent.is_dir():
+        raise ValueError(f"--json {out}: there is no such folder")
+    loaded = load_classifier(file)
+    run = train_config_from_json(json.dumps(loaded.config))
+    values = {
+        name: value
+        for part in ("data", "model", "optim", "evaluation", "run", "classification")
+        for name, value in vars(getattr(run, part)).items()
+    }
+    if "dataset" in typed:
+        typed["dataset"] = CLASSIFICATION_DATASETS.canonical(typed["dataset"])
+        if typed["dataset"] != run.data.dataset:
+            del values["data_dir"]
+    config = train_config(run.recipe, run.loss, values | typed, "classification")
+    return ClassifyCommand(config, evaluate=loaded, checkpoint=Path(file), json=None if out is None else Path(out))

@@ -1,0 +1,118 @@
+"""Training a classifier: cross-entropy, perhaps of mixed images, perhaps of introspective logits."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.transforms import v2
+
+from dml.config import TrainConfig
+from dml.data import ImageRecords
+from dml.data.samplers import Sampler
+from dml.losses.introspective_logits import introspective_logits
+from dml.methods.base import Method, ParamGroup
+from dml.methods.build_sampler import create_sampler
+from dml.methods.gather import gather_rows
+from dml.models.classifiers import ClassifierNet, ClassifierOutput
+from dml.structures import Batch, Progress, StepOutput
+
+MIXES = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
+
+
+class Mixing(nn.Module):
+    """Mixup (Zhang et al., ICLR 2018) or CutMix (Yun et al., ICCV 2019) of each image with another of its batch.
+
+    One λ ~ Beta(α, α) for the batch, from torch's global generator, which checkpoints keep.
+
+    NOTE: torchvision pairs each image with the one before it where the published code draws a permutation. Batches
+    are drawn at random, so the pairs are too.
+
+    Args:
+        kind: "mixup" or "cutmix".
+        num_classes: C.
+        alpha: α of the Beta distribution.
+        probability: of mixing a batch at all.
+    """
+
+    def __init__(self, kind: str, *, num_classes: int, alpha: float = 1.0, probability: float = 1.0):
+        super().__init__()
+        self.mix, self.probability = MIXES[kind](alpha=alpha, num_classes=num_classes), probability
+
+    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) images and (B,) labels → images, and (B, C) label shares or, unmixed, the (B,) labels."""
+        if self.probability < 1 and torch.rand(()) >= self.probability:
+            return images, labels
+        return self.mix(images, labels)
+
+
+class ClassificationMethod(Method):
+    """A classification network and its cross-entropy.
+
+    With an uncertainty in the network, training takes the introspective logits and evaluation the plain ones.
+
+    Args:
+        model: the network.
+        sampler: plans the batches.
+        mixing: mixes a batch; None leaves it as it is.
+        introspective_tau: τ of ``introspective_logits``.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ClassifierNet,
+        sampler: Sampler,
+        mixing: Mixing | None = None,
+        introspective_tau: float = 5.0,
+    ):
+        super().__init__()
+        self.model, self.sampler, self.mixing, self.introspective_tau = model, sampler, mixing, introspective_tau
+
+    def param_groups(self) -> list[ParamGroup]:
+        """One group: everything is trained alike."""
+        return [ParamGroup("network", list(self.model.parameters()))]
+
+    def epoch_batches(self, epoch: int) -> np.ndarray:
+        """The sampler's plan."""
+        return self.sampler.plan(epoch)
+
+    def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
+        """The mean cross-entropy of the global batch, in float32 whatever the network's precision."""
+        images, targets = batch.images, batch.labels
+        if self.mixing is not None:
+            images, targets = self.mixing(images, targets)
+        output = self.model(images)
+        with torch.autocast(output.logits.device.type, enabled=False):
+            losses = F.cross_entropy(self.training_logits(output), targets, reduction="none")
+            return StepOutput(gather_rows(losses).mean())
+
+    def training_logits(self, output: ClassifierOutput) -> Tensor:
+        """(B, C) what the cross-entropy is taken of."""
+        if output.uncertainty is None:
+            return output.logits
+        weight, bias = self.model.classifier.weight, self.model.classifier.bias
+        return introspective_logits(
+            output.logits, output.features, weight, bias, output.uncertainty, tau=self.introspective_tau
+        )
+
+
+def classification(config: TrainConfig, model: ClassifierNet, train: ImageRecords) -> ClassificationMethod:
+    """The method of ``code/classify.py``.
+
+    Raises:
+        ValueError: settings that the training set cannot satisfy.
+    """
+    chosen = config.classification
+    mixing = None
+    if chosen.mix != "none":
+        mixing = Mixing(
+            chosen.mix, num_classes=train.num_classes, alpha=chosen.mix_alpha, probability=chosen.mix_probability
+        )
+    return ClassificationMethod(
+        model=model,
+        sampler=create_sampler(config, train.labels),
+        mixing=mixing,
+        introspective_tau=chosen.introspective_tau,
+    )

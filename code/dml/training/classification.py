@@ -1,0 +1,125 @@
+"""Training for classification: the test images have the classes of the training images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from dml.config import TrainConfig
+from dml.data import ImageRecords
+from dml.data.classification import ClassificationData
+from dml.data.images import ImageDataset
+from dml.data.transforms import eval_transform, padded_crop_transform, train_transform
+from dml.evaluation.classification import CLASSIFICATION_METRICS, top_classes, top_k_accuracy
+from dml.evaluation.plots.confusion import plot_confusion
+from dml.evaluation.plots.curves import plot_curves
+from dml.methods.base import Method
+from dml.models.classifiers import ClassifierNet
+from dml.tracking import METRICS_FILE
+from dml.training.embedding import embed_records
+from dml.training.task import Task
+
+
+def predict(
+    model: ClassifierNet, records: ImageRecords, config: TrainConfig, fabric: Fabric, *, progress: str
+) -> Tensor:
+    """(N, K) the K ≤ 5 best classes of each image of ``records``, in their order, the same on every process."""
+    return embed_records(model, records, config.data, fabric, progress=progress, read=top_classes)
+
+
+def evaluate_classifier(
+    model: ClassifierNet, data: ClassificationData, config: TrainConfig, fabric: Fabric
+) -> dict[str, float]:
+    """The metrics of a trained network on the test split.
+
+    Raises:
+        ValueError: the data have other classes than the network.
+    """
+    if data.train.class_names != model.architecture.classes:
+        raise ValueError(
+            f"the checkpoint tells {len(model.architecture.classes)} classes apart"
+            f" ({', '.join(model.architecture.classes[:3])}, …), but {data.name} has {data.train.num_classes} others"
+            f" ({', '.join(data.train.class_names[:3])}, …): give the data that it was trained on"
+        )
+    predicted = predict(model, data.test, config, fabric, progress=data.name)
+    return top_k_accuracy(predicted, torch.from_numpy(data.test.labels))
+
+
+class ClassificationTask(Task):
+    """Top-1 and top-5 accuracy of the plain logits, and the predictions of the last evaluation, for the pictures."""
+
+    data: ClassificationData
+    held_out = "held-out images"
+    how_to_hold_out = "--val-split SHARE"
+
+    def __init__(self, config: TrainConfig, fabric: Fabric, data: ClassificationData, method: Method):
+        super().__init__(config, fabric, data, method)
+        self.records = {"eval": data.test}
+        if data.val is not None:
+            self.records["val"] = data.val
+        if config.evaluation.train_metrics:
+            self.records["train_set"] = data.train
+        self.predicted: Tensor | None = None
+
+    def metric_names(self) -> list[str]:
+        """top_1 and top_5."""
+        return list(CLASSIFICATION_METRICS)
+
+    def describe(self) -> tuple[str, str]:
+        """The splits' sizes; the network."""
+        data = self.data
+        held_out = "" if data.val is None else f"; validation {len(data.val)} images"
+        return (
+            f"{data.name}: {data.train.num_classes} classes, training {len(data.train)} images;"
+            f" test {len(data.test)} images{held_out}",
+            self.method.model.architecture.describe(),
+        )
+
+    def training_set(self) -> ImageDataset:
+        """Random crops, of the image with a border or of random scale; with ``--augment 0`` images as evaluated."""
+        config, normalize = self.config.data, self.method.model.input_spec.normalize
+        crop_size = config.crop_size or self.method.model.input_spec.crop_size
+        padding = self.config.classification.crop_padding
+        if not config.augment:
+            transform = eval_transform(normalize, resize=config.resize, crop_size=crop_size)
+        elif padding is None:
+            transform = train_transform(
+                normalize,
+                crop_size=crop_size,
+                augmentation=config.augmentation,
+                crop_scale=(config.crop_scale, 1.0),
+                resize=config.resize,
+                flip=config.flip,
+            )
+        else:
+            transform = padded_crop_transform(normalize, crop_size=crop_size, padding=padding, flip=config.flip)
+        return ImageDataset(self.data.train, transform)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The test split, the held-out images if there are any, the training images if asked for."""
+        return tuple(self.records)
+
+    def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
+        """The accuracies of one split."""
+        records = self.records[prefix]
+        predicted = predict(model, records, self.config, self.fabric, progress=f"{prefix} images")
+        if prefix == "eval":
+            self.predicted = predicted
+        return top_k_accuracy(predicted, torch.from_numpy(records.labels))
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether predictions of the test split are at hand."""
+        return self.predicted is not None
+
+    def draw(self, folder: Path) -> dict[str, Path]:
+        """Curves, confusion of the classes."""
+        pictures = {"curves": folder / "curves.png", "confusion": folder / "confusion.png"}
+        plot_curves(folder / METRICS_FILE, pictures["curves"])
+        test = self.data.test
+        plot_confusion(test.labels, self.predicted[:, 0].numpy(), test.class_names, pictures["confusion"])
+        return pictures
