@@ -180,7 +180,8 @@ def test_arrays_of_numpy_are_refused(tmp_path):
         (b"GIF89a", "GIF89a"),
         (b"", "something else"),
         (b"PK\x03\x04 cut short", "damaged"),
-        (b"\x80\x02", "damaged"),
+        (b"\x80\x02", "a bare pickle"),
+        (pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2), "damaged"),
     ],
 )
 def test_files_of_other_kinds_are_explained(content, message, tmp_path):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pickle
+import shlex
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# What torch.save writes: a zip archive, or (before torch 1.6) a pickle of protocol 2 or later.
-_MAGIC = (b"PK\x03\x04", b"\x80")
+# What torch.save writes: a zip archive, or (before torch 1.6) several pickles, the first of a number.
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_TORCH_NUMBER = torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
 # Where published files keep their state dict, if not at the top.
 _STATE_KEYS = ("model_state_dict", "state_dict")
 
@@ -30,9 +32,8 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file. Expected a checkpoint or state dict written by torch.save")
     with path.open("rb") as file:
         start = file.read(64)
-    if not start.startswith(_MAGIC):
-        kind = "a web page" if start.lstrip().startswith(b"<") else f"something else, beginning with {start[:16]!r}"
-        raise CheckpointError(f"{path}: expected a file written by torch.save, found {kind}. Fetch it again")
+    if not start.startswith(_ZIP) and not (start.startswith(_PICKLE) and _TORCH_NUMBER in start):
+        raise CheckpointError(f"{path}: {_explain_start(start, path)}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -114,6 +115,26 @@ def name_some(names: list[str], limit: int = 4) -> str:
     """The first few of ``names``, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def _explain_start(start: bytes, path: Path) -> str:
+    """Why a file that begins with ``start`` is not read."""
+    if start.startswith(_PICKLE):
+        return (
+            "refused, because it is a bare pickle, not a file of torch.save; such a file can run code when loaded."
+            " If it holds a dictionary of numpy arrays and you trust where it comes from, convert it once, by"
+            f" {_conversion_command(path)}, and pass --weights {path}.npz"
+        )
+    kind = "a web page" if start.lstrip().startswith(b"<") else f"something else, beginning with {start[:16]!r}"
+    return f"expected a file written by torch.save, found {kind}. Fetch it again"
+
+
+def _conversion_command(path: Path) -> str:
+    """The shell command that writes the pickled dictionary of numpy arrays ``path`` to ``path``.npz."""
+    code = (
+        "import numpy, pickle, sys; numpy.savez(sys.argv[2], **pickle.load(open(sys.argv[1], 'rb'), encoding='latin1'))"
+    )
+    return f'python -c "{code}" {shlex.quote(str(path))} {shlex.quote(f"{path}.npz")}'
 
 
 def _first_line(error: Exception) -> str:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torchvision import models
 
+from dml.models.arrays import read_weights_file
 from dml.models.backbones import Backbone
 from dml.models.convert import load_published_backbone
-from dml.models.reading import read_torch_file, state_dict_of
+from dml.models.reading import state_dict_of
 
 # Every address of weights. Each file name ends in the first digits of the file's SHA-256, which are checked.
 URLS = {
@@ -39,15 +40,15 @@ def load_imagenet_weights(backbone: Backbone, name: str, path: Path | str | None
 
     Args:
         name: its name in ``BACKBONES``.
-        path: a local file in any published layout, classifier and heads ignored; None to download the published
-            one, once, into torch's own cache.
+        path: a local file in any published layout (see :func:`read_weights_file`), classifier and heads ignored;
+            None to download the published one, once, into torch's own cache.
 
     Raises:
         WeightsError: no address known, or the download failed; the message says what to do.
         CheckpointError: a local file that cannot be read or is of another network.
     """
     if path is not None:
-        state, source = state_dict_of(read_torch_file(Path(path)), str(path)), str(path)
+        state, source = read_weights_file(Path(path)), str(path)
     else:
         if name not in URLS:
             raise WeightsError(

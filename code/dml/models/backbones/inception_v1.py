@@ -27,12 +27,12 @@ _BLOCKS = {
 # Published layer → our layer, within the stem and within a block.
 _PUBLISHED_STEM = {"conv1.7x7_s2": "conv1", "conv2.3x3_reduce": "conv2_reduce", "conv2.3x3": "conv2"}
 _PUBLISHED_LAYERS = {
-    "a.1x1": "1x1",
-    "b.3x3_reduce": "3x3.0",
-    "b.3x3": "3x3.1",
-    "c.5x5_reduce": "5x5.0",
-    "c.5x5": "5x5.1",
-    "d.pool_proj": "pool.1",
+    "1x1": "1x1",
+    "3x3_reduce": "3x3.0",
+    "3x3": "3x3.1",
+    "5x5_reduce": "5x5.0",
+    "5x5": "5x5.1",
+    "pool_proj": "pool.1",
 }
 
 
@@ -96,11 +96,16 @@ class InceptionV1(Backbone):
 
     @staticmethod
     def from_published_key(key: str) -> str:
-        """``features.inception_3a.b.3x3_reduce.weight`` → ``inception.3a.3x3.0.conv.weight``."""
+        """``features.inception_3a.b.3x3_reduce.weight`` → ``inception.3a.3x3.0.conv.weight``.
+
+        The published ImageNet file has neither ``features.`` nor the letter of the branch:
+        ``inception_3a.3x3_reduce.weight``.
+        """
         layer, _, parameter = key.removeprefix("features.").rpartition(".")
         if layer in _PUBLISHED_STEM:
             return f"{_PUBLISHED_STEM[layer]}.conv.{parameter}"
         block, _, rest = layer.removeprefix("inception_").partition(".")
-        if rest in _PUBLISHED_LAYERS:
-            return f"inception.{block}.{_PUBLISHED_LAYERS[rest]}.conv.{parameter}"
+        name = rest.rpartition(".")[2]
+        if name in _PUBLISHED_LAYERS:
+            return f"inception.{block}.{_PUBLISHED_LAYERS[name]}.conv.{parameter}"
         return key

@@ -1,0 +1,99 @@
+"""Weights kept as numpy arrays, in a file of ``torch.save`` or an ``.npz``: read without unpickling objects."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dml.models.reading import CheckpointError, read_torch_file, state_dict_of
+
+_PLAIN_DTYPE = re.compile("f[248]|i[1248]|u1|b1")
+
+
+class _DType:
+    """Takes the place of ``numpy.dtype``: keeps what the pickle says, and can name numbers only."""
+
+    def __init__(self, *args: object) -> None:
+        self.args, self.state = args, (None, "|")
+
+    def __setstate__(self, state: tuple) -> None:
+        self.state = state
+
+    def plain(self) -> np.dtype:
+        if not _PLAIN_DTYPE.fullmatch(self.args[0]):
+            raise ValueError(f"an array of dtype {self.args[0]}")
+        return np.dtype(self.args[0]).newbyteorder(self.state[1])
+
+
+class _Array:
+    """Takes the place of ``numpy.ndarray``: keeps what the pickle says.
+
+    numpy's own reconstruction is never given bytes of the file: it can build arrays of Python objects.
+    """
+
+    def __init__(self, *args: object) -> None:
+        self.state = args
+
+    def __setstate__(self, state: tuple) -> None:
+        self.state = state
+
+    def tensor(self) -> Tensor:
+        _, shape, dtype, is_fortran, data = self.state
+        array = np.frombuffer(data, dtype.plain()).reshape(shape, order="F" if is_fortran else "C")
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+
+
+# numpy 2 moved the function that its pickles name.
+_STAND_INS = [
+    (_Array, "numpy.core.multiarray._reconstruct"),
+    (_Array, "numpy._core.multiarray._reconstruct"),
+    (_Array, "numpy.ndarray"),
+    (_DType, "numpy.dtype"),
+]
+
+
+def read_weights_file(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a file of weights: a state dict, wrapped as published files wrap theirs, of tensors or
+    numpy arrays (as STML's Inception-v1), written by ``torch.save``; or an ``.npz`` of arrays.
+
+    Raises:
+        CheckpointError: as :func:`read_torch_file` and :func:`state_dict_of`; arrays of other things than numbers.
+    """
+    if _is_npz(path):
+        return state_dict_of(_read_npz(path), str(path))
+    with torch.serialization.safe_globals(_STAND_INS):
+        content = read_torch_file(path)
+    try:
+        content = _as_tensors(content)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise CheckpointError(
+            f"{path}: its numpy arrays are damaged, or hold other things than numbers: {error}"
+        ) from error
+    return state_dict_of(content, str(path))
+
+
+def _as_tensors(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _as_tensors(value) for key, value in content.items()}
+    return content.tensor() if isinstance(content, _Array) else content
+
+
+def _is_npz(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return all(name.endswith(".npy") for name in archive.namelist())
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: its arrays are damaged, or hold other things than numbers: {error}") from error
