@@ -177,11 +177,16 @@ def main(argv: list[str] | None = None) -> int:
     if parser.parse_args(argv).table:
         print(tables())
         return 0
-    for path, text in scripts().items():
+    write_scripts(scripts())
+    return 0
+
+
+def write_scripts(texts: dict[str, str]) -> None:
+    """Write executable files, path under scripts/ → text."""
+    for path, text in texts.items():
         file = ROOT / "scripts" / path
         file.write_text(text)
         file.chmod(0o755)
-    return 0
 
 
 if __name__ == "__main__":

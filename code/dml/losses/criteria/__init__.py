@@ -164,6 +164,7 @@ CRITERIA: dict[str, LossSpec] = {
         {"loss_proxynca_lrmulti": _rate("learning rate of the proxies, in multiples of --lr")},
         lr_scale=50.0,
         lr_option="loss_proxynca_lrmulti",
+        distilled_length=3.0,  # NOTE: the published proxynca_lsd distils the rows as its criterion scales them
     ),
     "smooth_ap": _spec(
         SmoothAPLoss,
