@@ -27,6 +27,11 @@ URLS = {
 }
 
 
+# Files that no single address gives.
+BY_HAND = {
+    "inception_v1": "inception.pth, in the archive that the README of https://github.com/tjddus9597/STML-CVPR22 links to",
+}
+
 # NOTE: this file's name holds no hash, so that what comes from there cannot be checked.
 SWAV_URL = "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar"
 
@@ -51,9 +56,10 @@ def load_imagenet_weights(backbone: Backbone, name: str, path: Path | str | None
         state, source = read_weights_file(Path(path)), str(path)
     else:
         if name not in URLS:
+            source = f" ({BY_HAND[name]})" if name in BY_HAND else ""
             raise WeightsError(
-                f"{name}: no download of ImageNet weights is known. Pass --weights FILE, or --pretrained 0 to start"
-                " from random weights"
+                f"{name}: no download of ImageNet weights is known. Pass --weights FILE{source}, or --pretrained 0 to"
+                " start from random weights"
             )
         state, source = _download(name, URLS[name]), URLS[name]
     load_published_backbone(backbone, state, source)
