@@ -11,7 +11,7 @@ from dml.losses.listwise import ListwiseDistillationLoss
 from dml.methods.gather import gather_rows
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
-from dml.normalize import l2_normalize_clamped
+from dml.normalize import l2_normalize_clamped, widen
 from dml.structures import Batch, Progress
 
 
@@ -56,7 +56,7 @@ class SelfDistillation(nn.Module):
         weight = progress.epoch / progress.num_epochs * self.alpha * self.temperature**2
         if weight == 0:
             return None
-        teacher = gather_rows(self.teacher(batch.images).embedding.float(), batch.num_views)
+        teacher = gather_rows(widen(self.teacher(batch.images).embedding), batch.num_views)
         with torch.autocast(embeddings.device.type, enabled=False):
             return weight * self.divergence(self.scaled(embeddings), teacher, labels)
 
