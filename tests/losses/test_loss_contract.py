@@ -169,7 +169,9 @@ def test_identical_and_opposite_embeddings_stay_finite(name):
 
 def test_training_steps_reduce_it(name):
     """Judged as it began: what a loss counts may change the scale of its values."""
-    loss, (embeddings, labels) = make(name), batch()
+    if name == "adversarial_separation":
+        pytest.skip("embeddings climb what its own parameters descend")
+    loss, (embeddings, labels) = make(name), batch(rows=2 * CLASSES)
     points = embeddings.detach().clone().requires_grad_()
     optimizer = torch.optim.Adam([points, *loss.parameters()], lr=0.02)
     for _ in range(40):
