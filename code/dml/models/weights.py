@@ -29,7 +29,7 @@ URLS = {
 
 # Files that no single address gives.
 BY_HAND = {
-    "inception_v1": "inception.pth, in the archive that the README of https://github.com/tjddus9597/STML-CVPR22 links to",
+    "inception_v1": "inception.pth, in the archive to which https://github.com/tjddus9597/STML-CVPR22 links",
 }
 
 # NOTE: this file's name holds no hash, so that what comes from there cannot be checked.
