@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("structures", "registry", "options", "normalize", "metric_names"),
+    ("structures", "registry", "options", "normalize", "metric_names", "record"),
     ("config", "recipes"),
     ("data",),
     ("models",),
@@ -20,10 +20,11 @@ LAYERS = (
     ("evaluation",),
     ("tracking",),
     ("training",),
+    ("report",),
     ("flags",),
     ("cli_miners",),
     ("cli",),
-    ("cli_target", "cli_stml", "cli_classify"),
+    ("cli_target", "cli_stml", "cli_classify", "cli_report"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

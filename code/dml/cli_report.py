@@ -1,0 +1,64 @@
+"""The command line of report.py: which runs, how they are grouped, what is shown of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dml.config import ROOT
+from dml.flags import Parser, spellings_of
+from dml.report.summary import SPLITS
+from dml.report.tables import FORMATS
+
+
+@dataclass(frozen=True)
+class ReportCommand:
+    """A parsed command line of report.py; see the flags' help."""
+
+    places: tuple[str, ...]
+    wandb: str | None = None
+    group_by: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    split: str = "eval"
+    format: str = "md"
+    out: Path | None = None
+
+
+def report_parser() -> Parser:
+    """The parser of ``code/report.py``."""
+    parser = Parser(
+        prog="report.py",
+        description="Tables over seeds, and pictures, of finished runs.",
+        epilog="Runs that are damaged or unfinished are named and left out.",
+    )
+    logs = str(ROOT / "logs")
+    parser.add_argument(
+        "places", nargs="*", metavar="FOLDER", help=f"run folders, folders of them, or patterns in quotes ({logs})"
+    )
+    parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="read the runs of a W&B project instead of folders")
+    parser.add_argument(
+        *spellings_of("group_by"),
+        nargs="+",
+        metavar="SETTING",
+        help="settings such as loss or optim.lr that tell groups apart (default: all but seed, name and places)",
+    )
+    parser.add_argument("--metrics", nargs="+", metavar="NAME", help="e_recall@1, map_at_r, ... (default: all)")
+    parser.add_argument("--split", choices=SPLITS, help="test, held-out or training images (default: eval)")
+    parser.add_argument("--format", choices=list(FORMATS), help="of the table that is printed (default: md)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write tables in every format and the pictures there")
+    return parser
+
+
+def parse_report(arguments: Sequence[str] | None = None) -> ReportCommand:
+    """Parse the command line; exits with status 2 and a message if it does not fit."""
+    parser = report_parser()
+    typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
+    typed = {name: tuple(value) if isinstance(value, list) else value for name, value in typed.items()}
+    places = typed.pop("places", ())
+    if "wandb" in typed and places:
+        parser.error("--wandb reads the runs of a project: leave out the folders")
+    if typed.get("out") is not None and typed["out"].exists() and not typed["out"].is_dir():
+        parser.error(f"--out {typed['out']}: not a folder")
+    return ReportCommand(places or (str(ROOT / "logs"),), **typed)

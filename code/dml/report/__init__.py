@@ -1,0 +1,1 @@
+"""From finished runs to tables over seeds and pictures of them."""

@@ -1,0 +1,131 @@
+"""Finished runs, read from their folders."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dml.record import read_record
+from dml.tracking import METRICS_FILE
+
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        name: where it was read from.
+        config: setting → value, the names being section and field: ``optim.lr``, ``loss.options.margin``.
+        epochs: epoch → key → value, epoch 0 being before training; only finite numbers.
+    """
+
+    name: str
+    config: dict[str, Any]
+    epochs: dict[int, dict[str, float]]
+
+    @property
+    def select_metric(self) -> str:
+        """The key in the record of the metric that chose the best epoch: on held-out classes where they did."""
+        held_out = any(key.startswith("val/") for line in self.epochs.values() for key in line)
+        split = "val" if held_out and self.config.get("evaluation.select") != "test" else "eval"
+        return f"{split}/{self.config.get('evaluation.select_metric', 'recall_at_1')}"
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The first of the epochs at which the selecting metric is highest; None if it was never recorded."""
+        key = self.select_metric
+        values = {epoch: line[key] for epoch, line in sorted(self.epochs.items()) if epoch > 0 and key in line}
+        return max(values, key=values.__getitem__, default=None)
+
+    @property
+    def last_epoch(self) -> int:
+        """The last one on record."""
+        return max(self.epochs)
+
+
+def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> Run:
+    """A run from its configuration, section by section, and the lines of its record.
+
+    Raises:
+        ValueError: a configuration that is none of a training, or a record that ends before the last epoch.
+    """
+    flat = _flat(config)
+    last = flat.get("optim.epochs")
+    if not isinstance(last, int):
+        raise ValueError("its configuration does not say how many epochs it was to train")
+    epochs: dict[int, dict[str, float]] = {}
+    for line in lines:
+        if not isinstance(line.get("epoch"), int):
+            continue
+        values = {key: value for key, value in line.items() if "/" in key and _is_number(value)}
+        epochs.setdefault(line["epoch"], {}).update(values)
+    reached = max(epochs, default=0)
+    if reached < last:
+        raise ValueError(f"unfinished, {reached} of {last} epochs on record")
+    return Run(name, flat, epochs)
+
+
+def read_run(folder: Path) -> Run:
+    """The run in ``folder``. ValueError or OSError saying what is wrong with it."""
+    text = (folder / CONFIG_FILE).read_text()
+    try:
+        config = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{CONFIG_FILE} is not JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{CONFIG_FILE} is not a JSON object")
+    if not (folder / METRICS_FILE).is_file():
+        raise ValueError(f"no {METRICS_FILE}: no epoch was completed")
+    return run_from_lines(str(folder), config, read_record(folder / METRICS_FILE))
+
+
+def read_runs(places: Sequence[str]) -> tuple[list[Run], dict[str, str]]:
+    """The finished runs in ``places``: run folders, folders above them, or patterns of either.
+
+    Returns:
+        the runs, and of each folder that was skipped the reason.
+
+    Raises:
+        ValueError: a place without any run folder.
+    """
+    folders: dict[Path, None] = {}
+    for place in places:
+        found = _run_folders(place)
+        if not found:
+            raise ValueError(f"{place}: no run folder there, which would hold a {CONFIG_FILE}")
+        folders.update(dict.fromkeys(found))
+    runs, skipped = [], {}
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except (ValueError, OSError) as error:
+            skipped[str(folder)] = str(error)
+    return runs, skipped
+
+
+def _run_folders(place: str) -> list[Path]:
+    path = Path(place).expanduser()
+    # A pattern may be absolute, which Path.glob refuses.
+    given = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    return [file.parent for folder in given for file in sorted(folder.rglob(CONFIG_FILE))]
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names, lists as tuples of words so that they can be compared."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = tuple(map(str, value)) if isinstance(value, list) else value
+    return flat
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,34 @@
+"""Finished runs, read from a Weights & Biases project."""
+
+from __future__ import annotations
+
+from dml.report.runs import Run, run_from_lines
+from dml.tracking import has_credentials
+
+
+def read_wandb_runs(project: str) -> tuple[list[Run], dict[str, str]]:
+    """The finished runs of ``ENTITY/PROJECT``; W&B is imported only here.
+
+    Returns:
+        the runs, and of each that was skipped the reason.
+
+    Raises:
+        ValueError: no such form of a name, no credentials, or whatever W&B answers instead of the runs.
+    """
+    if project.count("/") != 1 or not all(project.split("/")):
+        raise ValueError(f"--wandb {project}: it reads ENTITY/PROJECT")
+    if not has_credentials():
+        raise ValueError(f"--wandb {project}: no credentials; log in with `wandb login` or set WANDB_API_KEY")
+    import wandb
+
+    runs, skipped = [], {}
+    try:
+        for found in wandb.Api().runs(project):
+            name = f"{project}/{found.name}"
+            try:
+                runs.append(run_from_lines(name, found.config, found.scan_history()))
+            except ValueError as error:
+                skipped[name] = str(error)
+    except Exception as error:  # whatever W&B raises: the user shall read it in one line
+        raise ValueError(f"--wandb {project}: {error}") from error
+    return runs, skipped

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Finished runs → tables over seeds (Markdown, LaTeX, CSV) and pictures.
+
+python code/report.py logs/cub --metrics recall_at_1 map_at_r --out report
+python code/report.py 'logs/cub/*triplet*' --group-by loss --format latex
+python code/report.py --wandb ENTITY/PROJECT
+"""
+
+from __future__ import annotations
+
+import sys
+
+from dml.cli import guarded
+from dml.cli_report import parse_report
+from dml.report.groups import group_runs
+from dml.report.runs import read_runs
+from dml.report.summary import choose_metrics, explain, summarise
+from dml.report.tables import FORMATS
+from dml.report.wandb_runs import read_wandb_runs
+from dml.report.write import write_report
+
+
+def main() -> None:
+    command = parse_report()
+    runs, skipped = read_wandb_runs(command.wandb) if command.wandb else read_runs(command.places)
+    for name, reason in skipped.items():
+        print(f"left out {name}: {reason}", file=sys.stderr)
+    if not runs:
+        raise ValueError("no finished run is left to report on")
+    metrics = choose_metrics(runs, command.metrics, split=command.split)
+    groups = group_runs(runs, command.group_by)
+    rows, caption = summarise(groups, metrics, split=command.split), explain(groups)
+    print(FORMATS[command.format](rows, metrics, caption=caption))
+    if command.out is not None:
+        for path in write_report(command.out, groups, rows, metrics, split=command.split, caption=caption):
+            print(path, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    guarded(main)

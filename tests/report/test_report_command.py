@@ -1,0 +1,78 @@
+"""report.py as a command, and runs from a W&B project."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+from made_runs import make_run, write_record
+
+from dml.report.wandb_runs import read_wandb_runs
+from entrypoints import run_inside
+
+
+def test_tables_and_pictures(tmp_path, capsys):
+    for seed in range(2):
+        make_run(tmp_path / "logs" / f"run_{seed}", seed=seed)
+    write_record(make_run(tmp_path / "logs" / "stopped"), [])
+    arguments = (tmp_path / "logs", "--metrics", "e_recall@1", "mAP_c", "--format", "latex", "--out", tmp_path / "out")
+    printed = run_inside("report.py", *arguments, status=0, capsys=capsys)
+    assert printed.out.strip() == (tmp_path / "out" / "table.tex").read_text().strip()
+    assert "stopped: unfinished, 0 of 6 epochs" in printed.err
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"table.md", "table.tex", "table.csv", "curves.png", "correlation.png", "scatter.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{logs}", "--wandb", "a/b"], "leave out the folders"),
+        (["{logs}", "--metrics", "nmi"], "--metrics nmi: no run has it"),
+        (["{logs}/none"], "no run folder there"),
+        (["{logs}/stopped"], "no finished run is left"),
+        (["{logs}", "--out", "{logs}/run/config.json"], "not a folder"),
+        (["{logs}", "--format", "html"], "invalid choice"),
+        (["--wandb", "project"], "it reads ENTITY/PROJECT"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, capsys, arguments, message):
+    make_run(tmp_path / "run")
+    write_record(make_run(tmp_path / "stopped"), [])
+    printed = run_inside("report.py", *(a.format(logs=tmp_path) for a in arguments), status=2, capsys=capsys)
+    assert message in printed.err
+
+
+def test_wandb_without_credentials(monkeypatch, tmp_path):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="no credentials; log in with `wandb login`"):
+        read_wandb_runs("entity/project")
+
+
+@pytest.fixture
+def project(monkeypatch):
+    """What W&B's API answers, as a list to fill."""
+    runs = []
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    api = SimpleNamespace(runs=lambda path: runs if path == "me/birds" else 1 / 0)
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(Api=lambda: api))
+    return runs
+
+
+def test_wandb_runs(project):
+    config = {"optim": {"epochs": 1, "lr": 0.1}, "evaluation": {"select_metric": "nmi"}, "run": {"seed": 3}}
+    history = [{"epoch": 1, "train/loss": 0.5, "_step": 0}, {"epoch": 1, "eval/nmi": 0.25}]
+    project.append(SimpleNamespace(name="good", config=config, scan_history=lambda: iter(history)))
+    project.append(SimpleNamespace(name="early", config=config, scan_history=lambda: iter([])))
+    runs, skipped = read_wandb_runs("me/birds")
+    assert [(run.name, run.epochs, run.best_epoch) for run in runs] == [
+        ("me/birds/good", {1: {"train/loss": 0.5, "eval/nmi": 0.25}}, 1)
+    ]
+    assert runs[0].config["optim.lr"] == 0.1
+    assert skipped == {"me/birds/early": "unfinished, 0 of 1 epochs on record"}
+
+
+def test_what_wandb_refuses_is_one_line(project):
+    with pytest.raises(ValueError, match="--wandb me/fish: division by zero"):
+        read_wandb_runs("me/fish")

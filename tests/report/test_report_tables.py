@@ -1,0 +1,155 @@
+"""From run folders to tables: what is read, grouped, averaged and printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+
+import pytest
+from made_runs import make_run, write_record
+
+from dml.report.groups import group_runs
+from dml.report.runs import read_run, read_runs
+from dml.report.summary import choose_metrics, explain, summarise
+from dml.report.tables import comma_separated, escape_latex, latex, markdown
+
+METRICS = ["e_recall_at_1", "dists_at_intra_over_inter"]
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """Two losses with three seeds each."""
+    for loss, level in (("triplet", 0.5), ("triplet_lsd", 0.6)):
+        for seed in range(3):
+            make_run(tmp_path / "cub" / f"{loss}_{seed}", loss=loss, seed=seed, level=level)
+    return tmp_path
+
+
+def rows_of(logs, metrics=METRICS):
+    groups = group_runs(read_runs([str(logs)])[0])
+    return summarise(groups, metrics), explain(groups)
+
+
+def test_best_is_the_first_highest_trained_epoch(tmp_path):
+    folder = make_run(tmp_path / "run", epochs=3)
+    values = {0: 0.9, 1: 0.2, 2: 0.5, 3: 0.5}
+    write_record(folder, [{"epoch": epoch, "eval/e_recall_at_1": value} for epoch, value in values.items()])
+    run = read_run(folder)
+    assert (run.best_epoch, run.last_epoch) == (2, 3)
+
+
+def test_held_out_images_choose_where_there_are_any(tmp_path):
+    folder = make_run(tmp_path / "run", epochs=2)
+    lines = [{"epoch": e, "eval/e_recall_at_1": e / 2, "val/e_recall_at_1": 1 - e / 2} for e in (1, 2)]
+    write_record(folder, lines)
+    assert read_run(folder).best_epoch == 1
+    assert "held-out" in explain(group_runs([read_run(folder)]))
+
+
+def test_runs_that_differ_in_their_seed_are_one_group(logs):
+    groups = group_runs(read_runs([str(logs)])[0])
+    assert [(group.fields, len(group.runs)) for group in groups] == [
+        ({"loss": "triplet"}, 3),
+        ({"loss": "triplet_lsd"}, 3),
+    ]
+
+
+def test_groups_by_named_settings(logs):
+    make_run(logs / "cub" / "slow", loss="triplet", lr=1e-5)
+    runs = read_runs([str(logs)])[0]
+    assert [group.fields for group in group_runs(runs)] == [
+        {"loss": "triplet", "lr": "1e-05"},
+        {"loss": "triplet", "lr": "0.0001"},
+        {"loss": "triplet_lsd", "lr": "0.0001"},
+    ]
+    assert [len(group.runs) for group in group_runs(runs, ["lr"])] == [1, 6]
+    with pytest.raises(ValueError, match="--group-by rate: no run has such a setting"):
+        group_runs(runs, ["rate"])
+
+
+def test_means_and_deviations(logs):
+    rows, caption = rows_of(logs)
+    assert [row.choice for row in rows] == ["best", "last"] * 2
+    last = [read_run(logs / "cub" / f"triplet_{seed}").epochs[6]["eval/e_recall_at_1"] for seed in range(3)]
+    got = rows[1].metrics["e_recall_at_1"]
+    assert (got.mean, got.deviation, got.n) == (statistics.fmean(last), statistics.stdev(last), 3)
+    assert rows[0].metrics["e_recall_at_1"].mean >= got.mean
+    assert "e_recall@1 on the test split" in caption
+
+
+def test_markdown(logs):
+    rows, caption = rows_of(logs)
+    lines = markdown(rows, METRICS, caption=caption).splitlines()
+    assert lines[0] == "| loss | epoch | n | e_recall@1 (%) | dists@intra_over_inter |"
+    mean, deviation = rows[1].metrics["e_recall_at_1"].mean, rows[1].metrics["e_recall_at_1"].deviation
+    assert f"| triplet | last (6) | 3 | {100 * mean:.2f} ± {100 * deviation:.2f} | 0." in lines[3]
+    assert lines[-1] == caption
+
+
+def test_latex_is_escaped(logs):
+    rows, caption = rows_of(logs)
+    text = latex(rows, METRICS, caption=caption)
+    assert r"triplet\_lsd & last (6) & 3 & $" in text
+    assert r"dists@intra\_over\_inter" in text
+    assert r"\caption{Mean $\pm$ sample" in text
+    assert text.count(r"\\") == 1 + len(rows)
+    assert escape_latex(r"50%_{a}\~^&#$") == r"50\%\_\{a\}\textbackslash{}\textasciitilde{}\textasciicircum{}\&\#\$"
+
+
+def test_csv_holds_all_digits(logs):
+    rows, caption = rows_of(logs)
+    table = list(csv.DictReader(io.StringIO(comma_separated(rows, METRICS, caption=caption))))
+    assert [line["loss"] for line in table] == ["triplet", "triplet", "triplet_lsd", "triplet_lsd"]
+    assert float(table[0]["e_recall_at_1_mean"]) == rows[0].metrics["e_recall_at_1"].mean
+
+
+def test_a_single_run_has_no_deviation_and_missing_values_are_counted(tmp_path):
+    make_run(tmp_path / "alone", loss="a|b")
+    rows, caption = rows_of(tmp_path)
+    text = markdown(rows, [*METRICS, "nmi"], caption=caption)
+    assert "±" not in text.split("\n\n")[0]
+    assert "a\\|b" in text
+    assert "| – |" in text
+    other = make_run(tmp_path / "other", loss="a|b", seed=1)
+    lines = [{key: value for key, value in line.items() if "dists" not in key} for line in read_lines(other)]
+    write_record(other, lines)
+    assert "(n=1)" in markdown(rows_of(tmp_path)[0], METRICS, caption="")
+
+
+def read_lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_damaged_and_unfinished_runs_are_named(logs):
+    (make_run(logs / "torn") / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')
+    write_record(make_run(logs / "stopped"), [{"epoch": 2, "eval/e_recall_at_1": 0.1}])
+    (make_run(logs / "young") / "metrics.jsonl").unlink()
+    (make_run(logs / "bad") / "config.json").write_text("[")
+    (make_run(logs / "foreign") / "config.json").write_text('{"name": "something else"}')
+    runs, skipped = read_runs([str(logs)])
+    assert len(runs) == 6
+    reasons = {name.rpartition("/")[2]: reason for name, reason in skipped.items()}
+    assert "line 2: not JSON" in reasons["torn"]
+    assert reasons["stopped"] == "unfinished, 2 of 6 epochs on record"
+    assert "no metrics.jsonl" in reasons["young"]
+    assert "config.json is not JSON" in reasons["bad"]
+    assert "how many epochs" in reasons["foreign"]
+
+
+def test_places_are_folders_or_patterns(logs):
+    assert len(read_runs([str(logs / "cub" / "triplet_0")])[0]) == 1
+    assert len(read_runs([str(logs / "cub" / "*_lsd_*"), str(logs / "cub" / "triplet_lsd_0")])[0]) == 3
+    with pytest.raises(ValueError, match="nowhere: no run folder"):
+        read_runs([str(logs / "nowhere")])
+
+
+def test_metrics_take_both_spellings_and_lists_are_left_out(logs):
+    runs, _ = read_runs([str(logs)])
+    assert choose_metrics(runs) == ["e_recall_at_1", "mAP_c", "dists_at_intra_over_inter", "rho_spectrum_at_1"]
+    assert choose_metrics(runs, ["e_recall@1", "eval/mAP_c"]) == ["e_recall_at_1", "mAP_c"]
+    with pytest.raises(ValueError, match="--metrics recall: no run has it"):
+        choose_metrics(runs, ["recall"])
+    with pytest.raises(ValueError, match="--split val"):
+        choose_metrics(runs, split="val")
