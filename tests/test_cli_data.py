@@ -45,6 +45,8 @@ def test_augmentations():
     assert train("--augmentation", "big").data.crop_size == 256
     assert train("--augmentation", "big", "--crop-size", "240").data.crop_size == 240
     assert train("--augmentation", "red").data.crop_size is None
+    assert train("--loss", "triplet", "--arch", "googlenet", "--augmentation", "big").data.crop_size == 256
+    assert train("--dataset", "glyphs", "--augmentation", "big").data.crop_size == 48  # of small pictures
 
 
 def test_samplers_of_features():

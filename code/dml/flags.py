@@ -211,11 +211,10 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     if "arch" in typed:
         named = recipe.arch_without_endings | parse_arch(typed["arch"])
         typed = named | {name: value for name, value in typed.items() if name != "arch"}
-    values = dict(recipe.defaults)
-    values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {})
-    values |= DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", values["dataset"])), {})
-    values |= recipe.model_defaults.get(typed.get("model", values["model"]), {})
-    values |= typed
+    dataset = DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", recipe.defaults["dataset"])), {})
+    model = (recipe.defaults | dataset | typed)["model"]
+    values = recipe.defaults | recipe.model_defaults.get(model, {})
+    values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset | typed
     values["dataset"] = datasets.canonical(values["dataset"])
     for name in ("data_dir", "log_dir", "weights"):  # a run is continued from any directory
         if values.get(name):
