@@ -3,29 +3,37 @@
 
 python code/main.py --dataset cub --model googlenet --embedding_size 512 --view 2 --sigma 3 --delta 1 --IPC 5
 python code/main.py --method moco --dataset cub --model resnet50 --memory-size 4096
+python code/main.py --dataset folder --data-dir PHOTOS --model resnet18 --embedding_size 128
 python code/main.py --resume-run logs/cub/RUN
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import Tensor
 
 from dml.cli import guarded
 from dml.cli_stml import parse_stml
-from dml.data import data_from_config
+from dml.config import TrainConfig
+from dml.data import RetrievalData, data_from_config
+from dml.data.unlabelled import UnlabelledData, is_unlabelled, load_unlabelled
 from dml.methods.build_self_taught import create_student, self_taught
 from dml.models import EmbeddingNet
 from dml.models.extract import background_of
 from dml.training.embedding import embed_records
 from dml.training.launch import launch
+from dml.training.retrieval import RetrievalTask
 from dml.training.session import train
+from dml.training.task import Task
+from dml.training.unlabelled import UnlabelledTask
 
 
 def main() -> None:
     command = parse_stml()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data = data_from_config(config.data, seed=config.run.seed)
+    data, task = images_of(config)
 
     def embed_training_set(model: EmbeddingNet) -> Tensor:
         how = {"read": background_of, "whole_images": True, "progress": "neighbours"}
@@ -33,7 +41,17 @@ def main() -> None:
 
     student = create_student(config, continued=command.has_checkpoint)
     method = self_taught(config, student, len(data.train), embed_training_set)
-    train(config, fabric, data, method, resume=command.resume)
+    train(config, fabric, data, method, resume=command.resume, kind=task)
+
+
+def images_of(config: TrainConfig) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
+    """The images, and by what the network is judged: by nothing where they have no classes."""
+    folder, unlabelled = Path(config.data.data_dir), config.self_taught.unlabelled
+    if unlabelled is None:
+        unlabelled = config.data.dataset == "folder" and is_unlabelled(folder)
+    if unlabelled:
+        return load_unlabelled(folder), UnlabelledTask
+    return data_from_config(config.data, seed=config.run.seed), RetrievalTask
 
 
 if __name__ == "__main__":

@@ -138,6 +138,7 @@ def test_flags_about_classes_are_unknown(capsys, name):
         (["--bg-embedding-size", "0"], "--bg-embedding-size must be at least 1"),
         (["--fix_lr", "--scheduler", "step"], "--fix_lr and --scheduler step contradict"),
         (["--resume", "/nowhere.pt"], "--resume: no such file: /nowhere.pt (--resume-run DIR continues a run)"),
+        (["--unlabelled"], "--unlabelled is for --dataset folder, not for cub"),
         (["--swav"], "SwAV's weights are those of resnet50, not of bn_inception"),
         (["--swav", "--model", "resnet50", "--pretrained", "0"], "leave out one of them"),
     ],

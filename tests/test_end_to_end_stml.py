@@ -8,6 +8,7 @@ import random
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -100,6 +101,28 @@ def test_a_baseline_trains_from_the_weights_of_a_run(whole, digits, folder, caps
     assert learned(folder / "folder" / "meanshift")["criterion.queue.written"] == 3 * 2 * 16
     said = run_inside("main.py", *words, "--resume", whole / "last.pt", status=2, capsys=capsys).err
     assert "background head 24-d" in said
+
+
+def test_photographs_without_classes_become_searchable(digits, tmp_path, capsys):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, path in enumerate(sorted(digits.glob("*/*.png"))[::10]):
+        (photos / f"{number:02d}.png").symlink_to(path)
+    words = [*arguments_of(photos, tmp_path, "photos", *STML, "--epochs", "1"), "--pictures", "1"]
+    said = run_inside("main.py", *words, status=0, capsys=capsys).out
+    assert "folder: 24 images without classes" in said
+    assert "best epoch" not in said
+    run = tmp_path / "folder" / "photos"
+    with np.load(run / "embeddings.npz") as saved:
+        assert saved["embeddings"].shape == (24, 16)
+        assert saved["paths"].tolist() == [str(path) for path in sorted(photos.iterdir())]
+    assert all((run / name).stat().st_size > 0 for name in ("gallery.png", "curves.png", "tsne.html", "best.pt"))
+    assert not any(key.startswith("eval/") for line in record(run) for key in line)
+
+
+def test_classes_cannot_be_held_out_where_there_are_none(digits, tmp_path, capsys):
+    words = arguments_of(digits, tmp_path, "none", *STML, "--unlabelled", "--val-split", "0.5")
+    assert "no classes to hold out" in run_inside("main.py", *words, status=2, capsys=capsys).err
 
 
 def test_a_batch_smaller_than_its_neighbours_ends_the_run_before_it_begins(digits, tmp_path, capsys):

@@ -80,6 +80,8 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
         typed.setdefault("teacher_init", "student")
     values = fill_defaults(RECIPES[spec.recipe], typed)
     config = train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught")
+    if config.self_taught.unlabelled and config.data.dataset != "folder":
+        raise ValueError(f"--unlabelled is for --dataset folder, not for {config.data.dataset}")
     _check_weights(config)
     _check_memory(config)
     return config

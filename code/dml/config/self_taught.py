@@ -19,6 +19,10 @@ class SelfTaughtConfig(Section):
         "random", "how the teacher's background head starts (stml)", choices=("random", "student")
     )
     teacher_norm: bool = option(True, "accepted as published, of no effect: the teacher's are always normalised (stml)")
+    unlabelled: bool | None = option(
+        None,
+        "of --dataset folder take every image, at any depth, without classes; unset: if images lie directly in it",
+    )
     swav: bool = option(False, "start a resnet50 from SwAV's weights, downloaded or from the file of --weights")
     resume: str | None = option(None, "start from the weights of this checkpoint, ours or published")
 

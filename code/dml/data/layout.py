@@ -110,13 +110,14 @@ def read_class_folders(root: Path) -> ImageRecords:
     paths: list[str] = []
     classes: list[str] = []
     for name in class_folders(root):
-        files = _images_below(root / name)
+        files = images_below(root / name)
         paths += files
         classes += [name] * len(files)
     return ImageRecords.from_classes(paths, classes)
 
 
-def _images_below(folder: Path) -> list[str]:
+def images_below(folder: Path) -> list[str]:
+    """Paths of the images in ``folder`` and below it, in sorted order, hidden files and folders left out."""
     found: list[str] = []
     for directory, subfolders, files in os.walk(folder):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))

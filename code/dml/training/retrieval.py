@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from dml.config import TrainConfig
-from dml.data import RetrievalData
+from dml.data import ImageRecords, RetrievalData
 from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, train_transform
 from dml.evaluation.evaluator import Evaluation, Evaluator
@@ -70,21 +70,8 @@ class RetrievalTask(Task):
             keep_label_noise(self.data.label_noise, folder)
 
     def training_set(self) -> ImageDataset:
-        """Random crops, or with ``--augment 0`` images as they are evaluated."""
-        config, spec = self.config.data, self.method.model.input_spec
-        crop_size = config.crop_size or spec.crop_size
-        if config.augment:
-            transform = train_transform(
-                spec.normalize,
-                crop_size=crop_size,
-                augmentation=config.augmentation,
-                crop_scale=(config.crop_scale, 1.0),
-                resize=config.resize,
-                flip=config.flip,
-            )
-        else:
-            transform = eval_transform(spec.normalize, resize=config.resize, crop_size=crop_size)
-        return ImageDataset(self.data.train, transform, num_views=self.method.num_views)
+        """See ``training_crops``."""
+        return training_crops(self.config, self.data.train, self.method)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -107,3 +94,21 @@ class RetrievalTask(Task):
         """Curves, retrieval gallery, t-SNE page."""
         config = self.config
         return draw_run(folder, self.last, self.data, distance=config.evaluation.eval_distance, seed=config.run.seed)
+
+
+def training_crops(config: TrainConfig, records: ImageRecords, method: Method) -> ImageDataset:
+    """Random crops of ``records``, or with ``--augment 0`` images as they are evaluated."""
+    data, spec = config.data, method.model.input_spec
+    crop_size = data.crop_size or spec.crop_size
+    if data.augment:
+        transform = train_transform(
+            spec.normalize,
+            crop_size=crop_size,
+            augmentation=data.augmentation,
+            crop_scale=(data.crop_scale, 1.0),
+            resize=data.resize,
+            flip=data.flip,
+        )
+    else:
+        transform = eval_transform(spec.normalize, resize=data.resize, crop_size=crop_size)
+    return ImageDataset(records, transform, num_views=method.num_views)

@@ -89,7 +89,8 @@ def train(
         if resume is not None:
             trainer.resume(folder / "last.pt")
         trainer.fit()
-        if config.run.pictures and not task.is_evaluated:  # a finished run was taken up again
+        # A finished run was taken up again, or nothing is evaluated on the way.
+        if not task.is_evaluated and (config.run.pictures or not task.splits):
             task.evaluate("eval", method.model)
         if fabric.is_global_zero:
             _conclude(config, trainer, task)
@@ -125,15 +126,19 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     images, network = task.describe()
     say(images)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
-    say(f"best epoch by {config.evaluation.select_metric} on {chooses}")
+    if task.splits:
+        say(f"best epoch by {config.evaluation.select_metric} on {chooses}")
     say(f"run folder: {folder}")
 
 
 def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:
-    """The table of the run, and its pictures with their paths."""
-    say("\n" + table(result_rows(trainer.state)))
-    if not config.run.pictures:
-        return
-    pictures = task.draw(trainer.folder)
-    trainer.tracker.log_pictures(pictures)
-    say("\n" + "\n".join(f"{name}: {path}" for name, path in pictures.items()))
+    """The table of the run, what it leaves behind, and its pictures, with their paths."""
+    if task.splits:
+        say("\n" + table(result_rows(trainer.state)))
+    files = task.write(trainer.folder)
+    if config.run.pictures:
+        pictures = task.draw(trainer.folder)
+        trainer.tracker.log_pictures(pictures)
+        files |= pictures
+    if files:
+        say("\n" + "\n".join(f"{name}: {path}" for name, path in files.items()))

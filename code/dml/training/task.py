@@ -89,6 +89,10 @@ class Task(ABC):
     def is_evaluated(self) -> bool:
         """Whether there is an evaluation of the test split to draw."""
 
+    def write(self, folder: Path) -> dict[str, Path]:
+        """Leave what a run is for, beside its checkpoints, in its folder; name → path. Called on the first process."""
+        return {}
+
     @abstractmethod
     def draw(self, folder: Path) -> dict[str, Path]:
         """Draw the pictures of a run into its folder; name → path."""

@@ -233,7 +233,7 @@ class Trainer:
         return results
 
     def _log(self, epoch: int, records: dict[str, Metrics]) -> None:
-        if not self.fabric.is_global_zero:
+        if not (records and self.fabric.is_global_zero):
             return
         for prefix, metrics in records.items():
             self.tracker.log(epoch, prefix, metrics)

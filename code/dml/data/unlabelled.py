@@ -1,0 +1,50 @@
+"""A user's images without classes: whatever lies below a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dml.data.layout import DatasetError, DatasetNotFoundError, images_below, is_image
+from dml.data.records import ImageRecords
+
+NO_CLASS = "image"
+
+
+@dataclass(frozen=True, eq=False)
+class UnlabelledData:
+    """Images to learn from, and to search among themselves.
+
+    Attributes:
+        name: ``folder``.
+        train: all images, of one class that says nothing.
+        val: None; there are no classes to hold out.
+    """
+
+    name: str
+    train: ImageRecords
+    val: None = None
+
+
+def is_unlabelled(data_dir: Path) -> bool:
+    """Whether ``data_dir`` is a folder with images directly in it, rather than in class folders or in a CSV file."""
+    if not data_dir.is_dir() or any(data_dir.glob("*.csv")):
+        return False
+    return any(is_image(entry.name) for entry in data_dir.iterdir())
+
+
+def load_unlabelled(data_dir: Path) -> UnlabelledData:
+    """Every image below ``data_dir``, at any depth, in sorted order. One directory listing per folder.
+
+    Raises:
+        DatasetNotFoundError: there is no such folder.
+        DatasetError: fewer than two images.
+    """
+    if not data_dir.is_dir():
+        raise DatasetNotFoundError(f"dataset 'folder': {data_dir} is no folder. Name the one with your images")
+    paths = images_below(data_dir)
+    if len(paths) < 2:
+        raise DatasetError(f"{len(paths)} image(s) below {data_dir}: at least 2 are needed")
+    return UnlabelledData("folder", ImageRecords(tuple(paths), np.zeros(len(paths), np.int64), (NO_CLASS,)))

@@ -1,0 +1,101 @@
+"""Training on images without classes: nothing judges it; it leaves embeddings to search in and pictures to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dml.data.images import ImageDataset
+from dml.data.unlabelled import UnlabelledData
+from dml.evaluation.plots import plot_curves, plot_similar, tsne_page
+from dml.neighbours import nearest_neighbours
+from dml.tracking import METRICS_FILE
+from dml.training.embedding import embed_records
+from dml.training.retrieval import training_crops
+from dml.training.task import Task
+
+EMBEDDINGS_FILE = "embeddings.npz"
+QUERIES, NEIGHBOURS, POINTS = 8, 8, 2000
+
+
+class UnlabelledTask(Task):
+    """All images are trained on and, at the end, embedded as evaluation has it.
+
+    The run folder then holds ``embeddings.npz`` (embeddings (N, D) float32, paths (N,)), a gallery of random
+    images with their nearest neighbours, and a t-SNE page of at most 2,000 random images.
+    """
+
+    data: UnlabelledData
+    splits = ()
+
+    embeddings: Tensor | None = None
+
+    def _check_selection(self) -> None:
+        """Nothing chooses an epoch. ValueError for flags that would hold out classes."""
+        if self.config.data.val_split is not None or self.config.data.fold is not None:
+            raise ValueError(f"{self.how_to_hold_out}: there are no classes to hold out")
+
+    def metric_names(self) -> list[str]:
+        """None."""
+        return []
+
+    def describe(self) -> tuple[str, str]:
+        """The number of images; backbone and embedding size."""
+        model = self.config.model
+        return (
+            f"{self.data.name}: {len(self.data.train)} images without classes: trained on, and searched at the end",
+            f"{model.model}, {model.embedding_size}-d",
+        )
+
+    def training_set(self) -> ImageDataset:
+        """As of a labelled data set."""
+        return training_crops(self.config, self.data.train, self.method)
+
+    def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
+        """Embed all images for what is left behind; no metric."""
+        self.embeddings = embed_records(model, self.data.train, self.config.data, self.fabric, progress="images")
+        return {}
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the embeddings are at hand."""
+        return self.embeddings is not None
+
+    def write(self, folder: Path) -> dict[str, Path]:
+        """``embeddings.npz``."""
+        path = folder / EMBEDDINGS_FILE
+        np.savez(path, embeddings=self.embeddings.numpy(), paths=np.array(self.data.train.paths))
+        return {"embeddings": path}
+
+    def draw(self, folder: Path) -> dict[str, Path]:
+        """Curves, gallery, t-SNE page."""
+        pictures = {"curves": "curves.png", "gallery": "gallery.png", "t-SNE page": "tsne.html"}
+        pictures = {name: folder / file for name, file in pictures.items()}
+        shuffled = np.random.default_rng(self.config.run.seed).permutation(len(self.embeddings))
+        plot_curves(folder / METRICS_FILE, pictures["curves"])
+        self._draw_gallery(shuffled[:QUERIES], pictures["gallery"])
+        self._draw_page(shuffled[:POINTS], pictures["t-SNE page"])
+        return pictures
+
+    def _draw_gallery(self, queries: np.ndarray, path: Path) -> None:
+        distance, rows = self.config.evaluation.eval_distance, torch.from_numpy(queries)
+        number = min(NEIGHBOURS, len(self.embeddings) - 1)
+        indices, values = nearest_neighbours(
+            self.embeddings[rows], self.embeddings, number, distance=distance, exclude=rows
+        )
+        name = "similarity" if distance == "cosine" else "distance"
+        plot_similar(self.data.train.paths, queries, indices.numpy(), values.numpy(), path, value_name=name)
+
+    def _draw_page(self, points: np.ndarray, path: Path) -> None:
+        tsne_page(
+            self.embeddings[torch.from_numpy(points)],
+            torch.zeros(len(points), dtype=torch.int64),
+            self.data.train.class_names,
+            path,
+            image_paths=[self.data.train.paths[i] for i in points],
+            title="t-SNE of the images' embeddings",
+            seed=self.config.run.seed,
+        )

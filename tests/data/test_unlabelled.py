@@ -1,0 +1,37 @@
+"""Folders of images without classes."""
+
+from __future__ import annotations
+
+import pytest
+
+from dml.data import DatasetError, DatasetNotFoundError
+from dml.data.unlabelled import is_unlabelled, load_unlabelled
+
+
+def test_every_image_at_any_depth_is_taken(tmp_path):
+    for name in ("b.jpg", "a.PNG", "trip/day1/c.jpeg", "trip/notes.txt", ".hidden.jpg", ".thumbs/d.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    data = load_unlabelled(tmp_path)
+    assert [path.removeprefix(f"{tmp_path}/") for path in data.train.paths] == ["a.PNG", "b.jpg", "trip/day1/c.jpeg"]
+    assert not data.train.labels.any()
+    assert data.val is None
+
+
+def test_images_directly_in_the_folder_mean_that_there_are_no_classes(tmp_path):
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "a.jpg").touch()
+    assert not is_unlabelled(tmp_path)
+    (tmp_path / "b.jpg").touch()
+    assert is_unlabelled(tmp_path)
+    (tmp_path / "list.csv").touch()
+    assert not is_unlabelled(tmp_path)
+    assert not is_unlabelled(tmp_path / "nowhere")
+
+
+def test_too_few_images_are_refused(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(DatasetError, match=r"1 image\(s\) below"):
+        load_unlabelled(tmp_path)
+    with pytest.raises(DatasetNotFoundError, match="is no folder"):
+        load_unlabelled(tmp_path / "nowhere")
