@@ -163,6 +163,7 @@ def create_loss(
     options: Mapping[str, object] | None = None,
     similarity: Similarity | None = None,
     miner: str | None = None,
+    model: str | None = None,
 ) -> nn.Module:
     """Build a loss of ``LOSSES`` for ``num_classes`` classes and embeddings of ``embedding_size``.
 
@@ -173,13 +174,14 @@ def create_loss(
         options: flag name → value, for the options that this loss has; others keep their defaults.
         similarity: in place of the loss's own, if its ``takes_similarity``.
         miner: name of the miner that will pick its tuples, which may fix some of its options.
+        model: name of the backbone that it trains, with which some of its defaults may differ.
 
     Raises:
         UnknownNameError: no such loss.
         KeyError: an option that this loss does not have.
     """
     spec = LOSSES[name]
-    arguments = spec.arguments(options or {}, miner=miner)
+    arguments = spec.arguments(options or {}, miner=miner, model=model)
     if similarity is not None:
         arguments["similarity"] = similarity
     return spec.build(num_classes=num_classes, embedding_size=embedding_size, **arguments)

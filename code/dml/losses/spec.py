@@ -25,6 +25,7 @@ class LossSpec:
         tuples: which tuples of the batch it is given by a miner: "triplets", "sets", or "" for none (``dml.miners``).
         miners: names of those it can use, its default first; empty without tuples.
         fixed_by_miner: miner → values of options that the published code fixes with it, whatever was asked for.
+        defaults_by_model: backbone → defaults of options that differ with it, as published.
         clip: whether the published recipe clips the gradients of the loss's own parameters too.
         needs_positives: whether a batch without two images of a class gives no gradient.
         with_memory: the entry that ``--enableMemory`` selects instead (a loss with a memory: itself); None: none.
@@ -42,6 +43,7 @@ class LossSpec:
     tuples: str = ""
     miners: tuple[str, ...] = ()
     fixed_by_miner: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    defaults_by_model: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     clip: bool = False
     needs_positives: bool = False
     with_memory: str | None = None
@@ -59,9 +61,17 @@ class LossSpec:
             return self.lr_scale
         return self.options[option].default_in(self.build)
 
-    def arguments(self, options: Mapping[str, object], *, miner: str | None = None) -> dict[str, object]:
-        """Keyword arguments of ``build`` for flag → value, with what ``miner`` fixes; KeyError for a foreign flag."""
-        values = {**options, **self.fixed_by_miner.get(miner, {})}
+    def arguments(
+        self, options: Mapping[str, object], *, miner: str | None = None, model: str | None = None
+    ) -> dict[str, object]:
+        """Keyword arguments of ``build``; KeyError for a flag that is no option of it.
+
+        Args:
+            options: flag → value.
+            miner: which picks the tuples, and may fix options.
+            model: the backbone, with which defaults may differ.
+        """
+        values = {**self.defaults_by_model.get(model, {}), **options, **self.fixed_by_miner.get(miner, {})}
         return {self.options[flag].argument: value for flag, value in values.items() if flag != self.lr_option}
 
     def parameter_lr_scale(self, options: Mapping[str, object], *, base_lr: float) -> float:

@@ -101,8 +101,9 @@ CRITERIA: dict[str, LossSpec] = {
         ("npair",),
         {
             "loss_npair_l2": LossOption("l2", "weight of the mean length of embeddings"),
-            "loss_npair_divisor": LossOption("divisor", "embeddings are divided by it; published: 4 with BN-Inception"),
+            "loss_npair_divisor": LossOption("divisor", "embeddings are divided by it; 4 with BN-Inception"),
         },
+        defaults_by_model={"bn_inception": {"loss_npair_divisor": 4.0}},
     ),
     "angular_with_npair": _tuple_spec(
         AngularLoss,
