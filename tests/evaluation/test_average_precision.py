@@ -79,6 +79,8 @@ def test_unknown_name_and_bad_embeddings():
     embeddings, labels = sample(4, 10, 2)
     with pytest.raises(UnknownNameError, match="mAP_lim"):
         mean_average_precision(embeddings, labels, names=["mAP_2"])
+    with pytest.raises(ValueError, match=r"query labels must be \(10,\) integers"):
+        mean_average_precision(embeddings, labels[:9], names=["mAP"])
     embeddings[3] = torch.nan
     with pytest.raises(ValueError, match="1 of 10 query embeddings hold NaN"):
         mean_average_precision(embeddings, labels, names=["mAP"])

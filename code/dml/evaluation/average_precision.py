@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dml.evaluation.ranking import Positives
-from dml.neighbours import SimilarityScores
+from dml.evaluation.retrieval import make_ranking
 from dml.registry import Registry
 
 _BLOCK_BYTES = 64 * 2**20  # a block of float64 scores; about three times as much is held beside it
@@ -81,16 +81,13 @@ def mean_average_precision(
         ValueError: shapes that do not fit, embeddings that are not finite, an unknown name or distance.
     """
     names = [CUTOFFS.canonical(name) for name in names]
-    leave_out_self = gallery is None
-    if leave_out_self:
-        gallery, gallery_labels = query, query_labels
-    exclude = torch.arange(len(query), device=query.device) if leave_out_self else None
-    scores = SimilarityScores(query, gallery, distance=distance, exclude=exclude)
-    positives = Positives.build(query_labels, gallery_labels, query.device, leave_out_self=leave_out_self)
+    given = (query, query_labels, gallery, gallery_labels)
+    ranking = make_ranking(*given, recall_ks=(), num_neighbours=0, distance=distance)
+    scores, positives = ranking.scores, ranking.positives
     totals = torch.zeros(len(names), dtype=torch.float64, device=query.device)
     block_rows = chunk_size or scores.rows_per_block(_BLOCK_BYTES, torch.float64)
     for rows in torch.arange(len(query), device=query.device).split(block_rows):
-        rank, hits = _positive_ranks(scores.block(rows, torch.float64), rows, positives, exclude)
+        rank, hits = _positive_ranks(scores.block(rows, torch.float64), rows, positives, scores.exclude)
         size = positives.size[rows, None]
         precision = hits / rank / size.clamp_min(1)
         for i, name in enumerate(names):

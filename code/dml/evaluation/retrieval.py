@@ -47,7 +47,7 @@ def query_errors(
     distance: str = "cosine",
 ) -> QueryErrors:
     """What ``retrieval_metrics`` takes the means of, query by query; arguments, costs and errors are as there."""
-    ranking = _ranking(
+    ranking = make_ranking(
         query, query_labels, gallery, gallery_labels, recall_ks=(), num_neighbours=None, distance=distance
     )
     results = rank_queries(ranking, None)
@@ -99,7 +99,7 @@ def retrieval_metrics(
     metrics = [RETRIEVAL_METRICS.canonical(name) for name in metrics]
     if "recall" in metrics and (not recall_ks or min(recall_ks) < 1):
         raise ValueError(f"recall_ks must be one or more positive integers; got {list(recall_ks)}")
-    ranking = _ranking(
+    ranking = make_ranking(
         query,
         query_labels,
         gallery,
@@ -111,7 +111,7 @@ def retrieval_metrics(
     return _summarise(rank_queries(ranking, chunk_size), metrics, recall_ks, ranking.positives.num)
 
 
-def _ranking(
+def make_ranking(
     query: Tensor,
     query_labels: Tensor,
     gallery: Tensor | None,

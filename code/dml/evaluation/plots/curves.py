@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -11,8 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-CURVES = {"recall_at_1": "recall@1", "map_at_r": "MAP@R", "top_1": "top-1 accuracy", "top_5": "top-5 accuracy"}
-COLOURS = ("#1f4e79", "#c96a1b")  # a run has the first two metrics or the last two
+from dml.record import read_record
+
+CURVES = {
+    **{"recall_at_1": "recall@1", "map_at_r": "MAP@R"},
+    **{"top_1": "top-1 accuracy", "top_5": "top-5 accuracy"},
+    **{"e_recall_at_1": "e_recall@1", "mAP_c": "mAP_c"},
+}
+COLOURS = ("#1f4e79", "#c96a1b")  # most runs have one of these pairs
 SPLITS = {"eval": ("test", "-"), "val": ("held-out", "--")}
 
 
@@ -29,7 +34,7 @@ def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | 
         ValueError: a line that is no JSON object, or nothing in the file to draw.
     """
     path = Path(metrics_jsonl)
-    lines = _read_lines(path)
+    lines = read_record(path)
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     figure.suptitle(title or path.resolve().parent.name)
     loss_axes, metric_axes = figure.subplots(1, 2)
@@ -51,19 +56,6 @@ def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | 
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(out_png, dpi=130)
-
-
-def _read_lines(path: Path) -> list[dict]:
-    lines = []
-    for number, text in enumerate(path.read_text().splitlines(), start=1):
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
-        if not isinstance(line, dict):
-            raise ValueError(f"{path}, line {number}: not a JSON object")
-        lines.append(line)
-    return lines
 
 
 def _draw(axes: Axes, lines: Sequence[dict], name: str, **style: str) -> None:
