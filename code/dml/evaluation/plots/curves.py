@@ -13,9 +13,12 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from dml.record import read_record
 
 CURVES = {
-    **{"recall_at_1": "recall@1", "map_at_r": "MAP@R"},
-    **{"top_1": "top-1 accuracy", "top_5": "top-5 accuracy"},
-    **{"e_recall_at_1": "e_recall@1", "mAP_c": "mAP_c"},
+    "recall_at_1": "recall@1",
+    "map_at_r": "MAP@R",
+    "top_1": "top-1 accuracy",
+    "top_5": "top-5 accuracy",
+    "e_recall_at_1": "e_recall@1",
+    "mAP_c": "mAP_c",
 }
 COLOURS = ("#1f4e79", "#c96a1b")  # most runs have one of these pairs
 SPLITS = {"eval": ("test", "-"), "val": ("held-out", "--")}
