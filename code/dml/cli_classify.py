@@ -101,9 +101,7 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
     _check_unused(typed, values)
     if dataset in CIFAR and values.get("mix") == "cutmix":
         values.setdefault("mix_probability", 0.5)  # as published; 1 on ImageNet
-    parts = ["introspective"] * values.get("introspective", False) + ["cross_entropy"]
-    parts += [values["mix"]] * (values.get("mix", "none") != "none")
-    config = train_config(recipe, LossConfig("_".join(parts)), values, "classification")
+    config = train_config(recipe, LossConfig(_loss_name(values)), values, "classification")
     if config.optim.scheduler == "multistep" and min(config.optim.milestones, default=0) >= config.optim.epochs:
         warnings.warn(
             f"--milestones {' '.join(map(str, config.optim.milestones))} lie beyond the {config.optim.epochs} epochs:"
@@ -111,6 +109,12 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
             ConfigWarning,
         )
     return config
+
+
+def _loss_name(values: dict[str, Any]) -> str:
+    """For the run's name and first line, such as ``introspective_cross_entropy_cutmix``."""
+    mix = values.get("mix", "none")
+    return "introspective_" * values.get("introspective", False) + "cross_entropy" + f"_{mix}" * (mix != "none")
 
 
 def _check_unused(typed: dict[str, Any], values: dict[str, Any]) -> None:

@@ -1,0 +1,100 @@
+"""The command line of classify.py: the published settings of each data set, and errors that say what is wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from dml.cli_classify import parse_classify
+from dml.config import ConfigWarning, train_config_from_json
+from dml.models.classifiers import create_classifier
+from dml.models.convert import CHECKPOINT_FORMAT
+from test_cli import error_of
+
+
+def parsed(*arguments: str):
+    return parse_classify(arguments).config
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
+def test_cifar_defaults_are_those_of_cutmix(dataset):
+    config = parsed("--dataset", dataset, "--mix", "cutmix")
+    assert (config.model.model, config.data.batch_size, config.data.crop_size) == ("pyramidnet200", 64, 32)
+    assert (config.optim.lr, config.optim.weight_decay, config.optim.epochs) == (0.25, 1e-4, 300)
+    assert (config.optim.scheduler, config.optim.milestones, config.optim.lr_decay_gamma) == (
+        "multistep",
+        (150, 225),
+        0.1,
+    )
+    chosen = config.classification
+    assert (chosen.mix_probability, chosen.mix_alpha, chosen.crop_padding) == (0.5, 1.0, 4)
+    assert (chosen.introspective, chosen.introspective_tau, chosen.uncertainty_size) == (False, 5.0, 128)
+    assert config.loss.loss == "cross_entropy_cutmix"
+
+
+def test_imagenet_defaults():
+    config = parsed("--dataset", "ImageNet", "--mix", "cutmix", "--introspective")
+    assert (config.data.dataset, config.model.model, config.data.batch_size) == ("imagenet", "resnet50", 256)
+    assert (config.optim.lr, config.optim.milestones) == (0.1, (75, 150, 225))
+    assert (config.data.resize, config.data.crop_size, config.classification.crop_padding) == (256, 224, None)
+    assert (config.classification.mix_probability, config.classification.uncertainty_size) == (1.0, 512)
+    assert config.default_run_name().startswith("resnet50_introspective_cross_entropy_cutmix_lr0.1_bs256")
+
+
+def test_resnets_on_cifar_have_their_own_rate():
+    config = parsed("--model", "resnet18", "--batch-size", "32")
+    assert (config.data.dataset, config.optim.lr, config.data.batch_size) == ("cifar10", 0.1, 32)
+
+
+def test_the_json_round_trip():
+    config = parsed("--introspective", "--mix", "mixup", "--mix-alpha", "0.2")
+    assert train_config_from_json(config.to_json()) == config
+    assert config.program == "classify.py"
+
+
+def test_a_schedule_beyond_the_end():
+    with pytest.warns(ConfigWarning, match="--scheduler cosine"):
+        parsed("--epochs", "10")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "cub"], "unknown classification dataset 'cub'"),
+        (["--loss", "MS"], "unknown argument --loss"),
+        (["--embedding-size", "3"], "unknown argument --embedding-size"),
+        (["--mix", "cut"], "not one of none, mixup, cutmix"),
+        (["--mix-alpha", "2"], "--mix-alpha is used with --mix mixup or --mix cutmix only"),
+        (["--mix", "mixup", "--mix-alpha", "0"], "--mix-alpha must be positive"),
+        (["--mix", "mixup", "--mix-probability", "2"], "--mix-probability must lie in (0, 1]"),
+        (["--introspective-tau", "2"], "is used with --introspective only"),
+        (["--introspective", "--introspective-tau", "0"], "--introspective-tau must be positive"),
+        (["--introspective", "--uncertainty-size", "0"], "--uncertainty-size must be at least 1"),
+        (["--crop-padding", "-1"], "--crop-padding must be 0 or more"),
+        (["--crop-scale", "0.5"], "which --crop-padding replaces"),
+        (["--json", "m.json"], "--json belongs to --evaluate FILE"),
+        (["--evaluate", "/nowhere.pt"], "/nowhere.pt: no such file"),
+        (["--evaluate", "x.pt", "--lr", "1"], "--lr has no part in --evaluate"),
+        (["--evaluate", "x.pt", "--json", "/nowhere/m.json"], "no such folder"),
+    ],
+)
+def test_errors(capsys, arguments, message):
+    assert message in error_of(capsys, *arguments, parse=parse_classify)
+
+
+def test_an_evaluation_takes_its_settings_from_the_checkpoint(tmp_path):
+    config = parsed("--model", "resnet18", "--data-dir", str(tmp_path), "--batch-size", "32", "--introspective")
+    model = create_classifier("resnet18", classes=("a", "b"), stem="cifar", uncertainty_size=128)
+    described = {"architecture": asdict(model.architecture), "config": json.loads(config.to_json())}
+    file = tmp_path / "best.pt"
+    torch.save({"format": CHECKPOINT_FORMAT, "epoch": 1, "model": model.state_dict(), **described}, file)
+    command = parse_classify(["--evaluate", str(file), "--workers", "0"])
+    assert command.evaluate.model.architecture == model.architecture
+    assert (command.config.data.batch_size, command.config.data.workers) == (32, 0)
+    assert command.config.data.data_dir == str(tmp_path)
+    other = parse_classify(["--evaluate", str(file), "--dataset", "folder"]).config
+    assert (other.data.dataset, other.data.crop_size) == ("folder", 32)
+    assert other.data.data_dir != str(tmp_path)

@@ -1,0 +1,131 @@
+"""classify.py runs as a user runs it: train, be interrupted, go on, evaluate."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from dml.methods.classification import ClassificationMethod
+from entrypoints import ROOT, environment, record, run_inside
+
+SMALL = [
+    *("--dataset", "folder", "--model", "resnet18", "--crop-size", "32", "--resize", "32", "--crop-padding", "2"),
+    *("--batch-size", "24", "--lr", "0.01", "--scheduler", "cosine", "--epochs", "2", "--workers", "0"),
+    *("--stem", "imagenet", "--introspective", "--uncertainty-size", "16", "--wandb", "disabled"),
+]
+# The stem for large images, which shrinks these to one pixel, makes the network cheap.
+
+
+def arguments(digits: Path, logs: Path, name: str, *extra: str) -> list[str]:
+    return [*SMALL, "--data-dir", str(digits), "--log-dir", str(logs), "--run-name", name, *extra]
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+MIXED = ("--mix", "cutmix", "--mix-probability", "0.5", "--val-split", "0.1")
+
+
+def test_a_run_leaves_its_files_and_learns(digits, logs, capsys):
+    said = run_inside("classify.py", *arguments(digits, logs, "whole", *MIXED), status=0, capsys=capsys).out
+    folder = logs / "folder" / "whole"
+    expected = {"config.json", "metrics.jsonl", "last.pt", "best.pt", "best_results.txt", "curves.png", "confusion.png"}
+    assert expected <= {path.name for path in folder.iterdir()}
+    assert "folder: 10 classes, training 170 images; test 50 images; validation 20 images" in said
+    assert "resnet18 (imagenet stem), 10 classes, uncertainty 16-d" in said
+    assert "best epoch by top_1 on held-out images" in said
+    assert "held-out images, in per cent" in (folder / "best_results.txt").read_text()
+    lines = record(folder)
+    losses = [line["train/loss"] for line in lines if "train/loss" in line]
+    assert losses[1] < losses[0]
+    assert {"eval/top_1", "eval/top_5"} <= set(lines[1])
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(digits, logs, capsys, monkeypatch):
+    """In the second step of the second epoch: what is mixed afterwards must be drawn as if nothing had happened."""
+    steps = []
+
+    def interrupt(_) -> None:
+        steps.append(0)
+        if len(steps) == 9:  # an epoch has seven
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassificationMethod, "after_optimizer_step", interrupt)
+        words = arguments(digits, logs, "stopped", *MIXED, "--pictures", "0")
+        said = run_inside("classify.py", *words, status=130, capsys=capsys).out
+    folder = logs / "folder" / "stopped"
+    assert "1 epochs and 2 batches are saved" in said
+    assert f"classify.py --resume-run {folder}" in said
+    run_inside("classify.py", "--resume-run", folder, status=0, capsys=capsys)
+    assert record(folder) == record(logs / "folder" / "whole")
+    ours, theirs = (torch.load(logs / "folder" / name / "last.pt", weights_only=True) for name in ("stopped", "whole"))
+    torch.testing.assert_close(ours["model"], theirs["model"], rtol=0, atol=0)
+
+
+def test_a_checkpoint_is_evaluated(digits, logs, tmp_path, capsys):
+    file, out = logs / "folder" / "whole" / "last.pt", tmp_path / "metrics.json"
+    said = run_inside("classify.py", "--evaluate", file, "--json", out, status=0, capsys=capsys).out
+    last = [line for line in record(file.parent) if "eval/top_1" in line][-1]
+    metrics = json.loads(out.read_text())
+    assert metrics == {name: pytest.approx(value) for name, value in last.items() if name.startswith("eval/")}
+    assert "50 test images" in said
+    (tmp_path / "data").mkdir()
+    for name in ("digit_0", "digit_1"):
+        (tmp_path / "data" / name).symlink_to(digits / name)
+    words = ("--evaluate", file, "--data-dir", tmp_path / "data")
+    assert "10 classes apart" in run_inside("classify.py", *words, status=2, capsys=capsys).err
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (("--select", "val"), "--select val needs held-out images: add --val-split SHARE"),
+        (("--select-metric", "recall_at_1"), "top_1, top_5"),
+        (("--batch-size", "1000"), "--batch-size"),
+        (("--pretrained", "--stem", "cifar"), "--stem imagenet"),
+        (("--data-dir", "/nowhere"), "/nowhere"),
+    ],
+)
+def test_mistakes_end_in_one_line(digits, tmp_path, capsys, extra, message):
+    words = arguments(digits, tmp_path, "never", *extra)
+    assert message in run_inside("classify.py", *words, status=2, capsys=capsys).err
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_another_entry_point_does_not_continue_the_run(logs, capsys):
+    folder = logs / "folder" / "whole"
+    said = run_inside("train.py", "--resume-run", folder, status=2, capsys=capsys).err
+    assert "a run of code/classify.py" in said
+    said = run_inside("evaluate.py", "--ckpt", folder / "best.pt", status=2, capsys=capsys).err
+    assert "code/classify.py --evaluate" in said
+
+
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
+def test_two_processes(digits, tmp_path, capsys):
+    """What they evaluate together is what one process finds in the network that they saved."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = arguments(digits, tmp_path, "two", "--mix", "mixup", "--epochs", "1", "--pictures", "0")
+    done = subprocess.run(
+        [*launcher, str(ROOT / "code" / "classify.py"), *words],
+        cwd=tempfile.gettempdir(),
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 processes" in done.stdout
+    folder, out = tmp_path / "folder" / "two", tmp_path / "metrics.json"
+    run_inside("classify.py", "--evaluate", folder / "last.pt", "--json", out, status=0, capsys=capsys)
+    metrics = json.loads(out.read_text())
+    assert record(folder)[-1] == {"epoch": 1} | {name: pytest.approx(value) for name, value in metrics.items()}
