@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dml.cli import parse_evaluate, parse_train
+from dml.cli_classify import parse_classify
 from dml.cli_stml import parse_stml
 from dml.cli_target import parse_target
 
@@ -19,6 +20,7 @@ PARSERS = {
     "evaluate.py": parse_evaluate,
     "train_target.py": parse_target,
     "main.py": parse_stml,
+    "classify.py": parse_classify,
 }
 
 
@@ -42,7 +44,7 @@ def test_script(script):
 
 
 def test_there_are_scripts_for_every_benchmark():
-    assert {"cub", "cars", "sop", "inshop"} <= {script.parent.name for script in SCRIPTS}
+    assert {"cub", "cars", "sop", "inshop", "cifar10", "cifar100", "imagenet"} <= {script.parent.name for script in SCRIPTS}
 
 
 def test_further_flags_win():
