@@ -22,7 +22,6 @@ class IntraRandomMiner:
         by_class = labels.argsort()
         starts = counts.cumsum(0) - counts
         classes = torch.randint(len(counts), labels.shape, device=labels.device)
-        # The smallest double below 1 times a count stays below it, so an offset never leaves its class.
-        shares = torch.rand(3, len(labels), dtype=torch.float64, device=labels.device)
-        offsets = (shares * counts[classes]).long()
+        shares = torch.rand(3, len(labels), device=labels.device)
+        offsets = (shares * counts[classes]).long().minimum(counts[classes] - 1)  # a product can round up to the count
         return Triplets(*by_class[starts[classes] + offsets])
