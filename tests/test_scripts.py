@@ -44,7 +44,9 @@ def test_script(script):
 
 
 def test_there_are_scripts_for_every_benchmark():
-    assert {"cub", "cars", "sop", "inshop", "cifar10", "cifar100", "imagenet"} <= {script.parent.name for script in SCRIPTS}
+    assert {"cub", "cars", "sop", "inshop", "cifar10", "cifar100", "imagenet"} <= {
+        script.parent.name for script in SCRIPTS
+    }
 
 
 def test_further_flags_win():
