@@ -33,7 +33,7 @@ class SNRLoss(TripletCriterion):
         self.margin, self.reg_lambda = margin, reg_lambda
 
     def tuple_loss(self, embeddings: Tensor, labels: Tensor, tuples: Triplets) -> Tensor:
-        """NOTE: a constant anchor, whose variance is 0, is divided by the smallest normal number instead."""
+        """NOTE: a variance of the anchor below 1e-12, by which the published code divides, counts as 1e-12."""
         anchors, positives, negatives = (embeddings[positions] for positions in tuples)  # (T, D) each
         noise = (anchors - positives).var(1) - (anchors - negatives).var(1)
         signal = anchors.var(1).clamp_min(1e-12)
