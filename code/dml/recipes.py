@@ -67,8 +67,8 @@ _TRANSFER_SOURCE: dict[str, Any] = _PROXY_ANCHOR | {
     "save": False,
 }
 
-# NOTE: the settings of CutMix's code (Yun et al., ICCV 2019); those of the introspective paper's classification are
-# not published. Of CutMix's augmentation on ImageNet the changes of colour and lighting are left out.
+# NOTE: the settings of CutMix's code (Yun et al., ICCV 2019); those of the introspective paper's classification were
+# not at hand. Of CutMix's augmentation on ImageNet the changes of colour and lighting are left out.
 _CLASSIFICATION: dict[str, Any] = {
     "dataset": "cifar10",
     "batch_size": 256,
