@@ -121,8 +121,12 @@ def test_photographs_without_classes_become_searchable(digits, tmp_path, capsys)
 
 
 def test_classes_cannot_be_held_out_where_there_are_none(digits, tmp_path, capsys):
-    words = arguments_of(digits, tmp_path, "none", *STML, "--unlabelled", "--val-split", "0.5")
-    assert "no classes to hold out" in run_inside("main.py", *words, status=2, capsys=capsys).err
+    for flags, message in (
+        (("--val-split", "0.5"), "no classes to hold out"),
+        (("--visualize",), "shows test classes"),
+    ):
+        words = arguments_of(digits, tmp_path, "none", *STML, "--unlabelled", *flags)
+        assert message in run_inside("main.py", *words, status=2, capsys=capsys).err
 
 
 def test_a_batch_smaller_than_its_neighbours_ends_the_run_before_it_begins(digits, tmp_path, capsys):

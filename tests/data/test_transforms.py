@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from dml.data.transforms import eval_transform, train_transform
+from dml.data.transforms import eval_transform, train_transform, whole_image_transform
 
 
 def keep(image: torch.Tensor) -> torch.Tensor:
@@ -34,6 +34,13 @@ def test_evaluation_takes_the_central_square_of_the_resized_image():
 def test_evaluation_without_resize():
     result = eval_transform(keep, resize=None, crop_size=24)(photo())
     assert torch.equal(result, as_tensor(photo())[:, 8:32, 18:42])
+
+
+def test_a_whole_image_becomes_a_square_whatever_its_proportions():
+    result = whole_image_transform(keep, side=32)(photo())
+    assert result.shape == (3, 32, 32)
+    corners = as_tensor(photo())[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    torch.testing.assert_close(result[:, [0, 0, -1, -1], [0, -1, 0, -1]], corners, rtol=0, atol=0.1)
 
 
 def test_square_larger_than_the_image_is_refused():

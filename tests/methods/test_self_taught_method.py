@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dml.cli_stml import parse_stml
+from dml.config import ConfigWarning
 from dml.losses.self_taught import SelfTaughtLoss
 from dml.methods.build_self_taught import create_student, create_teacher, self_taught
 from dml.methods.self_taught import SelfTaughtMethod, neighbourhoods
@@ -44,7 +45,7 @@ def batch(images: int = 8, views: int = 2) -> Batch:
     ("arguments", "views"),
     [
         ((), 3),
-        (("--method", "moco", "--memory-size", "100"), 2),
+        (("--method", "moco", "--memory-size", "20"), 2),
         (("--method", "byol"), 3),
         (("--method", "meanshift", "--memory-size", "100"), 2),
     ],
@@ -95,6 +96,11 @@ def test_neighbourhoods_equal_brute_force_and_begin_with_oneself():
     assert neighbourhoods(points, 1).tolist() == [[i] for i in range(30)]
 
 
+def test_a_queue_longer_than_an_epoch_is_a_warning_for_moco():
+    with pytest.warns(ConfigWarning, match="--memory-size 24 holds a whole epoch of 24 views"):
+        method_of("--method", "moco", "--memory-size", "24")
+
+
 def test_batches_hold_whole_neighbourhoods_of_the_student_s_background():
     method = method_of("--IPC", "3")
     plan = method.epoch_batches(0)
@@ -107,6 +113,7 @@ def test_batches_hold_whole_neighbourhoods_of_the_student_s_background():
     seen = []
     method.embed_training_set = lambda model: seen.append(model) or torch.randn(IMAGES, 10)
     method.epoch_batches(1)
+    method.images_per_batch()  # known without looking
     assert seen == [method.model]
 
 
@@ -138,7 +145,7 @@ def test_a_network_without_background_is_refused():
 
 
 def test_best_checkpoints_leave_the_teacher_out_but_last_ones_hold_everything():
-    method = method_of("--method", "moco", "--memory-size", "100")
+    method = method_of("--method", "moco", "--memory-size", "20")
     rest = [key for key in method.state_dict() if not key.startswith("model.")]
     assert any(key.startswith("criterion.queue") for key in rest)
     assert any(key.startswith("teacher.network") for key in rest)

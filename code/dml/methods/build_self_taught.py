@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from dml.config import TrainConfig
+from dml.config import ConfigWarning, TrainConfig
 from dml.data.samplers import RandomSampler
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.base import Method
@@ -57,12 +58,26 @@ def self_taught(
             seed=seed,
             **common,
         )
+    _warn_of_long_queue(name, arguments, num_images * settings.view)
     unlabelled = np.zeros(num_images, dtype=np.int64)
     return SelfSupervisedMethod(
         criterion=spec.build(embedding_size=config.model.embedding_size, **arguments),
         sampler=RandomSampler(unlabelled, batch_size=batch_size, seed=seed),
         **common,
     )
+
+
+def _warn_of_long_queue(name: str, arguments: dict[str, object], rows_per_epoch: int) -> None:
+    """Where MoCo would push an image away from its own earlier keys."""
+    if name != "moco":
+        return
+    size = arguments.get("memory_size", SELF_TAUGHT_LOSSES[name].default("memory-size"))
+    if size >= rows_per_epoch:
+        warnings.warn(
+            f"--memory-size {size} holds a whole epoch of {rows_per_epoch} views: among MoCo's negatives are then"
+            " earlier keys of the very images of the batch; a smaller queue avoids that",
+            ConfigWarning,
+        )
 
 
 def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:

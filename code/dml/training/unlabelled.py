@@ -34,9 +34,11 @@ class UnlabelledTask(Task):
     embeddings: Tensor | None = None
 
     def _check_selection(self) -> None:
-        """Nothing chooses an epoch. ValueError for flags that would hold out classes."""
+        """Nothing chooses an epoch. ValueError for flags that need classes."""
         if self.config.data.val_split is not None or self.config.data.fold is not None:
             raise ValueError(f"{self.how_to_hold_out}: there are no classes to hold out")
+        if self.config.run.visualize:
+            raise ValueError("--visualize shows test classes, and there are none; tsne.html is drawn at the end")
 
     def metric_names(self) -> list[str]:
         """None."""

@@ -1,0 +1,20 @@
+"""The gallery of what is similar, of images without classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dml.evaluation.plots import plot_similar
+
+
+def test_a_row_for_each_query(digits, tmp_path):
+    paths = [str(path) for path in sorted(digits.glob("*/*.png"))[:6]]
+    indices, values = np.array([[1, 2, 3], [3, 5, 0]]), np.ones((2, 3))
+    plot_similar(paths, np.array([0, 4]), indices, values, tmp_path / "similar.png")
+    assert (tmp_path / "similar.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_shapes_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"1 queries, neighbours \(2, 3\) and values \(2, 3\)"):
+        plot_similar([], np.array([0]), np.zeros((2, 3)), np.zeros((2, 3)), tmp_path / "similar.png")

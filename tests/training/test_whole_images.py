@@ -1,0 +1,35 @@
+"""Embedding a training set for its neighbours: whole images, and the head that is asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torchvision.transforms import v2
+
+from dml.config import DataConfig
+from dml.data.images import read_image
+from dml.data.records import ImageRecords
+from dml.models import create_model
+from dml.models.extract import background_of
+from dml.training.embedding import embed_records
+
+
+@pytest.fixture
+def records(digits) -> ImageRecords:
+    paths = tuple(str(path) for path in sorted(digits.glob("*/*.png"))[:5])
+    return ImageRecords(paths, np.zeros(5, np.int64), ("digit",))
+
+
+def test_the_background_of_whole_images_in_their_order(records):
+    torch.manual_seed(0)
+    model = create_model("resnet18", pretrained=False, embedding_size=4, background_size=7)
+    config = DataConfig(batch_size=2, workers=0, resize=40, crop_size=32)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    embedded = embed_records(model, records, config, fabric, progress="images", read=background_of, whole_images=True)
+    to_square = v2.Compose([v2.PILToTensor(), v2.Resize((40, 40)), v2.ToDtype(torch.float32, scale=True)])
+    images = model.input_spec.normalize(torch.stack([to_square(read_image(path)) for path in records.paths]))
+    with torch.no_grad():
+        expected = model.eval()(images).background
+    torch.testing.assert_close(embedded, expected, rtol=1e-4, atol=1e-4)
