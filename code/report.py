@@ -29,6 +29,10 @@ def main() -> None:
         raise ValueError("no finished run is left to report on")
     metrics = choose_metrics(runs, command.metrics, split=command.split)
     groups = group_runs(runs, command.group_by)
+    for group in groups:
+        if group.repeated_seeds:
+            seeds = ", ".join(map(str, group.repeated_seeds))
+            print(f"{group.title}: several runs with seed {seeds} count as if they were different", file=sys.stderr)
     rows, caption = summarise(groups, metrics, split=command.split), explain(groups)
     print(FORMATS[command.format](rows, metrics, caption=caption))
     if command.out is not None:

@@ -15,11 +15,13 @@ from entrypoints import run_inside
 def test_tables_and_pictures(tmp_path, capsys):
     for seed in range(2):
         make_run(tmp_path / "logs" / f"run_{seed}", seed=seed)
+    make_run(tmp_path / "logs" / "again", seed=1)
     write_record(make_run(tmp_path / "logs" / "stopped"), [])
     arguments = (tmp_path / "logs", "--metrics", "e_recall@1", "mAP_c", "--format", "latex", "--out", tmp_path / "out")
     printed = run_inside("report.py", *arguments, status=0, capsys=capsys)
     assert printed.out.strip() == (tmp_path / "out" / "table.tex").read_text().strip()
     assert "stopped: unfinished, 0 of 6 epochs" in printed.err
+    assert "several runs with seed 1 count" in printed.err
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"table.md", "table.tex", "table.csv", "curves.png", "correlation.png", "scatter.png"}
 

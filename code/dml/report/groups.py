@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,12 @@ class Group:
     def title(self) -> str:
         """The values alone, for legends."""
         return ", ".join(self.fields.values()) or "all runs"
+
+    @property
+    def repeated_seeds(self) -> list[int]:
+        """Seeds of more than one run: such runs say nothing of the spread over seeds."""
+        count = Counter(run.config.get("run.seed") for run in self.runs)
+        return [seed for seed, times in count.items() if times > 1]
 
 
 def group_runs(runs: Sequence[Run], fields: Sequence[str] = ()) -> list[Group]:
