@@ -1,6 +1,6 @@
 """The record of a run: metrics.jsonl always, the console, and Weights & Biases where it is wanted.
 
-This module owns every metric name: ``train/<name>`` of an epoch, ``eval/<name>`` of the test split,
+Names (spelled by ``dml.metric_names``): ``train/<name>`` of an epoch, ``eval/<name>`` of the test split,
 ``val/<name>`` of held-out classes, ``train_set/<name>`` of the training images, evaluated like the others.
 """
 
