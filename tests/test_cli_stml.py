@@ -96,7 +96,8 @@ def test_the_unwritten_part_of_the_recipe():
     assert parse("--model", "resnet50").data.crop_size is None
     assert (config.model.head_init, config.model.pooling, config.model.l2_norm) == ("orthogonal", "avg_max", False)
     assert config.evaluation.eval_distance == "euclidean"
-    assert parse("--model", "googlenet").model.model == "inception_v1"
+    for flag in ("--model", "--arch"):
+        assert parse(flag, "googlenet").model.model == "inception_v1"
 
 
 def test_every_spelling_of_the_neighbours_is_the_same_flag():

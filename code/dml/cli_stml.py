@@ -73,12 +73,11 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     _refuse_unused(method, options, typed)
     if typed.pop("fix_lr", False) and typed.setdefault("scheduler", "constant") != "constant":
         raise ValueError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")
-    if "model" in typed:
-        typed["model"] = GOOGLENET.get(typed["model"], typed["model"])
     if typed.get("resume"):  # a continued run may be started from elsewhere
         typed["resume"] = str(Path(typed["resume"]).expanduser().absolute())
         typed.setdefault("teacher_init", "student")
     values = fill_defaults(RECIPES[spec.recipe], typed)
+    values["model"] = GOOGLENET.get(values["model"], values["model"])
     config = train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught")
     if config.self_taught.unlabelled and config.data.dataset != "folder":
         raise ValueError(f"--unlabelled is for --dataset folder, not for {config.data.dataset}")
