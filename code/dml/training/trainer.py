@@ -254,6 +254,8 @@ class Trainer:
     def _other_bests(self, results: dict[str, Metrics]) -> list[str]:
         """The files to keep of ``--storage_metrics`` beside the selecting one, each metric being at its highest."""
         highest, files = self.state.highest, []
+        if self.select not in results:  # images without classes
+            return files
         for metric in self.evaluation.storage_metrics[1:]:
             value = results[self.select][metric]
             if metric not in highest or value > highest[metric]:
