@@ -143,9 +143,11 @@ def test_small_tiles_change_nothing(distance, k, monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_dtypes(dtype):
     embeddings = torch.randn(40, 8, generator=torch.Generator().manual_seed(6)).to(dtype)
-    indices, values = nearest_neighbours(embeddings, embeddings, 5, distance="euclidean")
-    assert torch.equal(indices, brute_force(embeddings, embeddings, "euclidean")[0][:, :5])
-    assert values.dtype == torch.float32
+    order = brute_force(embeddings, embeddings, "euclidean")[0]
+    for k in (1, 5):  # in pairs, in whole rows
+        indices, values = nearest_neighbours(embeddings, embeddings, k, distance="euclidean")
+        assert torch.equal(indices, order[:, :k])
+        assert values.dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -173,10 +175,11 @@ def test_bad_input(change, message):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-def test_gpu_equals_cpu(distance):
+@pytest.mark.parametrize("k", [5, 20])  # in pairs, in whole rows
+def test_gpu_equals_cpu(k, distance):
     generator = torch.Generator().manual_seed(7)
     embeddings = torch.randn(100, 24, generator=generator)[torch.randint(100, (300,), generator=generator)]
     options = {"distance": distance, "exclude": torch.arange(300)}
-    expected = nearest_neighbours(embeddings, embeddings, 20, **options)[0]
-    indices, _ = nearest_neighbours(embeddings.cuda(), embeddings, 20, **options)
+    expected = nearest_neighbours(embeddings, embeddings, k, **options)[0]
+    indices, _ = nearest_neighbours(embeddings.cuda(), embeddings, k, **options)
     assert torch.equal(indices.cpu(), expected)
