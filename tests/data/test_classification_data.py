@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import tarfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ import pytest
 from tiny_images import write_classes
 
 from dml.data import DatasetError, DatasetNotFoundError, DatasetWarning
-from dml.data.classification import load_classification
+from dml.data.catalogue import SOURCES, Source
+from dml.data.classification import cifar, load_classification
 from dml.data.classification.pickled import UnsafePickleError, load_pickle
 from dml.data.classification.splits import hold_out_images
+from dml.data.download import md5_of
 from dml.data.images import image_of
+from dml.data.install import install
 from dml.data.records import ImageRecords, PixelRecords
+from dml.data.verify import verify
 
 NAMES = [f"class {c}" for c in range(10)]
 RUN = []  # what a hostile pickle would add to
@@ -89,6 +94,28 @@ def test_the_archive_is_read_where_it_is_and_its_hash_checked(tmp_path):
         data = load_classification("cifar10", tmp_path / "data")
     assert len(data.train) == 100
     assert [path.name for path in (tmp_path / "data" / "cifar10").iterdir()] == ["cifar-10-python.tar.gz"]
+
+
+def test_an_official_archive_is_installed_and_read(tmp_path, monkeypatch, recwarn):
+    write_cifar10(tmp_path / "cifar-10-batches-py")
+    archive = tmp_path / "download.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
+    official = replace(SOURCES["cifar10"].files[0], md5=md5_of(archive))
+    monkeypatch.setitem(SOURCES, "cifar10", Source((official,)))
+    assert "put in place" in install("cifar10", tmp_path / "data", files=[archive])
+    assert len(load_classification("cifar10", tmp_path / "data").train) == 100
+    assert not [warning for warning in recwarn if "MD5" in str(warning.message)]
+    report = verify("cifar10", tmp_path / "data", open_images=True)
+    assert report.summary == ["cifar10, train: 10 classes, 100 images", "cifar10, test: 10 classes, 20 images"]
+    assert len(report.problems) == 2  # sizes only
+
+
+def test_a_file_that_would_fill_the_memory_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar, "MAX_BYTES", 1000)
+    write_cifar10(tmp_path / "cifar-10-batches-py")
+    with pytest.raises(DatasetError, match=r"data_batch_1 has [\d,]+ bytes"):
+        load("cifar10", tmp_path)
 
 
 def test_cifar100_takes_the_fine_labels(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from dml.data.transforms import eval_transform, train_transform, whole_image_transform
+from dml.data.transforms import eval_transform, padded_crop_transform, train_transform, whole_image_transform
 
 
 def keep(image: torch.Tensor) -> torch.Tensor:
@@ -133,3 +133,17 @@ def test_normalisation_comes_last():
 def test_impossible_crop_scale(scale):
     with pytest.raises(ValueError, match="crop scale"):
         train_transform(keep, crop_size=16, crop_scale=scale)
+
+
+def test_padded_crops_are_shifted_images_with_a_black_border():
+    image, padding = photo(32, 32), 4
+    padded = torch.nn.functional.pad(as_tensor(image), (padding,) * 4)
+    shifts = [padded[:, y : y + 32, x : x + 32] for y in range(9) for x in range(9)]
+    candidates = torch.stack([shifted.flip(-1) if mirrored else shifted for shifted in shifts for mirrored in (0, 1)])
+    transform = padded_crop_transform(keep, crop_size=32, padding=padding)
+    torch.manual_seed(0)
+    found = {int((candidates == transform(image)).all(-1).all(-1).all(-1).nonzero()[0, 0]) for _ in range(40)}
+    assert len(found) > 25
+    assert {index % 2 for index in found} == {0, 1}
+    plain = padded_crop_transform(keep, crop_size=32, padding=0, flip=False)
+    assert torch.equal(plain(image), as_tensor(image))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import shorten
 
 import numpy as np
 from matplotlib.figure import Figure
 
 MAX_CLASSES = 20
-NAME_LENGTH = 18
+NAME_LENGTH = 26  # longer names lose their middle
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -37,7 +36,7 @@ def plot_confusion(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     matrix = confusion_matrix(labels, predicted, len(class_names))
     shown = worst_classes(matrix, MAX_CLASSES)
     shares = (matrix / np.maximum(matrix.sum(1, keepdims=True), 1))[np.ix_(shown, shown)]
-    names = [shorten(class_names[c], NAME_LENGTH, placeholder="…") for c in shown]
+    names = [_fit(class_names[c]) for c in shown]
     side = 2.5 + 0.42 * len(shown)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
@@ -55,3 +54,8 @@ def plot_confusion(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     axes.set_title(f"{which} classes, in per cent of each")
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the class's test images")
     figure.savefig(out_png, dpi=130)
+
+
+def _fit(name: str) -> str:
+    half = NAME_LENGTH // 2
+    return name if len(name) <= NAME_LENGTH else f"{name[: half - 1]}…{name[-half:]}"
