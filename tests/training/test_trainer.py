@@ -117,6 +117,17 @@ def test_best_is_the_first_of_equals_and_the_untrained_network_is_no_candidate(t
     assert "optimistic" in text
 
 
+def test_without_evaluation_the_newest_network_is_kept(tmp_path, capsys):
+    run = trainer(tmp_path, epochs=2, eval_first=True)
+    run.evaluate = {}
+    state = run.fit()
+    best, last = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("best", "last"))
+    assert (best["epoch"], last["epoch"], state.best_epoch) == (2, 2, 2)
+    assert not (tmp_path / "best_results.txt").exists()
+    assert [line["epoch"] for line in lines(tmp_path)] == [1, 2]
+    assert "epoch 0" not in capsys.readouterr().out
+
+
 def test_stopped_after_any_evaluation_and_resumed_equals_uninterrupted(tmp_path):
     (tmp_path / "whole").mkdir()
     trainer(tmp_path / "whole").fit()

@@ -78,7 +78,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def splits(self) -> tuple[str, ...]:
-        """The prefixes of what is evaluated: "eval", the test split, first."""
+        """The prefixes of what is evaluated: "eval", the test split, first; empty where nothing judges the network."""
 
     @abstractmethod
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:

@@ -40,6 +40,7 @@ class Trainer:
         loader: gives the batches that ``batches`` plans.
         batches: told each epoch's plan.
         evaluate: prefix ("eval", "val") → function of the network that gives its metrics; "eval" is the test split.
+            Empty: nothing judges the network, and the newest counts as the best.
         select: the prefix whose ``evaluation.select_metric`` chooses the best epoch.
         held_out: what the split "val" consists of, in words.
         optim: optimiser, schedule, epochs.
