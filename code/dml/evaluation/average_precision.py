@@ -15,7 +15,7 @@ from dml.evaluation.ranking import Positives
 from dml.evaluation.retrieval import make_ranking
 from dml.registry import Registry
 
-_BLOCK_BYTES = 64 * 2**20  # a block of float64 scores; about three times as much is held beside it
+_BLOCK_BYTES = 64 * 2**20  # a block of float64 scores; a few times as much is held beside it
 
 
 @dataclass(frozen=True)
