@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import asdict
 
 import pytest
 import torch
 
-from dml.cli_classify import parse_classify
-from dml.config import ConfigWarning, train_config_from_json
+from dml.cli_classify import OF_EVALUATION, RETRIEVAL_ONLY, WORDING, parse_classify
+from dml.config import ConfigWarning, sections_with, train_config_from_json
 from dml.models.classifiers import create_classifier
 from dml.models.convert import CHECKPOINT_FORMAT
 from test_cli import error_of
@@ -47,6 +47,17 @@ def test_imagenet_defaults():
 def test_resnets_on_cifar_have_their_own_rate():
     config = parsed("--model", "resnet18", "--batch-size", "32")
     assert (config.data.dataset, config.optim.lr, config.data.batch_size) == ("cifar10", 0.1, 32)
+
+
+def test_help_speaks_of_classification_alone(capsys):
+    with pytest.raises(SystemExit):
+        parse_classify(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "network: resnet18, resnet50, pyramidnet200" in text
+    assert "data set: cifar10, cifar100, imagenet, folder" in text
+    assert "retrieval" not in text
+    fields = {item.name for section in sections_with("classification").values() for item in dataclasses.fields(section)}
+    assert RETRIEVAL_ONLY | set(WORDING) | set(OF_EVALUATION) <= fields
 
 
 def test_the_json_round_trip():
@@ -88,7 +99,7 @@ def test_errors(capsys, arguments, message):
 def test_an_evaluation_takes_its_settings_from_the_checkpoint(tmp_path):
     config = parsed("--model", "resnet18", "--data-dir", str(tmp_path), "--batch-size", "32", "--introspective")
     model = create_classifier("resnet18", classes=("a", "b"), stem="cifar", uncertainty_size=128)
-    described = {"architecture": asdict(model.architecture), "config": json.loads(config.to_json())}
+    described = {"architecture": dataclasses.asdict(model.architecture), "config": json.loads(config.to_json())}
     file = tmp_path / "best.pt"
     torch.save({"format": CHECKPOINT_FORMAT, "epoch": 1, "model": model.state_dict(), **described}, file)
     command = parse_classify(["--evaluate", str(file), "--workers", "0"])

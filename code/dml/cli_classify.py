@@ -15,6 +15,7 @@ from typing import Any
 
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config, train_config_from_json
 from dml.data.classification import CLASSIFICATION_DATASETS
+from dml.evaluation.classification import CLASSIFICATION_METRICS
 from dml.flags import (
     Parser,
     TrainCommand,
@@ -25,7 +26,7 @@ from dml.flags import (
     parse_command,
     settle_historic,
 )
-from dml.models.classifiers import LoadedClassifier, load_classifier
+from dml.models.classifiers import CLASSIFIER_BACKBONES, LoadedClassifier, load_classifier
 from dml.recipes import RECIPES
 
 # Of the sections that every training has: what retrieval alone can use.
@@ -35,6 +36,16 @@ RETRIEVAL_ONLY = {
     *("proxy_lr_scale", "init_type", "head_lr", "warm"),
     *("eval_distance", "metrics"),
     *("as_source", "visualize"),
+}
+# Of the others: what they mean here.
+WORDING = {
+    "dataset": f"data set: {', '.join(CLASSIFICATION_DATASETS)}",
+    "data_dir": "where the data sets are; for --dataset folder the images themselves",
+    "val_split": "share of each class's training images held out for validation",
+    "model": f"network: {', '.join(CLASSIFIER_BACKBONES)}",
+    "select": "choose the best epoch on the test split, as published, or on held-out images; unset: those if there are",
+    "select_metric": f"metric whose highest value makes the best epoch: {' or '.join(CLASSIFICATION_METRICS)}",
+    "pictures": "draw curves and the confusion of the classes at the end",
 }
 # What can be said of an evaluation; the rest is the checkpoint's.
 OF_EVALUATION = ("dataset", "data_dir", "batch_size", "workers", "resize", "crop_size", "gpu_id", "precision")
@@ -64,7 +75,7 @@ def classify_parser() -> Parser:
         epilog="Defaults are those of the published tables (CutMix's code); the first lines of a run name them.",
     )
     for section in sections_with("classification").values():
-        add_section(parser, section, without=RETRIEVAL_ONLY)
+        add_section(parser, section, without=RETRIEVAL_ONLY, wording=WORDING)
     add_continuing(parser)
     group = parser.add_argument_group("Evaluating a checkpoint")
     group.add_argument("--evaluate", "--ckpt", metavar="FILE", help="evaluate this checkpoint instead of training")
@@ -153,6 +164,7 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         for part in ("data", "model", "optim", "evaluation", "run", "classification")
         for name, value in vars(getattr(run, part)).items()
     }
+    values["val_split"] = None  # of no concern to the test split
     if "dataset" in typed:
         typed["dataset"] = CLASSIFICATION_DATASETS.canonical(typed["dataset"])
         if typed["dataset"] != run.data.dataset:

@@ -15,6 +15,7 @@ import typing
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn, Protocol
 
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
@@ -79,15 +80,24 @@ def kind_of(hint: Any) -> dict[str, Any]:
     return {"type": kind}
 
 
-def add_section(parser: argparse.ArgumentParser, section: type, without: Collection[str] = ()) -> None:
-    """A flag for each field of a section of ``dml.config``, except for the fields ``without``."""
+def add_section(
+    parser: argparse.ArgumentParser,
+    section: type,
+    without: Collection[str] = (),
+    wording: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """A flag for each field of a section of ``dml.config``, except for the fields ``without``.
+
+    Args:
+        wording: field → its help line, where the section's own does not fit the entry point.
+    """
     group = parser.add_argument_group((section.__doc__ or "").split("\n")[0].rstrip("."))
     hints = typing.get_type_hints(section)
     for item in dataclasses.fields(section):
         if item.name in without:
             continue
         choices = item.metadata["choices"]
-        text = item.metadata["help"] + (f" ({', '.join(choices)})" if choices else "")
+        text = wording.get(item.name, item.metadata["help"]) + (f" ({', '.join(choices)})" if choices else "")
         kind = kind_of(hints[item.name])
         if "metavar" not in kind:
             kind["metavar"] = item.name.upper() if kind["type"] is str else kind["type"].__name__.upper()
