@@ -47,7 +47,7 @@ def supervised(
         )
     criterion = create_criterion(config, choice, train.num_classes)
     if config.optim.init_type == "uniform":
-        redraw_uniformly(criterion.proxies)
+        redraw_uniformly(proxies_of(criterion, config))
     proxy_lr_scale = config.optim.proxy_lr_scale
     if proxy_lr_scale is None:
         proxy_lr_scale = spec.parameter_lr_scale(config.loss.options, base_lr=config.optim.lr)
@@ -65,6 +65,14 @@ def supervised(
     )
 
 
+def proxies_of(criterion: nn.Module, config: TrainConfig) -> nn.Parameter:
+    """The (C, D) proxies of the criterion. ValueError if it has none."""
+    proxies = getattr(criterion, "proxies", None)
+    if proxies is None:
+        raise ValueError(f"--init_type {config.optim.init_type} is not used by --loss {config.loss.loss}: no proxies")
+    return proxies
+
+
 def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) -> nn.Module:
     """The configured loss, with its miner if it takes tuples of the batch.
 
@@ -80,6 +88,7 @@ def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) 
         options=options,
         similarity=similarity_of(config),
         miner=miner,
+        model=config.model.model,
     )
     if not spec.tuples:
         return criterion
