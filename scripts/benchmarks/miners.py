@@ -30,7 +30,7 @@ def rows(options: Options) -> Iterator[Row]:
     seconds, yardstick = interleaved_seconds(
         lambda: miner(distances, labels),
         lambda: distance_miner_loop(distances, labels, SIZE, CUTOFF),
-        repeats=31,
+        repeats=101,
         device=options.device,
     )
     name = f"miner: distance, batch {BATCH}, loop"

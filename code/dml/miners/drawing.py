@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+STEPS = 2**40
+TICKETS = 2**62  # so many more than steps that the remainder is as good as uniform
+
 
 def relations(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Two (B, B) bool masks of (B,) labels: the other samples of an anchor's class, and those of other classes."""
@@ -18,10 +21,16 @@ def minable(positives: Tensor, negatives: Tensor) -> Tensor:
 
 
 def draw(weights: Tensor) -> Tensor:
-    """(R,) int64: one column of each row of (R, C) weights ≥ 0 or a mask, with probability ∝ its weight.
+    """(R,) int64: one column of each row of (R, C) probabilities or of a mask, with probability ∝ its weight.
 
-    Every row must hold something positive.
+    By the inverse of the cumulative distribution, in integers: neither rounding nor a device's order of summation can
+    make a draw fall on a column without weight. Takes one random number per row, where ``torch.multinomial`` takes one
+    per entry. Weights are in steps of 2⁻⁴⁰; smaller ones are never drawn.
+
+    Args:
+        weights: rows of floats that sum to 1, or of bools of which at least one is set.
     """
-    if not len(weights):
-        return torch.empty(0, dtype=torch.int64, device=weights.device)
-    return torch.multinomial(weights if weights.is_floating_point() else weights.float(), 1).squeeze(1)
+    steps = weights.long() if weights.dtype == torch.bool else (weights * STEPS).long()
+    ends = steps.cumsum(dim=1)
+    tickets = torch.randint(TICKETS, (len(weights), 1), device=weights.device) % ends[:, -1:]
+    return torch.searchsorted(ends, tickets, right=True).squeeze(1)
