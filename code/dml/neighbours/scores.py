@@ -58,10 +58,11 @@ class SimilarityScores:
             _check_exclude(exclude, len(query), len(gallery))
             exclude = exclude.to(query.device)
         self.query, self.gallery, self.distance, self.exclude = query, gallery, distance, exclude
-        self._cache: dict[torch.dtype, list[Tensor]] = {}
+        self._cache: dict[torch.dtype, Tensor] = {}
         self._centre = self._scale = None
         if distance == "euclidean":
-            self._centre = sum(tile.sum(0) for tile in self._raw_tiles(gallery)) / len(gallery)
+            sums = (tile.to(self.device, torch.float64).sum(0) for tile in _raw_tiles(gallery))
+            self._centre = sum(sums) / len(gallery)
             sets = [gallery] if gallery is query else [gallery, query]
             self._scale = max(self._largest_norm(embeddings) for embeddings in sets) or 1.0
 
@@ -149,24 +150,22 @@ class SimilarityScores:
         return embeddings.to(self.device).sub(self._centre)  # float64, as the centre is
 
     def _tiles(self, dtype: torch.dtype) -> Iterator[Tensor]:
-        if dtype in self._cache:
-            yield from self._cache[dtype]
+        """The prepared gallery; in one piece if it is small, for one product is faster than many."""
+        width = self.gallery.shape[1] + (self.distance == "euclidean")
+        tiles = (self._prepare(tile, dtype, is_query=False) for tile in _raw_tiles(self.gallery))
+        if self.num_gallery * width * dtype.itemsize > _CACHE_BYTES:
+            yield from tiles
             return
-        size = self.num_gallery * (self.gallery.shape[1] + 1) * dtype.itemsize
-        kept = self._cache.setdefault(dtype, []) if size <= _CACHE_BYTES else None
-        for tile in self._raw_tiles(self.gallery):
-            prepared = self._prepare(tile, dtype, is_query=False)
-            if kept is not None:
-                kept.append(prepared)
-            yield prepared
-
-    def _raw_tiles(self, embeddings: Tensor) -> Iterator[Tensor]:
-        for tile in embeddings.split(_tile_rows(embeddings)):
-            yield tile.to(self.device, torch.float64)
+        if dtype not in self._cache:
+            whole = torch.empty(self.num_gallery, width, dtype=dtype, device=self.device)
+            for part, tile in zip(whole.split(_tile_rows(self.gallery)), tiles, strict=True):
+                part.copy_(tile)
+            self._cache[dtype] = whole
+        yield self._cache[dtype]
 
     def _largest_norm(self, embeddings: Tensor) -> float:
-        tiles = embeddings.split(_tile_rows(embeddings))
-        return max(float(torch.linalg.vector_norm(self._centred(tile), dim=1).max()) for tile in tiles)
+        norms = (torch.linalg.vector_norm(self._centred(tile), dim=1) for tile in _raw_tiles(embeddings))
+        return max(float(norm.max()) for norm in norms)
 
 
 def _round_to_grid(scores: Tensor) -> Tensor:
@@ -177,13 +176,17 @@ def _tile_rows(embeddings: Tensor) -> int:
     return max(1, _TILE_BYTES // (embeddings.shape[1] * 8))
 
 
+def _raw_tiles(embeddings: Tensor) -> tuple[Tensor, ...]:
+    return embeddings.split(_tile_rows(embeddings))
+
+
 def _check_embeddings(name: str, embeddings: Tensor) -> None:
     if embeddings.ndim != 2 or not embeddings.is_floating_point() or 0 in embeddings.shape:
         raise ValueError(
             f"{name} embeddings must be a non-empty (rows, dimensions) floating point tensor; "
             f"got {tuple(embeddings.shape)} {embeddings.dtype}"
         )
-    tiles = embeddings.split(_tile_rows(embeddings))
+    tiles = _raw_tiles(embeddings)
     if not all(torch.stack(tile.aminmax()).isfinite().all() for tile in tiles):
         bad = sum(int((~tile.isfinite().all(1)).sum()) for tile in tiles)
         raise ValueError(f"{bad} of {len(embeddings)} {name} embeddings hold NaN or infinite values")
