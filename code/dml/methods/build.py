@@ -46,8 +46,10 @@ def supervised(
             ConfigWarning,
         )
     criterion = create_criterion(config, choice, train.num_classes)
-    if config.optim.init_type == "uniform":
-        redraw_uniformly(proxies_of(criterion, config))
+    if config.optim.init_type != "normal":
+        proxies = proxies_of(criterion, config)
+        if config.optim.init_type == "uniform":
+            redraw_uniformly(proxies)
     proxy_lr_scale = config.optim.proxy_lr_scale
     if proxy_lr_scale is None:
         proxy_lr_scale = spec.parameter_lr_scale(config.loss.options, base_lr=config.optim.lr)
