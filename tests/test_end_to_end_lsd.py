@@ -1,0 +1,71 @@
+"""Self-distillation as a user runs it: noisy labels, mined triplets, killed and continued; features that choose batches."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from entrypoints import SMALL, record, run_inside, start, wait_for
+
+LSD = [
+    *("--loss", "triplet_lsd", "--batch_mining", "distance", "--arch", "resnet18_normalize", "--kd_alpha", "50"),
+    *("--noisy_label", "--noisy_ratio", "0.3", "--n_epochs", "4", "--metrics", "e_recall@1", "--no_train_metrics"),
+]
+
+
+def arguments(digits: Path, logs: Path, *extra: str) -> list[str]:
+    return ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(logs), *SMALL, *extra]
+
+
+def run(capsys, *words: str) -> None:
+    run_inside("train.py", *words, status=0, capsys=capsys)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+def method_state(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "last.pt", weights_only=True)["method"]
+
+
+def test_killed_and_resumed_equals_uninterrupted(digits, logs, capsys):
+    """The teacher, the miner's draws and the wrong labels are those of the run that nobody stopped."""
+    run(capsys, *arguments(digits, logs, *LSD, "--run-name", "whole"))
+    process = start("train.py", *arguments(digits, logs, *LSD, "--run-name", "killed"))
+    whole, killed = (logs / "folder" / name for name in ("whole", "killed"))
+    wait_for(lambda: (killed / "last.pt").exists() and record(killed)[-1]["epoch"] >= 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    run(capsys, "--resume-run", killed)
+    assert record(killed) == record(whole)
+    states = method_state(killed), method_state(whole)
+    assert any(name.startswith("distillation.teacher.") for name in states[0])
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def test_what_the_run_keeps(logs):
+    folder = logs / "folder" / "whole"
+    with np.load(folder / "label_noise.npz") as noise:
+        assert any(len(noise[name]) == round(0.3 * 120) for name in noise.files)
+    kept = torch.load(folder / "best.pt", weights_only=True)["method"]
+    assert not any(name.startswith("distillation.") for name in kept)
+    lines = [line for line in record(folder) if "train/kd_loss" in line]
+    assert [line["epoch"] for line in lines] == [2, 3, 4], "the first epoch has nothing to distil"
+    assert json.loads((folder / "config.json").read_text())["distillation"]["kd_alpha"] == 50
+
+
+@pytest.mark.parametrize("sampler", ["greedy_coreset", "d2_coreset", "fid_batchmatch", "disthist_batchmatch"])
+def test_features_choose_the_batches(sampler, digits, logs, capsys):
+    words = ["--loss", "multisimilarity", "--data_sampler", sampler, "--n_epochs", "2", "--data_batchmatch_bigbs", "60"]
+    words += ["--metrics", "e_recall@1", "--no_train_metrics", "--run-name", sampler]
+    run(capsys, *arguments(digits, logs, *words))
+    features = method_state(logs / "folder" / sampler)["storage.features"]
+    assert features.shape == (120, 16)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(120))
