@@ -1,4 +1,4 @@
-"""Self-distillation as a user runs it: noisy labels, mined triplets, killed and continued; features that choose batches."""
+"""Self-distillation as a user runs it: wrong labels, mined triplets, killed and continued; batches by features."""
 
 from __future__ import annotations
 
