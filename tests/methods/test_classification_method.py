@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from dml.data.samplers import SAMPLERS
 from dml.evaluation.classification import top_classes, top_k_accuracy
-from dml.losses.introspective_logits import introspective_logits
+from dml.losses.introspective_logits import damping, introspective_logits
 from dml.methods.classification import ClassificationMethod, Mixing
 from dml.models.classifiers import ClassifierOutput, create_classifier
 from dml.structures import Batch, Progress
@@ -26,7 +26,8 @@ def drawn(
 
 
 def logits_of(f, w, b, u, tau=5.0):
-    return introspective_logits(f @ w.T + b, f, w, b, u, tau=tau)
+    logits = f @ w.T + b
+    return introspective_logits(logits, damping(logits, f, w, b, u, tau=tau))
 
 
 def plainly(f, w, b, u, tau=5.0):
@@ -129,11 +130,12 @@ def test_an_introspective_step_trains_the_uncertainty_and_evaluation_is_plain():
     method, batch = method_of(uncertainty_size=8, introspective_tau=2.0), batch_of()
     output = method.model(batch.images)
     classifier = method.model.classifier
-    logits = introspective_logits(
-        output.logits, output.features, classifier.weight, classifier.bias, output.uncertainty, tau=2.0
-    )
+    factors = damping(output.logits, output.features, classifier.weight, classifier.bias, output.uncertainty, tau=2.0)
+    logits = introspective_logits(output.logits, factors)
     step = method.training_step(batch, Progress(0, 1))
     torch.testing.assert_close(step.loss, F.cross_entropy(logits, batch.labels))
+    torch.testing.assert_close(step.logs["damping"], factors.mean())
+    assert 0 < step.logs["damping"] < 1
     step.loss.backward()
     assert all(parameter.grad.abs().max() > 0 for parameter in method.model.uncertainty.parameters())
     torch.testing.assert_close(top_classes(output)[:, 0], output.logits.argmax(1))

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from dml.config import TrainConfig
 from dml.data import ImageRecords
 from dml.data.samplers import Sampler
-from dml.losses.introspective_logits import introspective_logits
+from dml.losses.introspective_logits import damping, introspective_logits
 from dml.methods.base import Method, ParamGroup
 from dml.methods.build_sampler import create_sampler
 from dml.methods.gather import gather_rows
@@ -85,17 +85,17 @@ class ClassificationMethod(Method):
             images, targets = self.mixing(images, targets)
         output = self.model(images)
         with torch.autocast(output.logits.device.type, enabled=False):
-            losses = F.cross_entropy(self.training_logits(output), targets, reduction="none")
-            return StepOutput(gather_rows(losses).mean())
+            logits, logs = output.logits, {}
+            if output.uncertainty is not None:
+                factors = self.damping(output)
+                logits, logs["damping"] = introspective_logits(logits, factors), factors.detach().mean()
+            losses = F.cross_entropy(logits, targets, reduction="none")
+            return StepOutput(gather_rows(losses).mean(), logs)
 
-    def training_logits(self, output: ClassifierOutput) -> Tensor:
-        """(B, C) what the cross-entropy is taken of."""
-        if output.uncertainty is None:
-            return output.logits
+    def damping(self, output: ClassifierOutput) -> Tensor:
+        """(B, C) what uncertainty leaves of the logits; its mean is logged, of the first process's images."""
         weight, bias = self.model.classifier.weight, self.model.classifier.bias
-        return introspective_logits(
-            output.logits, output.features, weight, bias, output.uncertainty, tau=self.introspective_tau
-        )
+        return damping(output.logits, output.features, weight, bias, output.uncertainty, tau=self.introspective_tau)
 
 
 def classification(config: TrainConfig, model: ClassifierNet, train: ImageRecords) -> ClassificationMethod:
