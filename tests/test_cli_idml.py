@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from dml.cli import parse_evaluate
 from dml.config import IntrospectiveConfig, train_config_from_json
 from dml.losses import LOSSES
 from test_cli import PUBLISHED_NAMES, error_of, flat, train
 from test_scripts import ROOT, command_of
 
 REFERENCE = Path(__file__).parent / "reference"
-FLAGS = json.loads((REFERENCE / "flags.json").read_text())["idml/train"]
+PUBLISHED_FLAGS = json.loads((REFERENCE / "flags.json").read_text())
+FLAGS = PUBLISHED_FLAGS["idml/train"]
 
 
 def published_commands() -> list[list[str]]:
@@ -66,6 +68,13 @@ def test_published_defaults(entry):
         assert config.run.gpu_id == (expected,)
     else:
         assert flat(config)[PUBLISHED_NAMES.get(name, name)] == expected
+
+
+def test_published_flags_of_evaluation_parse():
+    words = {"--dataset": "cars", "--model": "resnet50", "--resume": "some.pth"}
+    flags = [entry["flags"][0] for entry in PUBLISHED_FLAGS["idml/evaluate"]]
+    config = parse_evaluate([word for flag in flags for word in (flag, words.get(flag, "1"))])
+    assert (config.ckpt, config.model, config.dataset) == ("some.pth", "resnet50", "cars")
 
 
 def test_evaluated_by_cosine_with_the_metrics_of_its_tables():

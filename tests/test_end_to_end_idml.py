@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 
@@ -15,13 +17,22 @@ from dml.models.convert import CHECKPOINT_FORMAT
 from entrypoints import SMALL, record, run_inside
 
 
-def arguments(digits: Path, logs: Path, name: str) -> list:
-    common = ["--dataset", "folder", "--data-dir", digits, "--log-dir", logs, *SMALL, "--run-name", name]
+@pytest.fixture(scope="module")
+def few_digits(digits, tmp_path_factory) -> Path:
+    """Two classes to train on, two to test on: two batches an epoch."""
+    folder = tmp_path_factory.mktemp("few_digits")
+    for digit in range(4):
+        shutil.copytree(digits / f"digit_{digit}", folder / f"digit_{digit}")
+    return folder
+
+
+def arguments(images: Path, logs: Path, name: str) -> list:
+    common = ["--dataset", "folder", "--data-dir", images, "--log-dir", logs, *SMALL, "--run-name", name]
     return [*common, "--introspective", "--epochs", "2", "--metrics", "recall", "map_at_r"]
 
 
-def test_trained_continued_and_evaluated(digits, tmp_path, capsys, monkeypatch):
-    said = run_inside("train.py", *arguments(digits, tmp_path, "whole"), status=0, capsys=capsys).out
+def test_trained_continued_and_evaluated(few_digits, tmp_path, capsys, monkeypatch):
+    said = run_inside("train.py", *arguments(few_digits, tmp_path, "whole"), status=0, capsys=capsys).out
     assert "IDML defaults" in said
     whole, stopped = tmp_path / "folder" / "whole", tmp_path / "folder" / "stopped"
     assert {"train/loss", "train/plain_loss", "train/mixup_loss"} <= set(record(whole)[0])
@@ -35,7 +46,7 @@ def test_trained_continued_and_evaluated(digits, tmp_path, capsys, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(MixupMethod, "start_epoch", interrupted)
-        run_inside("train.py", *arguments(digits, tmp_path, "stopped"), status=130, capsys=capsys)
+        run_inside("train.py", *arguments(few_digits, tmp_path, "stopped"), status=130, capsys=capsys)
     assert len(record(stopped)) < len(record(whole))
     run_inside("train.py", "--resume-run", stopped, status=0, capsys=capsys)
     assert record(stopped) == record(whole), "mixing draws other shares and partners after a continuation"
