@@ -100,6 +100,11 @@ def test_scheduler_step_is_that_repository_s():
     assert config("--loss", "margin", "--scheduler", "step", "--lr-decay-step", "5").optim.scheduler == "step"
 
 
+def test_a_typed_selection_wins_over_the_recipe_s():
+    chosen = config("--loss", "triplet", "--metrics", "recall", "--select-metric", "recall_at_1").evaluation
+    assert (chosen.select_metric, chosen.storage_metrics) == ("recall_at_1", ())
+
+
 def test_run_names():
     assert config(*BASIC, "--savename", "group_plus_seed").run.run_name == "CUB_Triplet_distance_s0"
     assert config(*BASIC, "--savename", "mine").run.run_name == "mine"

@@ -131,6 +131,8 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
         typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
     values = fill_defaults(RECIPES[recipe], typed)
+    if "select_metric" in typed and "storage_metrics" not in typed:
+        values["storage_metrics"] = ()  # of the recipe, which would select
     if values.get("run_name") == "group_plus_seed":  # LSD's way of naming
         values["run_name"] = f"{values.get('group') or values['dataset']}_s{values['seed']}"
     loss = dataclasses.replace(loss, mixup=values.get("mixup", False))
