@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import make_lsd_scripts
-import make_transfer_scripts
 import pytest
 
+import make_lsd_scripts
+import make_transfer_scripts
 from dml.losses.criteria import CRITERIA, CRITERIA_ALIASES
 
 ROOT = Path(__file__).resolve().parent.parent

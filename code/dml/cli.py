@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dml.cli_miners import add_miners, take_miner
 from dml.config import (
     FEATURE_SAMPLERS,
     OWN_SECTIONS,
@@ -24,7 +25,6 @@ from dml.config import (
     train_config,
 )
 from dml.data import DATASETS
-from dml.cli_miners import add_miners, settle_miner, take_miner_options
 from dml.evaluation.evaluator import METRICS
 from dml.flags import (
     Parser,
@@ -40,7 +40,7 @@ from dml.flags import (
     refuse_foreign_option,
     settle_historic,
     spellings_of,
-    take_loss_options,
+    take_options,
 )
 from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.recipes import RECIPES
@@ -146,9 +146,9 @@ def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:
     """Take the loss, its miner and the options of both out of what was typed. ValueError for what they do not use."""
     name, memory = typed.pop("loss", DEFAULT_LOSS), typed.pop("memory", False)
     choice = choose_loss(name, memory=memory)
-    options, of_miner = take_loss_options(typed), take_miner_options(typed)
+    options = take_options(typed)
     _refuse_unused(name, choice, options, typed)
-    miner = settle_miner(name, choice.spec, typed.pop("batch_mining", None), of_miner)
+    miner, of_miner = take_miner(typed, name, choice.spec)
     return choice, LossConfig(name, memory=memory, miner=miner, options=options | of_miner)
 
 

@@ -25,7 +25,7 @@ from dml.flags import (
     refuse_foreign_option,
     settle_historic,
     spellings_of,
-    take_loss_options,
+    take_options,
 )
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.recipes import RECIPES
@@ -45,7 +45,7 @@ def stml_parser() -> Parser:
         description="Train an embedding network on images without labels; labels only judge it.",
         epilog="Defaults are those of the publication (Self-Taught Metric Learning without Labels).",
     )
-    add_losses(parser, SELF_TAUGHT_LOSSES, DEFAULT_METHOD, flag="--method")
+    add_losses(parser, SELF_TAUGHT_LOSSES, DEFAULT_METHOD, flag="method")
     for section in sections_with("self_taught").values():
         add_section(parser, section, without=ABSENT)
     other = add_continuing(parser)
@@ -69,7 +69,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     typed = dict(typed)
     settle_historic(typed)
     method = SELF_TAUGHT_LOSSES.canonical(typed.pop("loss", DEFAULT_METHOD))
-    spec, options = SELF_TAUGHT_LOSSES[method], take_loss_options(typed)
+    spec, options = SELF_TAUGHT_LOSSES[method], take_options(typed)
     _refuse_unused(method, options, typed)
     if typed.pop("fix_lr", False) and typed.setdefault("scheduler", "constant") != "constant":
         raise ValueError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")

@@ -23,7 +23,7 @@ from dml.flags import (
     parse_command,
     refuse_foreign_option,
     settle_historic,
-    take_loss_options,
+    take_options,
 )
 from dml.losses.transfer import TRANSFER_LOSSES, TransferLossSpec
 from dml.recipes import RECIPES
@@ -60,7 +60,7 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     typed = dict(typed)
     settle_historic(typed)
     loss = typed.pop("loss", DEFAULT_LOSS)
-    spec, options = TRANSFER_LOSSES[loss], take_loss_options(typed)
+    spec, options = TRANSFER_LOSSES[loss], take_options(typed)
     for flag in options:
         if flag not in spec.options:
             refuse_foreign_option(flag, loss, TRANSFER_LOSSES)

@@ -20,8 +20,8 @@ from typing import Any, NoReturn, Protocol
 
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
-from dml.losses.spec import LossOption
 from dml.models.arch_name import parse_arch
+from dml.options import Option
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
@@ -106,51 +106,66 @@ def add_section(
 
 
 class Spec(Protocol):
-    """A loss's entry in its registry, as far as command lines go."""
+    """An entry of a registry of losses or miners, as far as command lines go."""
 
-    options: Mapping[str, LossOption]
+    options: Mapping[str, Option]
 
     def default(self, option: str) -> Any:
         """The default of an option."""
 
 
-def loss_flags(losses: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]:
-    """Each option that any loss has → the losses that have it."""
-    flags: dict[str, list[tuple[str, Spec]]] = {}
-    for name, spec in losses.items():
-        for flag in spec.options:
-            flags.setdefault(flag, []).append((name, spec))
-    return flags
+def option_owners(registry: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]:
+    """Each option that any entry has → the entries that have it."""
+    owners: dict[str, list[tuple[str, Spec]]] = {}
+    for name, spec in registry.items():
+        for option in spec.options:
+            owners.setdefault(option, []).append((name, spec))
+    return owners
 
 
-def add_losses(
-    parser: argparse.ArgumentParser, losses: Registry[Spec], default_loss: str, *, flag: str = "--loss"
+def add_choice(
+    parser: argparse.ArgumentParser,
+    registry: Registry[Spec],
+    *,
+    flag: str,
+    dest: str,
+    default: str,
+    title: str,
 ) -> None:
-    """``flag`` and every option of every loss, whose destinations begin with ``loss.``."""
-    group = parser.add_argument_group("The loss and its options")
-    names = ", ".join([*losses.aliases, *losses])
-    group.add_argument(flag, dest="loss", help=f"one of {names} (default {default_loss})", metavar="NAME")
-    for flag, owners in loss_flags(losses).items():
+    """``flag``, which names an entry of ``registry``, and every option of every entry, as ``<dest>.<option>``."""
+    group = parser.add_argument_group(title)
+    names = ", ".join([*registry.aliases, *registry])
+    group.add_argument(*spellings_of(flag), dest=dest, help=f"one of {names} (default {default})", metavar="NAME")
+    for option, owners in option_owners(registry).items():
         first = owners[0][1]
-        defaults = ", ".join(f"{name} {spec.default(flag)}" for name, spec in owners)
-        kind = type(first.default(flag))
+        defaults = ", ".join(f"{name} {spec.default(option)}" for name, spec in owners)
+        kind = type(first.default(option))
         group.add_argument(
-            *spellings_of(flag, *first.options[flag].aliases),
-            dest=f"loss.{flag}",
-            help=f"{first.options[flag].help} ({defaults})",
+            *spellings_of(option, *first.options[option].aliases),
+            dest=f"{dest}.{option}",
+            help=f"{first.options[option].help} ({defaults})",
             **({"metavar": kind.__name__.upper()} | kind_of(kind)),
         )
 
 
-def take_loss_options(typed: dict[str, Any]) -> dict[str, Any]:
-    """Take the losses' options out of what was typed: flag → value."""
-    return {dest.removeprefix("loss."): typed.pop(dest) for dest in list(typed) if dest.startswith("loss.")}
+def add_losses(
+    parser: argparse.ArgumentParser, losses: Registry[Spec], default_loss: str, *, flag: str = "loss"
+) -> None:
+    """``--loss``, or another flag that names one, and every option of every loss."""
+    title = "The loss and its options"
+    add_choice(parser, losses, flag=flag, dest="loss", default=default_loss, title=title)
 
 
-def refuse_foreign_option(flag: str, loss: str, losses: Registry[Spec], *, chosen_by: str = "--loss") -> NoReturn:
-    """ValueError: ``flag`` is an option of other losses."""
-    owners = ", ".join(name for name, _ in loss_flags(losses)[flag])
-    raise ValueError(f"--{flag} is not used by {chosen_by} {loss}, but by {owners}")
+def take_options(typed: dict[str, Any], dest: str = "loss") -> dict[str, Any]:
+    """Take the options of what ``dest`` names out of what was typed: flag → value."""
+    prefix = dest + "."
+    return {name.removeprefix(prefix): typed.pop(name) for name in list(typed) if name.startswith(prefix)}
+
+
+def refuse_foreign_option(flag: str, name: str, registry: Registry[Spec], *, chosen_by: str = "--loss") -> NoReturn:
+    """ValueError: ``flag`` is an option of other entries than ``name``."""
+    owners = ", ".join(owner for owner, _ in option_owners(registry)[flag])
+    raise ValueError(f"--{flag} is not used by {chosen_by} {name}, but by {owners}")
 
 
 def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -297,4 +312,4 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
 
 def flag_of(dest: str) -> str:
     """The spelling with dashes of a destination."""
-    return "--" + dest.removeprefix("loss.").replace("_", "-")
+    return "--" + dest.rpartition(".")[2].replace("_", "-")
