@@ -81,14 +81,15 @@ def _warn_of_long_queue(name: str, arguments: dict[str, object], rows_per_epoch:
 
 
 def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
-    """A copy of the student, whose background head, if any, starts by itself with ``--teacher-init random``.
+    """A copy of the student: STML's always in evaluation mode, the baselines' in the method's mode.
 
+    With ``--teacher-init random`` its background head, if any, starts by itself.
     NOTE: that is the published default. From a checkpoint (``--resume``) both heads are the checkpoint's.
     """
-    network = deepcopy(student)
-    if network.background is not None and config.self_taught.teacher_init == "random":
+    network, is_stml = deepcopy(student), config.loss.loss == STML
+    if is_stml and config.self_taught.teacher_init == "random":
         HEAD_INITS[config.model.head_init](network.background)
-    return Teacher(network, momentum=config.self_taught.momentum)
+    return Teacher(network, momentum=config.self_taught.momentum, always_eval=is_stml)
 
 
 def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:

@@ -18,8 +18,9 @@ class SelfSupervisedMethod(Method):
     """A student whose views of an image are compared with its teacher's. No label is read.
 
     The teacher follows after each optimiser step, so that a step's targets come from the newest student.
-    NOTE: the papers leave the teacher's batch normalisation in training mode; here it uses running statistics, as
-    STML's does. Nothing then leaks between the rows of a batch, which MoCo shuffles batches over GPUs to avoid.
+    As in the papers, its batch normalisation works with each process's own batch, unless it is frozen.
+    NOTE: MoCo shuffles batches over GPUs besides, lest a key be known by its batch's statistics; here no rows are
+    exchanged before the networks, and ``--bn-freeze 1`` rules that out.
 
     Args:
         model: the student.
