@@ -17,7 +17,7 @@ from dml.methods.classification import ClassificationMethod
 from entrypoints import ROOT, environment, record, run_inside
 
 SMALL = [
-    *("--dataset", "folder", "--model", "resnet18", "--crop-size", "32", "--resize", "32", "--crop-padding", "2"),
+    *("--dataset", "folder", "--model", "resnet18", "--crop-size", "16", "--resize", "16", "--crop-padding", "2"),
     *("--batch-size", "24", "--lr", "0.01", "--scheduler", "cosine", "--epochs", "2", "--workers", "0"),
     *("--stem", "imagenet", "--introspective", "--uncertainty-size", "16", "--wandb", "disabled"),
 ]
