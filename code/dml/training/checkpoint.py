@@ -1,59 +1,94 @@
-"""Files that a run can be continued from, whatever kills it and whenever."""
+"""What of a run is written to its folder, so that it can be continued, and how it is read again."""
 
 from __future__ import annotations
 
-import os
-import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from lightning_fabric import Fabric
+
+from dml.methods.base import Method
+from dml.models.convert import CHECKPOINT_FORMAT
+from dml.models.reading import read_torch_file
+from dml.training.atomic import save_atomically
+from dml.training.optim import Schedule
+from dml.training.random_state import random_state, restore_random_state
+from dml.training.results import TrainingState
 
 
-def save_atomically(state: dict[str, Any], path: Path) -> None:
-    """Write ``state`` to ``path`` so that at any moment the old file or the whole new one is there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+class Checkpoints:
+    """The checkpoints of a run.
 
+    Args:
+        fabric: its scaler's state belongs to them; the first process writes.
+        method, optimizer, schedule: what they hold.
+        folder: where they are.
+        description: put into each one: architecture and configuration, as plain types.
+    """
 
-def write_text_atomically(text: str, path: Path) -> None:
-    """The same for a text file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    def __init__(
+        self,
+        fabric: Fabric,
+        method: Method,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        folder: Path,
+        description: dict[str, Any],
+    ):
+        self.fabric, self.method, self.optimizer, self.schedule = fabric, method, optimizer, schedule
+        self.folder, self.description = folder, description
 
+    def save(self, state: TrainingState, *, best: Sequence[str], record_size: int) -> None:
+        """Write the files ``best``, which hold the network alone, and then last.pt; called on every process.
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that a killed process left in ``folder``."""
-    for file in folder.glob(".*.tmp"):
-        file.unlink(missing_ok=True)
+        Args:
+            record_size: bytes of metrics.jsonl that belong to ``state``.
+        """
+        scaler = self.fabric.strategy.precision.state_dict()
+        if not self.fabric.is_global_zero:
+            return
+        whole = self.method.state_dict()
+        rest = {key: value for key, value in whole.items() if not key.startswith("model.")}
+        network = {
+            "format": CHECKPOINT_FORMAT,
+            "epoch": state.epoch,
+            "model": {key.removeprefix("model."): value for key, value in whole.items() if key.startswith("model.")},
+            "method": {key: value for key, value in rest.items() if not key.startswith(self.method.training_only)},
+            "metrics": state.latest,
+            **self.description,
+        }
+        for name in best:
+            save_atomically(network, self.folder / name)
+        going_on = {
+            "method": rest,
+            "state": vars(state) | {"plan": None if state.plan is None else torch.from_numpy(state.plan)},
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": scaler,
+            "random": random_state(),
+            "record_size": record_size,
+        }
+        save_atomically(network | going_on, self.folder / "last.pt")
 
+    def load(self, path: Path) -> tuple[TrainingState, int]:
+        """Put everything back as it was when ``path`` was written; the state, and the size of the record then.
 
-def random_state() -> dict[str, Any]:
-    """The state of every global random generator, in types that ``weights_only`` loading accepts."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 (libraries use it)
-    return {
-        "python": random.getstate(),
-        "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def restore_random_state(state: dict[str, Any]) -> None:
-    """The inverse of ``random_state``; GPU generators only if as many GPUs are there."""
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-    kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    torch.set_rng_state(state["torch"])
-    if len(state["cuda"]) == torch.cuda.device_count() > 0:
-        torch.cuda.set_rng_state_all(state["cuda"])
+        Raises:
+            ValueError: not a checkpoint of this run.
+        """
+        saved = read_torch_file(path)
+        if not isinstance(saved, dict) or saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
+            raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
+        model = {f"model.{key}": value for key, value in saved["model"].items()}
+        try:
+            self.method.load_state_dict(model | saved["method"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{path} does not fit the run's data and settings as they are now: {error}") from error
+        self.schedule.load_state_dict(saved["schedule"])
+        self.fabric.strategy.precision.load_state_dict(saved["scaler"])
+        restore_random_state(saved["random"])
+        plan = saved["state"]["plan"]
+        return TrainingState(**saved["state"] | {"plan": None if plan is None else plan.numpy()}), saved["record_size"]

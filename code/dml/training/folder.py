@@ -8,7 +8,7 @@ from typing import IO
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
-from dml.training.checkpoint import remove_leftovers, write_text_atomically
+from dml.training.atomic import remove_leftovers, write_text_atomically
 
 
 def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:

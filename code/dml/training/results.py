@@ -9,7 +9,7 @@ import numpy as np
 
 from dml.metric_names import is_share
 from dml.tracking import table
-from dml.training.checkpoint import write_text_atomically
+from dml.training.atomic import write_text_atomically
 
 Metrics = dict[str, float]
 

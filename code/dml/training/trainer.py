@@ -17,11 +17,9 @@ from dml.config import EvalConfig, OptimConfig
 from dml.data.loader import PlannedBatches
 from dml.methods.base import Method
 from dml.metric_names import label, value_text
-from dml.models.convert import CHECKPOINT_FORMAT
-from dml.models.reading import read_torch_file
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
-from dml.training.checkpoint import random_state, restore_random_state, save_atomically
+from dml.training.checkpoint import Checkpoints
 from dml.training.interrupt import Interrupted, InterruptGuard
 from dml.training.losswatch import LossWatch
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
@@ -75,12 +73,13 @@ class Trainer:
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
         self.evaluate, self.select, self.optim, self.evaluation = evaluate, select, optim, evaluation
         self.held_out = held_out
-        self.tracker, self.folder, self.description = tracker, folder, description
+        self.tracker, self.folder = tracker, folder
         self.keep_best, self.after_epoch, self.resume_hint = keep_best, after_epoch, resume_hint
         self.state = TrainingState()
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
         self.step_module, self.optimizer = self._set_up()
+        self.checkpoints = Checkpoints(fabric, method, self._optimizer, self.schedule, folder, description)
         # Several processes cannot agree on a step to stop at without asking each other at every step.
         self.guard = InterruptGuard(wait_for_safe_point=fabric.world_size == 1)
 
@@ -277,41 +276,13 @@ class Trainer:
             say(f"Interrupted: {done}. Continue with:\n  {self.resume_hint}")
 
     def _save(self, best: Sequence[str] = ()) -> None:
-        """Write last.pt, and before it the files ``best`` of those metrics that this epoch is the best in; and the
-        summary for people."""
-        scaler = self.fabric.strategy.precision.state_dict()
-        if not self.fabric.is_global_zero:
-            return
-        state, whole = self.state, self.method.state_dict()
-        model = {key.removeprefix("model."): value for key, value in whole.items() if key.startswith("model.")}
-        rest = {key: value for key, value in whole.items() if not key.startswith("model.")}
-        network = {
-            "format": CHECKPOINT_FORMAT,
-            "epoch": state.epoch,
-            "model": model,
-            "method": rest,
-            "metrics": state.latest,
-            **self.description,
-        }
-        kept = {key: value for key, value in rest.items() if not key.startswith(self.method.training_only)}
-        for name in best if self.keep_best else ():
-            save_atomically(network | {"method": kept}, self.folder / name)
-        if state.best and state.latest_epoch == state.epoch:
+        """Write last.pt, before it the files ``best`` of what this epoch is the best in, and the summary for people."""
+        state = self.state
+        record_size = self.tracker.size() if self.fabric.is_global_zero else 0
+        self.checkpoints.save(state, best=best if self.keep_best else (), record_size=record_size)
+        if self.fabric.is_global_zero and state.best and state.latest_epoch == state.epoch:
             metric = self.evaluation.select_metric
             write_results(self.folder, state, select=self.select, metric=metric, held_out=self.held_out)
-        progress = vars(state) | {"plan": None if state.plan is None else torch.from_numpy(state.plan)}
-        save_atomically(
-            network
-            | {
-                "state": progress,
-                "optimizer": self._optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "scaler": scaler,
-                "random": random_state(),
-                "record_size": self.tracker.size(),
-            },
-            self.folder / "last.pt",
-        )
 
     def resume(self, path: Path) -> None:
         """Continue from ``path``, or from the beginning if no epoch had been completed.
@@ -319,28 +290,12 @@ class Trainer:
         Raises:
             ValueError: not a checkpoint of this run.
         """
-        if not path.exists():
-            say(f"{path} is not there: no epoch was completed, so the run begins again")
-            self._rewind(0)
-            return
-        saved = read_torch_file(path)
-        if not isinstance(saved, dict) or saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
-            raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
-        model = {f"model.{key}": value for key, value in saved["model"].items()}
-        try:
-            self.method.load_state_dict(model | saved["method"])
-            self._optimizer.load_state_dict(saved["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(f"{path} does not fit the run's data and settings as they are now: {error}") from error
-        self.schedule.load_state_dict(saved["schedule"])
-        self.fabric.strategy.precision.load_state_dict(saved["scaler"])
-        plan = saved["state"]["plan"]
-        self.state = TrainingState(**saved["state"] | {"plan": None if plan is None else plan.numpy()})
-        self._rewind(saved["record_size"])
-        restore_random_state(saved["random"])
+        record_size = 0
+        if path.exists():
+            self.state, record_size = self.checkpoints.load(path)
+            told = f"Continuing after {self.state.epoch} epochs and {self.state.batches_done} batches"
+        else:
+            told = f"{path} is not there: no epoch was completed, so the run begins again"
         if self.fabric.is_global_zero:
-            say(f"Continuing after {self.state.epoch} epochs and {self.state.batches_done} batches")
-
-    def _rewind(self, size: int) -> None:
-        if self.fabric.is_global_zero:
-            self.tracker.rewind(size)
+            self.tracker.rewind(record_size)
+            say(told)
