@@ -107,7 +107,15 @@ def test_names_with_a_wrong_number(name):
         metric_keys((name,), (1,))
 
 
+@pytest.mark.parametrize("name", ["e_recall@k", "c_recall@k", "rho_spectrum@m"])
+def test_a_family_without_its_number(name):
+    with pytest.raises(UnknownNameError, match=f"metric {name} lacks its number: write {name[:-1]}1"):
+        metric_keys((name,), (1,))
+    assert METRICS[f"{name[:-1]}1"].number == 1
+
+
 def test_families_stand_for_all_their_numbers():
     assert "rho_spectrum@-3" in METRICS
     assert METRICS["c_recall@7"].number == 7
+    assert dict(METRICS)["c_recall@k"].number is None
     assert METRICS["c_recall@7"].distance == "cosine"

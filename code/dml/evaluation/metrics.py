@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dml.evaluation.average_precision import CUTOFFS
 from dml.evaluation.retrieval import RETRIEVAL_METRICS
 from dml.metric_names import metric_key
-from dml.registry import Registry
+from dml.registry import Registry, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,16 @@ class MetricRegistry(Registry[Metric]):
 
     def canonical(self, name: str) -> str:
         """The metric's own name, with its number. UnknownNameError lists the valid ones."""
-        return name if self._numbered(name) else super().canonical(name)
+        if self._numbered(name):
+            return name
+        name = super().canonical(name)
+        if name.endswith(("@k", "@m")):
+            raise UnknownNameError(f"metric {name} lacks its number: write {name[:-1]}1, for instance")
+        return name
 
     def __getitem__(self, name: str) -> Metric:
         found = self._numbered(name)
-        return found if found else super().__getitem__(name)
+        return found if found else self._entries[super().canonical(name)]
 
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name) or (isinstance(name, str) and self._numbered(name) is not None)
