@@ -12,12 +12,19 @@ from dml.config import LossConfig, train_config
 
 
 def make_run(
-    folder: Path, *, loss: str = "triplet", seed: int = 0, epochs: int = 6, level: float = 0.6, **values
+    folder: Path,
+    *,
+    loss: str = "triplet",
+    seed: int = 0,
+    epochs: int = 6,
+    level: float = 0.6,
+    sections: tuple[str, ...] = (),
+    **values,
 ) -> Path:
     """A run whose e_recall@1 rises to about ``level``, with more metrics that go along with it or against it."""
     noise = np.random.default_rng([seed, int(1000 * level)])
     settings = {"seed": seed, "epochs": epochs, "warm": 0, "select_metric": "e_recall_at_1", "lr_decay_step": 1}
-    config = train_config("proxy_anchor", LossConfig(loss), settings | values)
+    config = train_config("proxy_anchor", LossConfig(loss), settings | values, *sections)
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(config.to_json())
     lines = []

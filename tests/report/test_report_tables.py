@@ -69,6 +69,16 @@ def test_groups_by_named_settings(logs):
         group_runs(runs, ["rate"])
 
 
+def test_sections_that_only_some_runs_have_are_shown_by_their_settings(tmp_path):
+    make_run(tmp_path / "clean", loss="triplet")
+    make_run(tmp_path / "noisy", loss="triplet", sections=("noise",), noisy_ratio=0.3)
+    runs = read_runs([str(tmp_path)])[0]
+    assert [group.fields for group in group_runs(runs)] == [{"noisy_ratio": "–"}, {"noisy_ratio": "0.3"}]
+    fields = [group.fields for group in group_runs(runs, ["loss.loss", "noisy_ratio"])]
+    assert fields == [{"loss": "triplet", "noisy_ratio": "–"}, {"loss": "triplet", "noisy_ratio": "0.3"}]
+    assert [group.fields for group in group_runs(runs, ["head_lr"])] == [{"head_lr": "–"}]
+
+
 def test_means_and_deviations(logs):
     rows, caption = rows_of(logs)
     assert [row.choice for row in rows] == ["best", "last"] * 2

@@ -51,7 +51,7 @@ def group_runs(runs: Sequence[Run], fields: Sequence[str] = ()) -> list[Group]:
     Raises:
         ValueError: a setting that no run has, or an ambiguous one.
     """
-    known = list(dict.fromkeys(name for run in runs for name in run.config))
+    known = _settings(runs)
     names = [_resolve(field, known) for field in fields] or [name for name in known if name not in INCIDENTAL]
     together: dict[tuple, list[Run]] = {}
     for run in runs:
@@ -63,6 +63,13 @@ def group_runs(runs: Sequence[Run], fields: Sequence[str] = ()) -> list[Group]:
         Group({word: _text(value) for word, value in zip(words, _values(same[0], shown), strict=True)}, tuple(same))
         for same in members
     ]
+
+
+def _settings(runs: Sequence[Run]) -> list[str]:
+    """Names of all settings; a section that some runs have and others do not is known by what it holds."""
+    names = dict.fromkeys(name for run in runs for name in run.config)
+    sections = {name[:end] for name in names for end, letter in enumerate(name) if letter == "."}
+    return [name for name in names if name not in sections]
 
 
 def _short(names: Sequence[str]) -> list[str]:
@@ -98,4 +105,6 @@ def _values(run: Run, names: Sequence[str]) -> tuple:
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(value) or ABSENT
+    if value is None:
+        return ABSENT
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -50,6 +50,7 @@ def draw_scatter(groups: Sequence[Group], metrics: Sequence[str], path: Path, *,
         pearson, spearman = correlations(observations(runs, [first, metric], split=split))
         axes.set_title(f"Pearson {_coefficient(pearson[0, 1])}, Spearman {_coefficient(spearman[0, 1])}", fontsize=10)
         axes.set_xlabel(label(metric))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         _format(axes.xaxis, metric)
         _format(axes.yaxis, first)
         if axes.get_subplotspec().is_first_col():
