@@ -219,6 +219,23 @@ def test_a_second_signal_does_not_save_half_a_step(tmp_path):
     assert (saved["state"]["step"], int(saved["method"]["count"])) == (4, 4)
 
 
+@pytest.mark.parametrize("signalled", [True, False])
+def test_workers_that_die_of_the_cluster_s_signal_end_the_run_in_order(tmp_path, signalled):
+    """torch raises a worker's death wherever the program stands; without a signal it is an error as ever."""
+
+    class Bereaved(Line):
+        def training_step(self, batch, progress):
+            if progress.step == 5:
+                if signalled:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+            return super().training_step(batch, progress)
+
+    with pytest.raises(Interrupted if signalled else RuntimeError):
+        trainer(tmp_path, method=Bereaved()).fit()
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["state"]["step"] == 4
+
+
 def test_results_name_the_epoch_that_was_evaluated(tmp_path):
     run = trainer(tmp_path, epochs=5, eval_every=3)
     run.is_due = lambda epoch: epoch == 3

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,16 +110,29 @@ class Trainer:
         """
         with self.guard:
             try:
-                if self.state.epoch == 0 and self.state.plan is None:
-                    self.after_epoch(0)
-                    if self.evaluation.eval_first and not self.state.untrained:
-                        self.state.untrained = self._evaluate(0)
-                while self.state.epoch < self.optim.epochs:
-                    self._epoch()
+                with self._dying_workers_interrupt():
+                    if self.state.epoch == 0 and self.state.plan is None:
+                        self.after_epoch(0)
+                        if self.evaluation.eval_first and not self.state.untrained:
+                            self.state.untrained = self._evaluate(0)
+                    while self.state.epoch < self.optim.epochs:
+                        self._epoch()
             except Interrupted as stop:
                 self._stop_in_order(torn=stop.torn)
                 raise
         return self.state
+
+    @contextmanager
+    def _dying_workers_interrupt(self) -> Iterator[None]:
+        """Some clusters signal every process, and loader workers die of it: torch raises that wherever the program
+        stands, in the middle of a step too.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.guard.requested and "DataLoader worker" in str(error):
+                raise Interrupted(torn=True) from error
+            raise
 
     def _epoch(self) -> None:
         state = self.state
@@ -166,13 +180,7 @@ class Trainer:
         with bar:
             while state.batches_done < len(plan):
                 asked = time.perf_counter()
-                try:
-                    batch = next(loader)
-                except RuntimeError as error:
-                    # Some clusters signal every process, and workers die of it.
-                    if self.guard.requested and "DataLoader worker" in str(error):
-                        raise Interrupted(torn=True) from error
-                    raise
+                batch = next(loader)
                 waited += time.perf_counter() - asked
                 self._step(batch.to(self.fabric.device, non_blocking=True), plan, watch)
                 bar.update()
