@@ -146,6 +146,13 @@ def test_batch_without_positives_costs_nothing(name):
     assert float(criterion(samples(), torch.arange(B)).detach()) == 0
 
 
+def test_histogram_of_what_is_no_number_is_none():
+    """So that the training ends with a message and not with an index that does not exist."""
+    embeddings = samples().detach()
+    embeddings[0] = torch.nan
+    assert create_loss("histogram", num_classes=C, embedding_size=D)(embeddings, LABELS).isnan()
+
+
 def test_histogram_at_and_beyond_the_ends():
     embeddings = torch.tensor([[1.0], [1.0], [-1.0], [5.0]])
     loss = create_loss("histogram", num_classes=2, embedding_size=1)(embeddings, torch.tensor([0, 0, 1, 1]))

@@ -29,6 +29,13 @@ def test_rows_are_drawn_from_apart():
     assert torch.equal(draw(weights.bool()), weights.argmax(dim=1))
 
 
+def test_rows_that_are_no_numbers_give_a_column_all_the_same():
+    weights = torch.tensor([[0.5, 0.5, 0.0], [torch.nan] * 3])
+    drawn = draw(weights)
+    assert drawn[0] < 2
+    assert drawn[1] == 2
+
+
 def test_no_rows():
     assert draw(torch.ones(0, 5)).shape == (0,)
     assert draw(torch.ones(0, 5, dtype=torch.bool)).dtype == torch.int64

@@ -174,6 +174,17 @@ def test_impossible_options(name, options, message):
         make(name, **options)
 
 
+@pytest.mark.parametrize("cutoff", [0.0, -1.0])
+@pytest.mark.parametrize("name", ["distance", "random_distance"])
+def test_duplicates_without_a_lower_cutoff(name, cutoff):
+    labels = torch.arange(12) // 2
+    drawn = make(name, miner_distance_lower_cutoff=cutoff)(torch.zeros(12, 12), labels)
+    assert len(drawn.anchors) > 0
+    negatives = labels[:, None] != labels
+    odds = negative_probabilities(torch.zeros(12, 12), negatives, embedding_size=SIZE, lower_cutoff=cutoff)
+    torch.testing.assert_close(odds, negatives / 10)
+
+
 def test_semihard_needs_a_margin():
     with pytest.raises(ValueError, match="--batch_mining semihard looks within the loss's margin"):
         create_miner("semihard", embedding_size=SIZE)

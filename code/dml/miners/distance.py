@@ -8,6 +8,7 @@ from torch import Tensor
 from dml.miners.contract import Triplets
 from dml.miners.drawing import draw, relations
 
+LEAST_DISTANCE = 0.01  # whatever the cutoff: at 0 the density has no reciprocal
 CHORD_FLOOR = 1e-12  # of 1 − d²/4, which is 0 for opposite points of the unit sphere
 
 
@@ -19,7 +20,7 @@ def negative_probabilities(
     ln 1/q(d) = (2 − D) ln d − (D − 3)/2 · ln(1 − d²/4).
 
     NOTE: q ends at d = 2. Beyond, where unnormalised embeddings lie, the published weights are not numbers; here
-    they are those of d = 2.
+    they are those of d = 2. NOTE: distances below 0.01 count as that, whatever the cutoff; published for the rho miner.
 
     Args:
         distances: (A, B) from anchors to samples, ≥ 0.
@@ -30,7 +31,7 @@ def negative_probabilities(
     Returns:
         (A, B), rows summing to 1, 0 outside ``negatives``.
     """
-    distances = distances.clamp(min=lower_cutoff)
+    distances = distances.clamp(min=max(lower_cutoff, LEAST_DISTANCE))
     chord = (1 - distances.square() / 4).clamp(min=CHORD_FLOOR)
     log_weights = (2 - embedding_size) * distances.log() - (embedding_size - 3) / 2 * chord.log()
     return log_weights.masked_fill(~negatives, -torch.inf).softmax(dim=1)

@@ -25,12 +25,13 @@ def draw(weights: Tensor) -> Tensor:
 
     By the inverse of the cumulative distribution, in integers: neither rounding nor a device's order of summation can
     make a draw fall on a column without weight. Takes one random number per row, where ``torch.multinomial`` takes one
-    per entry. Weights are in steps of 2⁻⁴⁰; smaller ones are never drawn.
+    per entry. Weights are in steps of 2⁻⁴⁰; smaller ones are never drawn. A row that is NaN, as of a network that has
+    diverged, gives its last column, so that the loss can be NaN and the training end with a message.
 
     Args:
         weights: rows of floats that sum to 1, or of bools of which at least one is set.
     """
-    steps = weights.long() if weights.dtype == torch.bool else (weights * STEPS).long()
+    steps = weights.long() if weights.dtype == torch.bool else (weights.nan_to_num() * STEPS).long()
     ends = steps.cumsum(dim=1)
-    tickets = torch.randint(TICKETS, (len(weights), 1), device=weights.device) % ends[:, -1:]
-    return torch.searchsorted(ends, tickets, right=True).squeeze(1)
+    tickets = torch.randint(TICKETS, (len(weights), 1), device=weights.device) % ends[:, -1:].clamp(min=1)
+    return torch.searchsorted(ends, tickets, right=True).squeeze(1).clamp(max=weights.shape[1] - 1)

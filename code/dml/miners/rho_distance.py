@@ -9,8 +9,6 @@ from dml.miners.contract import Triplets
 from dml.miners.distance import negative_probabilities
 from dml.miners.drawing import draw, minable, relations
 
-LEAST_DISTANCE = 0.01  # whatever the cutoff
-
 
 class RhoDistanceMiner:
     """One triplet per anchor, of two kinds; samples alone in their class are left out. O(B²).
@@ -51,7 +49,7 @@ class RhoDistanceMiner:
             distances[anchors],
             negatives[anchors],
             embedding_size=self.embedding_size,
-            lower_cutoff=max(self.lower_cutoff, LEAST_DISTANCE),
+            lower_cutoff=self.lower_cutoff,
         )
         same_class = draw(positives[anchors])
         switched = torch.rand(len(anchors), device=anchors.device) < self.switch_probability

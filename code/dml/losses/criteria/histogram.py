@@ -45,7 +45,7 @@ class HistogramLoss(BatchCriterion):
         """(R,) shares of the ``counted`` of (P,) similarities at each node; all 0 if none is."""
         counted = counted.to(similarities.dtype)
         position = (similarities.clamp(-1, 1) + 1) * ((self.nbins - 1) / 2)  # in steps of the grid
-        below = position.detach().floor().clamp(max=self.nbins - 2)
+        below = position.detach().nan_to_num().floor().clamp(max=self.nbins - 2)  # NaN is no node's number
         upper = (position - below) * counted
         lower = counted - upper
         nodes, zeros = below.long(), position.new_zeros(self.nbins)
