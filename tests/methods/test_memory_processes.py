@@ -14,6 +14,7 @@ from torch import nn
 from dml.data.samplers import RandomSampler
 from dml.losses.proxy_isa import ProxyISALoss
 from dml.losses.transfer.crd import CRDLoss
+from dml.methods.feature_storage import FeatureStorage
 from dml.methods.gather import keep_memories_apart
 from dml.methods.supervised import SupervisedMethod
 from dml.structures import Batch, ModelOutput, Progress
@@ -83,6 +84,13 @@ def test_the_memory_is_not_sent_around():
     ignored = set(method._ddp_params_and_buffers_to_ignore)
     assert ignored == {name for name in method.state_dict() if name.startswith("criterion.memory.")}
     assert "criterion.memory.class_sums" in ignored
+
+
+def test_the_features_of_the_training_set_are_not_sent_around():
+    storage = FeatureStorage(lambda _: torch.zeros(B, D), num_images=B, embedding_size=D, momentum=0.5)
+    sampler = RandomSampler(np.zeros(B, int), batch_size=B)
+    method = SupervisedMethod(model=Unit(), criterion=nn.Module(), sampler=sampler, storage=storage)
+    assert set(method._ddp_params_and_buffers_to_ignore) == {"storage.features", "storage.change"}
 
 
 def test_what_is_left_out_by_name():

@@ -26,6 +26,9 @@ class FeatureStorage(nn.Module):
         rate: share of that change.
     """
 
+    memory_buffers: tuple[str, ...] = ("features", "change")
+    """The same on every process: not to be sent around before each step."""
+
     def __init__(
         self,
         embed: Callable[[EmbeddingNet], Tensor],
