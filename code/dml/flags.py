@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import math
 import re
 import sys
 import typing
@@ -157,9 +158,13 @@ def add_losses(
 
 
 def take_options(typed: dict[str, Any], dest: str = "loss") -> dict[str, Any]:
-    """Take the options of what ``dest`` names out of what was typed: flag → value."""
+    """Take the options of what ``dest`` names out of what was typed: flag → value. ValueError for NaN and infinity."""
     prefix = dest + "."
-    return {name.removeprefix(prefix): typed.pop(name) for name in list(typed) if name.startswith(prefix)}
+    options = {name.removeprefix(prefix): typed.pop(name) for name in list(typed) if name.startswith(prefix)}
+    for flag, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"--{flag} must be a finite number, got {value}")
+    return options
 
 
 def refuse_foreign_option(flag: str, name: str, registry: Registry[Spec], *, chosen_by: str = "--loss") -> NoReturn:
