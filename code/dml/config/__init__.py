@@ -2,19 +2,17 @@
 
 from dml.config.classification import ClassificationConfig
 from dml.config.evaluate import EvaluateConfig
+from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FEATURE_SAMPLERS, FeatureSamplingConfig
 from dml.config.sections import (
     ROOT,
     ConfigWarning,
     DataConfig,
-    DistillationConfig,
     EvalConfig,
-    IntrospectiveConfig,
     ModelConfig,
     OptimConfig,
     RunConfig,
-    TransferConfig,
 )
 from dml.config.self_taught import SelfTaughtConfig
 from dml.config.train import (

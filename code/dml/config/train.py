@@ -8,17 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dml.config.classification import ClassificationConfig
+from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FeatureSamplingConfig
 from dml.config.sections import (
     DataConfig,
-    DistillationConfig,
     EvalConfig,
-    IntrospectiveConfig,
     ModelConfig,
     OptimConfig,
     RunConfig,
-    TransferConfig,
 )
 from dml.config.self_taught import SelfTaughtConfig
 
