@@ -60,6 +60,12 @@ def test_help_speaks_of_classification_alone(capsys):
     assert RETRIEVAL_ONLY | set(WORDING) | set(OF_EVALUATION) <= fields
 
 
+def test_introspective_runs_warm_up_unless_told_otherwise():
+    lengths = [parsed(*flags).optim.lr_warmup for flags in ([], ["--introspective"])]
+    assert lengths == [0, 1]
+    assert parsed("--introspective", "--lr-warmup", "0").optim.lr_warmup == 0
+
+
 def test_the_json_round_trip():
     config = parsed("--introspective", "--mix", "mixup", "--mix-alpha", "0.2")
     assert train_config_from_json(config.to_json()) == config

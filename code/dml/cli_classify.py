@@ -112,6 +112,10 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
     _check_unused(typed, values)
     if dataset in CIFAR and values.get("mix") == "cutmix":
         values.setdefault("mix_probability", 0.5)  # as published; 1 on ImageNet
+    if values.get("introspective", False):
+        # NOTE: nothing says whether the paper warms up. Without, a rate too high for the first steps ends in calling
+        # every image uncertain, at which the introspective logits have no gradient (docs/classification.md).
+        values.setdefault("lr_warmup", 1.0)
     config = train_config(recipe, LossConfig(_loss_name(values)), values, "classification")
     if config.optim.scheduler == "multistep" and min(config.optim.milestones, default=0) >= config.optim.epochs:
         warnings.warn(

@@ -8,6 +8,7 @@ from torch import nn
 
 from dml.config import OptimConfig
 from dml.methods.base import ParamGroup, train_only_new
+from dml.structures import Progress
 from dml.training.optim import OPTIMIZERS, Schedule, clip_gradients, create_optimizer
 
 
@@ -67,6 +68,36 @@ def rates(**values) -> list[float]:
 @pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*")
 def test_schedules(values, expected):
     assert rates(**values) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "expected"),
+    [
+        (0.0, [1, 1, 1, 1, 1, 1, 1, 1]),
+        (0.5, [0.5, 1, 1, 1, 1, 1, 1, 1]),
+        (1.0, [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]),
+        (2.0, [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1]),
+    ],
+)
+def test_the_rates_rise_linearly_over_a_warm_up_and_the_schedule_stays_as_it_is(warmup, expected):
+    settings = config(scheduler="exp", lr_decay_gamma=0.5, lr_warmup=warmup)
+    optimizer = create_optimizer(groups(), settings)
+    schedule, seen = Schedule(optimizer, settings), []
+    for step in range(8):
+        epoch = step // 4
+        with schedule.scaled(Progress(epoch, 30, step, 4)):
+            seen.append([group["lr"] for group in optimizer.param_groups])
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.1 / 2**epoch, 10 / 2**epoch])
+        if step % 4 == 3:
+            schedule.after_epoch()
+    factors = [value / 2 ** (step // 4) for step, value in enumerate(expected)]
+    assert [row[0] for row in seen] == pytest.approx([0.1 * factor for factor in factors])
+    assert [row[1] for row in seen] == pytest.approx([10 * factor for factor in factors])
+
+
+def test_a_warm_up_of_negative_length_is_refused():
+    with pytest.raises(ValueError, match="--lr-warmup must be 0 or more, got -1"):
+        config(lr_warmup=-1)
 
 
 def test_a_schedule_is_saved_as_plain_numbers(tmp_path):

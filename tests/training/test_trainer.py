@@ -62,7 +62,7 @@ class Planned:
             yield Batch(x, torch.zeros(len(row), dtype=torch.int64), torch.tensor(row))
 
 
-def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true", **evaluation) -> Trainer:
+def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true", warmup=0.0, **evaluation) -> Trainer:
     source = Planned()
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     return Trainer(
@@ -72,7 +72,15 @@ def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true"
         batches=source,
         evaluate={"eval": evaluate or (lambda model: {"recall_at_1": float(model.weight.detach().sum())})},
         select="eval",
-        optim=OptimConfig(epochs=epochs, lr=0.02, warm=0, optimizer="sgd", nesterov=False, scheduler="constant"),
+        optim=OptimConfig(
+            epochs=epochs,
+            lr=0.02,
+            lr_warmup=warmup,
+            warm=0,
+            optimizer="sgd",
+            nesterov=False,
+            scheduler="constant",
+        ),
         evaluation=EvalConfig(**evaluation),
         tracker=Tracker(folder),
         folder=folder,
@@ -151,6 +159,16 @@ def test_stopped_after_any_evaluation_and_resumed_equals_uninterrupted(tmp_path)
         assert int(again.method.count) == 16
 
 
+def test_a_warm_up_scales_the_steps_and_is_recorded(tmp_path):
+    run = trainer(tmp_path, epochs=1, warmup=2)
+    weights = []
+    run.method.after_optimizer_step = lambda: weights.append(run.method.model.weight.item())
+    run.fit()
+    first = torch.tensor(run.method.epoch_batches(0)[0] / 12).square().mean().item()
+    assert weights[0] == pytest.approx(0.02 / 8 * 6 * first)  # rate · gradient of a first step at w = 0
+    assert lines(tmp_path)[0]["train/lr"] == pytest.approx(0.02 * 5 / 8)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_an_epoch_saves_after_the_step(tmp_path, capsys, number):
     class Signalled(Line):
@@ -161,11 +179,11 @@ def test_a_signal_in_the_middle_of_an_epoch_saves_after_the_step(tmp_path, capsy
 
     for name in ("whole", "stopped"):
         (tmp_path / name).mkdir()
-    trainer(tmp_path / "whole").fit()
+    trainer(tmp_path / "whole", warmup=2.5).fit()
     with pytest.raises(Interrupted):
-        trainer(tmp_path / "stopped", method=Signalled()).fit()
+        trainer(tmp_path / "stopped", method=Signalled(), warmup=2.5).fit()
     assert "1 epochs and 2 batches are saved. Continue with:\n  go on" in capsys.readouterr().out
-    again = trainer(tmp_path / "stopped")
+    again = trainer(tmp_path / "stopped", warmup=2.5)
     again.resume(tmp_path / "stopped" / "last.pt")
     assert (again.state.step, again.state.batches_done) == (6, 2)
     again.fit()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from adamp import AdamP
@@ -21,6 +22,7 @@ from torch.optim.lr_scheduler import (
 from dml.config import OptimConfig
 from dml.methods.base import ParamGroup
 from dml.registry import Registry
+from dml.structures import Progress
 
 CYCLIC_STEPS_UP = 500
 
@@ -56,11 +58,33 @@ def create_optimizer(param_groups: Sequence[ParamGroup], config: OptimConfig) ->
 
 
 class Schedule:
-    """A learning-rate schedule that steps per epoch, or per batch where it is cyclic."""
+    """A learning-rate schedule that steps per epoch, or per batch where it is cyclic.
+
+    Over the first ``config.lr_warmup`` epochs its rates are scaled by a factor that rises linearly to 1 with the
+    optimiser's steps. The factor follows from the step alone, so that it has no state of its own.
+    """
 
     def __init__(self, optimizer: Optimizer, config: OptimConfig):
+        self.optimizer, self.warmup = optimizer, config.lr_warmup
         self.per_batch = config.scheduler == "cyclic"
         self.scheduler = _scheduler(optimizer, config)
+
+    def factor(self, progress: Progress) -> float:
+        """What the warm-up leaves of the rates at the step that ``progress`` stands before: 0 < factor ≤ 1."""
+        steps = self.warmup * progress.steps_per_epoch
+        return min(1.0, (progress.step + 1) / steps) if steps else 1.0
+
+    @contextmanager
+    def scaled(self, progress: Progress) -> Iterator[None]:
+        """The optimiser's rates are those of this step within the context, and the schedule's own after it."""
+        rates, factor = [group["lr"] for group in self.optimizer.param_groups], self.factor(progress)
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        try:
+            yield
+        finally:
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
 
     def after_batch(self) -> None:
         """Step, if the schedule goes by batches."""

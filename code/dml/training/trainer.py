@@ -193,7 +193,7 @@ class Trainer:
         images = (len(plan) - first) * plan.shape[1]
         return {
             **{name: total / len(plan) for name, total in state.totals.items()},
-            "lr": self._optimizer.param_groups[0]["lr"],
+            "lr": self._optimizer.param_groups[0]["lr"] * self.schedule.factor(self._progress(plan)),
             "seconds": seconds,
             "data_wait": waited / seconds,
             "images_per_second": images / seconds,
@@ -201,14 +201,16 @@ class Trainer:
 
     def _step(self, batch: Batch, plan: np.ndarray, watch: LossWatch) -> None:
         state = self.state
-        output = self.step_module(batch, self._progress(plan))
+        progress = self._progress(plan)
+        output = self.step_module(batch, progress)
         watch.add(output, state.step, batch.indices)
         self.fabric.backward(output.loss)
         self.method.after_backward()
         if self.optim.clip_value:
             self.fabric.strategy.precision.unscale_gradients(self._optimizer)
             clip_gradients(self._optimizer, self.optim.clip_value)
-        self.optimizer.step()
+        with self.schedule.scaled(progress):
+            self.optimizer.step()
         self.optimizer.zero_grad()
         self.method.after_optimizer_step()
         self.schedule.after_batch()
