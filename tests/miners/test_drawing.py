@@ -29,11 +29,22 @@ def test_rows_are_drawn_from_apart():
     assert torch.equal(draw(weights.bool()), weights.argmax(dim=1))
 
 
+def test_rounding_hardly_ever_changes_a_draw():
+    """Several processes get the batch's distances with other rounding than one process, and must draw the same."""
+    torch.manual_seed(0)
+    weights = torch.rand(2000, 50).softmax(dim=1)
+    rounded = weights * (1 + 1e-6 * torch.randn(2000, 50))
+    torch.manual_seed(1)
+    drawn = draw(weights)
+    torch.manual_seed(1)
+    assert (draw(rounded) == drawn).float().mean() > 0.99
+
+
 def test_rows_that_are_no_numbers_give_a_column_all_the_same():
     weights = torch.tensor([[0.5, 0.5, 0.0], [torch.nan] * 3])
     drawn = draw(weights)
     assert drawn[0] < 2
-    assert drawn[1] == 2
+    assert drawn[1] == 0
 
 
 def test_no_rows():

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 STEPS = 2**40
-TICKETS = 2**62  # so many more than steps that the remainder is as good as uniform
 
 
 def relations(labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,14 +23,16 @@ def draw(weights: Tensor) -> Tensor:
     """(R,) int64: one column of each row of (R, C) probabilities or of a mask, with probability ∝ its weight.
 
     By the inverse of the cumulative distribution, in integers: neither rounding nor a device's order of summation can
-    make a draw fall on a column without weight. Takes one random number per row, where ``torch.multinomial`` takes one
+    make a draw fall on a column without weight, and weights that differ by rounding, as those of one process and of
+    several do, hardly ever give another draw. Takes one random number per row, where ``torch.multinomial`` takes one
     per entry. Weights are in steps of 2⁻⁴⁰; smaller ones are never drawn. A row that is NaN, as of a network that has
-    diverged, gives its last column, so that the loss can be NaN and the training end with a message.
+    diverged, gives its first column, so that the loss can be NaN and the training end with a message.
 
     Args:
         weights: rows of floats that sum to 1, or of bools of which at least one is set.
     """
     steps = weights.long() if weights.dtype == torch.bool else (weights.nan_to_num() * STEPS).long()
     ends = steps.cumsum(dim=1)
-    tickets = torch.randint(TICKETS, (len(weights), 1), device=weights.device) % ends[:, -1:].clamp(min=1)
-    return torch.searchsorted(ends, tickets, right=True).squeeze(1).clamp(max=weights.shape[1] - 1)
+    share = torch.rand(len(weights), 1, dtype=torch.float64, device=weights.device)
+    tickets = (share * ends[:, -1:]).long().minimum(ends[:, -1:] - 1)  # a product can round up to the whole
+    return torch.searchsorted(ends, tickets, right=True).squeeze(1)
