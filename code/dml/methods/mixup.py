@@ -31,19 +31,20 @@ class Mixed(NamedTuple):
 def mix(batch: Batch) -> Mixed:
     """Mix each image with another of the batch, in shares λ and 1 − λ, λ ~ Beta(1, 1), which is uniform in 0..1.
 
-    Order and λ come from the global generator of the batch's device, whose state checkpoints hold.
+    Order and λ come from the global generator of the batch's device, whose state checkpoints hold. A process mixes
+    the images that it has; λ is the first one's.
     """
     order = torch.randperm(len(batch), device=batch.images.device)
-    share = torch.rand((), device=batch.images.device)
+    share = gather_rows(torch.rand(1, device=batch.images.device))[0]
     return Mixed(torch.lerp(batch.images[order], batch.images, share), batch.labels[order], share)
 
 
 class MixupMethod(SupervisedMethod):
     """Adds to the loss L of the batch what the mixed batch costs: λ · L with the labels, 1 − λ with the partners'.
 
-    A process mixes the images that it has; λ is the first one's. Plain and mixed images pass the network together
-    where batch normalisation is frozen, which gives what two passes would; where it works on the batch they pass one
-    after the other, lest each be normalised by the other's statistics. A step costs two plain ones either way.
+    Plain and mixed images pass the network together where batch normalisation is frozen, which gives what two passes
+    would; where it works on the batch they pass one after the other, lest each be normalised by the other's
+    statistics. A step costs two plain ones either way.
 
     The mixed batch leaves the state of a loss alone (memories, counters): its labels are true in part only.
     """
@@ -54,10 +55,9 @@ class MixupMethod(SupervisedMethod):
         rows, mixed_rows = self._both_rows(batch, mixed.images)
         step = self.judge(rows, batch, progress)
         labels, partners = (gather_rows(part, batch.num_views) for part in (batch.labels, mixed.partner_labels))
-        share = gather_rows(mixed.share[None])[0]
         with leaving_state_alone(self.criterion):
             own, other = self.ranking_loss(mixed_rows, labels), self.ranking_loss(mixed_rows, partners)
-        extra = share * own + (1 - share) * other
+        extra = mixed.share * own + (1 - mixed.share) * other
         logs = {"plain_loss": step.loss.detach(), "mixup_loss": extra.detach()}
         return StepOutput(step.loss + extra, step.logs | logs)
 
