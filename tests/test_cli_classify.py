@@ -115,3 +115,11 @@ def test_an_evaluation_takes_its_settings_from_the_checkpoint(tmp_path):
     other = parse_classify(["--evaluate", str(file), "--dataset", "folder"]).config
     assert (other.data.dataset, other.data.crop_size) == ("folder", 32)
     assert other.data.data_dir != str(tmp_path)
+
+
+def test_a_checkpoint_with_damaged_settings_is_named(tmp_path, capsys):
+    model, file = create_classifier("resnet18", classes=("a", "b"), stem="cifar"), tmp_path / "best.pt"
+    content = {"format": CHECKPOINT_FORMAT, "epoch": 1, "architecture": dataclasses.asdict(model.architecture)}
+    for config in ({}, {"data": 1}):
+        torch.save(content | {"config": config, "model": model.state_dict()}, file)
+        assert f"{file}: not a run's config.json" in error_of(capsys, "--evaluate", str(file), parse=parse_classify)

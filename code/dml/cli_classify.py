@@ -162,7 +162,10 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
     if out is not None and not Path(out).absolute().parent.is_dir():
         raise ValueError(f"--json {out}: there is no such folder")
     loaded = load_classifier(file)
-    run = train_config_from_json(json.dumps(loaded.config))
+    try:
+        run = train_config_from_json(json.dumps(loaded.config))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
     values = {
         name: value
         for part in ("data", "model", "optim", "evaluation", "run", "classification")

@@ -115,6 +115,8 @@ def test_a_checkpoint_comes_back(tmp_path):
     for change, message in (
         ({"architecture": {"backbone": "resnet18"}}, r"no checkpoint of code/classify\.py"),
         ({"architecture": asdict(model.architecture) | {"stem": "big"}}, "cannot be rebuilt"),
+        ({"architecture": asdict(model.architecture) | {"classes": [[1]] * 3}}, "no list of text"),
+        ({"architecture": asdict(model.architecture) | {"uncertainty_size": 10**14}}, "cannot be rebuilt"),
         ({}, "state dict"),
     ):
         torch.save(content | {"model": {}} | change, file)

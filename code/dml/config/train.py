@@ -156,7 +156,7 @@ def train_config_from_json(text: str) -> TrainConfig:
         if unknown := sorted(set(flat) - known):
             raise ValueError(f"settings unknown to this version: {', '.join(unknown)}")
         return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, *own)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"not a run's config.json: {error!r}") from error
 
 

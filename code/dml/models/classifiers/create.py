@@ -102,11 +102,19 @@ def load_classifier(path: Path | str) -> LoadedClassifier:
         or not isinstance(architecture, dict)
         or "classes" not in architecture
     ):
-        raise CheckpointError(f"{path}: no checkpoint of code/classify.py")
+        raise CheckpointError(
+            f"{path}: no checkpoint of code/classify.py; code/evaluate.py reads those of embedding networks"
+        )
     try:
-        model = ClassifierNet(ClassifierArchitecture(**architecture | {"classes": tuple(architecture["classes"])}))
+        model = ClassifierNet(ClassifierArchitecture(**architecture | {"classes": _names(architecture["classes"])}))
         config, epoch = dict(content["config"]), int(content["epoch"])
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:  # RuntimeError: sizes beyond all memory
         raise CheckpointError(f"{path}: its network cannot be rebuilt: {error}") from error
     load_checked(model, named_tensors(content.get("model"), str(path)), str(path))
     return LoadedClassifier(model.eval(), config, epoch)
+
+
+def _names(classes: Any) -> tuple[str, ...]:
+    if not isinstance(classes, list | tuple) or not all(isinstance(name, str) for name in classes):
+        raise TypeError("its class names are no list of text")
+    return tuple(classes)
