@@ -131,6 +131,7 @@ def test_miners_and_their_options():
         (("--loss", "triplett_lsd"), "triplet"),
         (("--loss", "triplet", "--loss_margin_beta", "1"), "--loss_margin_beta is not used by --loss triplet"),
         (("--loss", "triplet", "--data_gc_softened"), "samplers of features only"),
+        (("--loss", "triplet", "--data_sampler", "d2_coreset", "--data_gc_softened"), "but by greedy_coreset"),
         (("--loss", "triplet", "--loss_triplet_margin", "nan"), "--loss_triplet_margin must be a finite number"),
         (("--loss", "triplet", "--miner_distance_lower_cutoff", "inf"), "must be a finite number, got inf"),
         (("--loss", "triplet", "--fc_lr", "0"), "--head-lr"),

@@ -17,6 +17,7 @@ from dml.cli_miners import add_miners, take_miner
 from dml.config import (
     FEATURE_SAMPLERS,
     OWN_SECTIONS,
+    SAMPLER_OPTIONS,
     ConfigWarning,
     EvaluateConfig,
     LossConfig,
@@ -174,7 +175,7 @@ def _check_introspective(loss: str, choice: LossChoice) -> None:
 
 
 def _refuse_idle_sections(loss: str, own: Mapping[str, bool], typed: dict[str, Any]) -> None:
-    """Flags of a section of ``OWN_SECTIONS`` that the run does not have. ValueError."""
+    """Flags of a section of ``OWN_SECTIONS`` that the run does not have, or of another sampler. ValueError."""
     users = {
         "distillation": f"self-distillation only: --loss {loss}_lsd",
         "introspective": "the introspective metric only: add --introspective",
@@ -185,6 +186,10 @@ def _refuse_idle_sections(loss: str, own: Mapping[str, bool], typed: dict[str, A
         for item in dataclasses.fields(OWN_SECTIONS[name]):
             if item.name in typed and not used:
                 raise ValueError(f"{flag_of(item.name)} is used by {users[name]}")
+    for name, samplers in SAMPLER_OPTIONS.items():
+        if name in typed and typed["sampler"] not in samplers:
+            sampler = typed["sampler"]
+            raise ValueError(f"{flag_of(name)} is not used by --sampler {sampler}, but by {', '.join(samplers)}")
 
 
 def _check_source(config: TrainConfig) -> None:

@@ -4,7 +4,7 @@ from dml.config.classification import ClassificationConfig
 from dml.config.evaluate import EvaluateConfig
 from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
-from dml.config.sampling import FEATURE_SAMPLERS, FeatureSamplingConfig
+from dml.config.sampling import FEATURE_SAMPLERS, SAMPLER_OPTIONS, FeatureSamplingConfig
 from dml.config.sections import (
     ROOT,
     ConfigWarning,
@@ -29,6 +29,7 @@ __all__ = [
     "FEATURE_SAMPLERS",
     "OWN_SECTIONS",
     "ROOT",
+    "SAMPLER_OPTIONS",
     "SECTIONS",
     "ClassificationConfig",
     "ConfigWarning",

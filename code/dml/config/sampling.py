@@ -8,6 +8,14 @@ from dml.config.sections import Section, option, require
 
 FEATURE_SAMPLERS = ("greedy_coreset", "d2_coreset", "fid_batchmatch", "disthist_batchmatch")
 
+SAMPLER_OPTIONS = {
+    "data_gc_coreset_lim": ("greedy_coreset",),
+    "data_gc_softened": ("greedy_coreset",),
+    "data_d2_coreset_lambda": ("d2_coreset",),
+    "data_batchmatch_ncomps": ("fid_batchmatch", "disthist_batchmatch"),
+}
+"""Setting → the samplers that use it; those that are not here, all of ``FEATURE_SAMPLERS`` use."""
+
 
 @dataclass(frozen=True)
 class FeatureSamplingConfig(Section):
