@@ -124,7 +124,7 @@ def test_configuration_survives_json():
     ("arguments", "message"),
     [
         (["--loss", "Proxy_Ancor"], "unknown loss 'Proxy_Ancor'. Did you mean 'Proxy_Anchor'?"),
-        (["--loss", "MS", "--alpha", "3"], "--alpha is not used by --loss MS, but by proxy_anchor"),
+        (["--loss", "MS", "--alpha", "3"], "--alpha is not used by --loss MS, but by Proxy_Anchor"),
         (["--loss", "MS", "--proxy-lr-scale", "3"], "--proxy-lr-scale is not used by --loss MS"),
         (["--dataset", "cubs"], "unknown dataset 'cubs'"),
         (["--batch-sise", "3"], "unknown argument --batch-sise (did you mean --batch-size?)"),

@@ -120,7 +120,7 @@ def test_run_names_tell_them_apart():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--loss", "NPair", "--introspective"], "--introspective is not used by --loss NPair, but by proxy_anchor"),
+        (["--loss", "NPair", "--introspective"], "--introspective is not used by --loss NPair, but by Proxy_Anchor"),
         (["--introspective-tau", "3"], "--introspective-tau is used by the introspective metric only"),
         (["--uncertainty-norm"], "--uncertainty-norm is used by the introspective metric only: add --introspective"),
         (["--introspective", "--introspective-tau", "0"], "--introspective-tau must be positive, got 0.0"),

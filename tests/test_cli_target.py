@@ -90,7 +90,7 @@ def test_options_of_the_losses():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--loss", "RKD", "--sigma", "1"], "--sigma is not used by --loss RKD, but by relaxed_contrastive"),
+        (["--loss", "RKD", "--sigma", "1"], "--sigma is not used by --loss RKD, but by Relaxed_Contra"),
         (["--loss", "Relaxed"], "unknown transfer loss 'Relaxed'"),
         (["--loss", "RKD", "--proxy-lr-scale", "3"], "which has no proxies"),
         (["--init-type", "center"], "--init-type is not used"),

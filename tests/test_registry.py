@@ -25,3 +25,8 @@ def test_unknown_name_lists_the_valid_ones():
 def test_bad_aliases(aliases):
     with pytest.raises(ValueError, match="hides an entry or points nowhere"):
         Registry("colour", {"red": 1, "blue": 2}, aliases)
+
+
+def test_entries_are_spelled_as_people_know_them():
+    registry = Registry("loss", {"triplet_squared": 1, "softtriple": 2}, {"triplet": "triplet_squared"})
+    assert [registry.spelling(name) for name in registry] == ["triplet", "softtriple"]

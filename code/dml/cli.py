@@ -170,7 +170,7 @@ def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed
 def _check_introspective(loss: str, choice: LossChoice) -> None:
     """ValueError if the loss cannot be given another similarity than its own."""
     if not choice.spec.takes_similarity:
-        able = ", ".join(name for name, spec in LOSSES.items() if spec.takes_similarity)
+        able = ", ".join(LOSSES.spelling(name) for name, spec in LOSSES.items() if spec.takes_similarity)
         raise ValueError(f"--introspective is not used by --loss {loss}, but by {able}")
 
 

@@ -116,11 +116,11 @@ class Spec(Protocol):
 
 
 def option_owners(registry: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]:
-    """Each option that any entry has → the entries that have it."""
+    """Each option that any entry has → the entries that have it, as people spell them."""
     owners: dict[str, list[tuple[str, Spec]]] = {}
     for name, spec in registry.items():
         for option in spec.options:
-            owners.setdefault(option, []).append((name, spec))
+            owners.setdefault(option, []).append((registry.spelling(name), spec))
     return owners
 
 

@@ -44,6 +44,10 @@ class Registry(Mapping[str, T], Generic[T]):
             raise UnknownNameError(f"unknown {self.kind} {name!r}.{hint} Valid: {', '.join(valid)}")
         return name_or_target
 
+    def spelling(self, name: str) -> str:
+        """How people know the entry ``name``: by its first alias, or by its own name."""
+        return next((alias for alias, target in self.aliases.items() if target == name), name)
+
     def __getitem__(self, name: str) -> T:
         return self._entries[self.canonical(name)]
 
