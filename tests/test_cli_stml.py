@@ -60,6 +60,7 @@ def test_published_flags_parse_in_both_spellings(method, entry, tmp_path):
     (tmp_path / "file.pt").touch()
     named = {"dataset": "cars", "model": "resnet50", "optimizer": "sgd", "method": method, "view": "3"}
     named |= {"resume": str(tmp_path / "file.pt"), "momentum": "0.5", "memory-size": "400", "num_neighbors": "2"}
+    named |= {"batch-size": "8"}
     name = entry["flags"][0].strip("-")
     for spelling in (name.replace("-", "_"), name.replace("_", "-")):
         parse("--method", method, "--model", "resnet50", f"--{spelling}", named.get(name, "1"))
@@ -133,6 +134,7 @@ def test_flags_about_classes_are_unknown(capsys, name):
         (["--method", "moco", "--IPC", "3"], "--num-neighbors is not used by --method moco, but by stml"),
         (["--memory-size", "999"], "--memory-size is not used by --method stml, but by moco, meanshift"),
         (["--method", "moco", "--memory-size", "100"], "100 is smaller than a batch of 120 images in 2 views"),
+        (["--method", "meanshift", "--topk", "241"], "241 is larger than a batch of 120 images in 2 views"),
         (["--view", "1"], "--view must be at least 2"),
         (["--momentum", "1.5"], "--momentum must lie in 0..1"),
         (["--IPC", "0"], "--num-neighbors (--IPC) must be at least 1"),

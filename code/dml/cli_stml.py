@@ -82,7 +82,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     if config.self_taught.unlabelled and config.data.dataset != "folder":
         raise ValueError(f"--unlabelled is for --dataset folder, not for {config.data.dataset}")
     _check_weights(config)
-    _check_memory(config)
+    _check_sizes(config)
     return config
 
 
@@ -110,15 +110,20 @@ def _check_weights(config: TrainConfig) -> None:
         raise ValueError("--swav asks for pretrained weights and --pretrained 0 for none: leave out one of them")
 
 
-def _check_memory(config: TrainConfig) -> None:
-    """The queue must take a whole batch; several views of an image need room for their neighbours. ValueError."""
+def _check_sizes(config: TrainConfig) -> None:
+    """The queue must take a whole batch; views need room for their neighbours, targets for theirs. ValueError."""
     spec, rows = SELF_TAUGHT_LOSSES[config.loss.loss], config.data.batch_size * config.self_taught.view
-    if "memory-size" in spec.options:
-        size = config.loss.options.get("memory-size", spec.default("memory-size"))
-        if size < rows:
-            raise ValueError(
-                f"--memory-size {size} is smaller than a batch of {config.data.batch_size} images in"
-                f" {config.self_taught.view} views: raise the one or lower the other"
-            )
+    sizes = {
+        flag: config.loss.options.get(flag, spec.default(flag))
+        for flag in ("memory-size", "topk")
+        if flag in spec.options
+    }
+    batch = f"a batch of {config.data.batch_size} images in {config.self_taught.view} views"
+    if sizes.get("memory-size", rows) < rows:
+        raise ValueError(
+            f"--memory-size {sizes['memory-size']} is smaller than {batch}: raise the one or lower the other"
+        )
+    if sizes.get("topk", rows) > rows:
+        raise ValueError(f"--topk {sizes['topk']} is larger than {batch}: lower the one or raise the other")
     if config.loss.loss == DEFAULT_METHOD and config.self_taught.num_neighbors == 1:
         warnings.warn("--num-neighbors 1 fills batches at random: no image brings its neighbours", ConfigWarning)

@@ -104,6 +104,8 @@ def test_stml_works_on_fewer_rows_than_neighbours():
 def test_stml_refuses_what_does_not_fit(heads):
     with pytest.raises(ValueError, match="--sigma must be positive, got 0"):
         SelfTaughtLoss(sigma=0)
+    with pytest.raises(ValueError, match="--delta must be positive, got -1"):
+        SelfTaughtLoss(delta=-1)
     with pytest.raises(ValueError, match="at least 2 rows of the batch, got 1"):
         SelfTaughtLoss(num_neighbours=1)
     with pytest.raises(ValueError, match="the same number of rows"):

@@ -85,6 +85,8 @@ def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
 
     With ``--teacher-init random`` its background head, if any, starts by itself.
     NOTE: that is the published default. From a checkpoint (``--resume``) both heads are the checkpoint's.
+    NOTE: with ``--pretrained 0`` the backbone of the published teacher starts by itself too; here it is always the
+    student's, since the mean of two unrelated networks is none.
     """
     network, is_stml = deepcopy(student), config.loss.loss == STML
     if is_stml and config.self_taught.teacher_init == "random":

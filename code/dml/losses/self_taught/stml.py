@@ -48,15 +48,16 @@ class SelfTaughtLoss(nn.Module):
         normalize_student: bring the student's embeddings to unit length first.
 
     Raises:
-        ValueError: σ not positive, or fewer than two neighbours.
+        ValueError: σ or δ not positive, or fewer than two neighbours.
     """
 
     def __init__(
         self, *, sigma: float = 1.0, delta: float = 1.0, num_neighbours: int = 10, normalize_student: bool = False
     ):
         super().__init__()
-        if sigma <= 0:
-            raise ValueError(f"--sigma must be positive, got {sigma}")
+        for flag, value in (("--sigma", sigma), ("--delta", delta)):
+            if value <= 0:
+                raise ValueError(f"{flag} must be positive, got {value}")
         if num_neighbours < 2:
             raise ValueError(f"a neighbourhood needs at least 2 rows of the batch, got {num_neighbours}")
         self.sigma, self.delta = sigma, delta
