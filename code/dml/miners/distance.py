@@ -57,12 +57,11 @@ class DistanceMiner:
     def __call__(self, distances: Tensor, labels: Tensor) -> Triplets:
         """See :class:`dml.miners.contract.Miner`."""
         positives, negatives = relations(labels)
-        positives |= torch.diag(~positives.any(dim=1))
-        anchors = negatives.any(dim=1).nonzero().squeeze(1)
+        anchors = torch.arange(len(labels), device=labels.device)
+        if not negatives[:1].any():  # of two classes or more, every sample has a negative
+            return Triplets(anchors[:0], anchors[:0], anchors[:0])
+        positives.diagonal().copy_(~positives.any(dim=1))
         probabilities = negative_probabilities(
-            distances[anchors],
-            negatives[anchors],
-            embedding_size=self.embedding_size,
-            lower_cutoff=self.lower_cutoff,
+            distances, negatives, embedding_size=self.embedding_size, lower_cutoff=self.lower_cutoff
         )
-        return Triplets(anchors, draw(positives[anchors]), draw(probabilities))
+        return Triplets(anchors, draw(positives), draw(probabilities))
