@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dml.training import trainer
+from dml.training import checkpoint
 from entrypoints import SMALL, record, run_inside
 
 NOISY = [
@@ -21,14 +21,14 @@ NOISY = [
 @pytest.fixture
 def stopped(tmp_path, monkeypatch) -> Path:
     """Where the run's folder will be as it was after the first epoch."""
-    folder, save = tmp_path / "stopped", trainer.save_atomically
+    folder, save = tmp_path / "stopped", checkpoint.save_atomically
 
     def save_and_copy(state: dict, path: Path) -> None:
         save(state, path)
         if path.name == "last.pt" and not folder.exists():
             shutil.copytree(path.parent, folder)
 
-    monkeypatch.setattr(trainer, "save_atomically", save_and_copy)
+    monkeypatch.setattr(checkpoint, "save_atomically", save_and_copy)
     return folder
 
 
