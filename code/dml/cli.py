@@ -38,7 +38,7 @@ from dml.flags import (
     flag_of,
     kind_of,
     parse_command,
-    refuse_foreign_option,
+    refuse_foreign_options,
     settle_historic,
     spellings_of,
     take_options,
@@ -156,12 +156,11 @@ def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:
 def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed: dict[str, Any]) -> None:
     """Flags that the chosen loss does not use. ValueError."""
     spec = choice.spec
-    for flag in options:
-        if flag in spec.options:
-            continue
-        if spec.with_memory and flag in LOSSES[spec.with_memory].options:
-            raise ValueError(f"--{flag} is used by --loss {loss} with --enableMemory only")
-        refuse_foreign_option(flag, loss, LOSSES)
+    if spec.with_memory:
+        for flag in options:
+            if flag not in spec.options and flag in LOSSES[spec.with_memory].options:
+                raise ValueError(f"--{flag} is used by --loss {loss} with --enableMemory only")
+    refuse_foreign_options(options, spec, loss, LOSSES)
     for dest in ("proxy_lr_scale", "init_type"):
         if dest in typed and spec.lr_scale is None:
             raise ValueError(f"{flag_of(dest)} is not used by --loss {loss}, which has no parameters")

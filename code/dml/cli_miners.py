@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from dml.flags import add_choice, refuse_foreign_option, take_options
+from dml.flags import add_choice, refuse_foreign_options, take_options
 from dml.losses.spec import LossSpec
 from dml.miners import MINERS
 
@@ -35,7 +35,5 @@ def take_miner(typed: dict[str, Any], loss: str, spec: LossSpec) -> tuple[str | 
     miner = spec.miners[0] if miner is None else MINERS.canonical(miner)
     if miner not in spec.miners:
         raise ValueError(f"--batch_mining {miner} cannot serve --loss {loss}; it takes {', '.join(spec.miners)}")
-    for flag in options:
-        if flag not in MINERS[miner].options:
-            refuse_foreign_option(flag, miner, MINERS, chosen_by="--batch_mining")
+    refuse_foreign_options(options, MINERS[miner], miner, MINERS, chosen_by="--batch_mining")
     return miner, options

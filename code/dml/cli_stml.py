@@ -22,7 +22,7 @@ from dml.flags import (
     flag_of,
     kind_of,
     parse_command,
-    refuse_foreign_option,
+    refuse_foreign_options,
     settle_historic,
     spellings_of,
     take_options,
@@ -88,9 +88,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
 
 def _refuse_unused(method: str, options: dict[str, Any], typed: dict[str, Any]) -> None:
     """Flags that the method does not use. ValueError."""
-    for flag in options:
-        if flag not in SELF_TAUGHT_LOSSES[method].options:
-            refuse_foreign_option(flag, method, SELF_TAUGHT_LOSSES, chosen_by="--method")
+    refuse_foreign_options(options, SELF_TAUGHT_LOSSES[method], method, SELF_TAUGHT_LOSSES, chosen_by="--method")
     for dest in STML_ONLY:
         if dest in typed and method != DEFAULT_METHOD:
             raise ValueError(f"{flag_of(dest)} is not used by --method {method}, but by {DEFAULT_METHOD}")

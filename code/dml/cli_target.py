@@ -21,7 +21,7 @@ from dml.flags import (
     fill_defaults,
     flag_of,
     parse_command,
-    refuse_foreign_option,
+    refuse_foreign_options,
     settle_historic,
     take_options,
 )
@@ -61,9 +61,7 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     settle_historic(typed)
     loss = typed.pop("loss", DEFAULT_LOSS)
     spec, options = TRANSFER_LOSSES[loss], take_options(typed)
-    for flag in options:
-        if flag not in spec.options:
-            refuse_foreign_option(flag, loss, TRANSFER_LOSSES)
+    refuse_foreign_options(options, spec, loss, TRANSFER_LOSSES)
     for dest in ("init_type", "as_source"):
         if dest in typed:
             raise ValueError(f"{flag_of(dest)} is not used by train_target.py")

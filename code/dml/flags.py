@@ -14,7 +14,7 @@ import re
 import sys
 import typing
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn, Protocol
@@ -167,10 +167,14 @@ def take_options(typed: dict[str, Any], dest: str = "loss") -> dict[str, Any]:
     return options
 
 
-def refuse_foreign_option(flag: str, name: str, registry: Registry[Spec], *, chosen_by: str = "--loss") -> NoReturn:
-    """ValueError: ``flag`` is an option of other entries than ``name``."""
-    owners = ", ".join(owner for owner, _ in option_owners(registry)[flag])
-    raise ValueError(f"--{flag} is not used by {chosen_by} {name}, but by {owners}")
+def refuse_foreign_options(
+    options: Iterable[str], spec: Spec, name: str, registry: Registry[Spec], *, chosen_by: str = "--loss"
+) -> None:
+    """ValueError if any of ``options`` belongs to other entries than ``spec``, which was asked for as ``name``."""
+    for option in options:
+        if option not in spec.options:
+            owners = ", ".join(owner for owner, _ in option_owners(registry)[option])
+            raise ValueError(f"--{option} is not used by {chosen_by} {name}, but by {owners}")
 
 
 def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
