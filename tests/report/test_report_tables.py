@@ -10,7 +10,7 @@ import statistics
 import pytest
 from made_runs import make_run, write_record
 
-from dml.report.groups import group_runs
+from dml.report.groups import ABSENT, Group, group_runs
 from dml.report.runs import read_run, read_runs
 from dml.report.summary import choose_metrics, explain, summarise
 from dml.report.tables import comma_separated, escape_latex, latex, markdown
@@ -163,3 +163,10 @@ def test_metrics_take_both_spellings_and_lists_are_left_out(logs):
         choose_metrics(runs, ["recall"])
     with pytest.raises(ValueError, match="--split val"):
         choose_metrics(runs, split="val")
+
+
+def test_a_group_s_legend_says_what_its_values_are():
+    """A bare number or a dash would tell nobody anything."""
+    assert Group({"loss": "triplet", "noisy_ratio": "0.3"}, ()).title == "triplet, noisy_ratio 0.3"
+    assert Group({"loss": "triplet", "noisy_ratio": ABSENT}, ()).title == "triplet"
+    assert Group({"noisy_ratio": ABSENT}, ()).title == "all runs"

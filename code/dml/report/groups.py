@@ -32,8 +32,13 @@ class Group:
 
     @property
     def title(self) -> str:
-        """The values alone, for legends."""
-        return ", ".join(self.fields.values()) or "all runs"
+        """For legends: losses, models and data sets by name, other settings with their names, unset ones left out."""
+        words = [
+            value if name.rpartition(".")[2] in ("loss", "model", "dataset") else f"{name} {value}"
+            for name, value in self.fields.items()
+            if value != ABSENT
+        ]
+        return ", ".join(words) or "all runs"
 
     @property
     def repeated_seeds(self) -> list[int]:

@@ -33,7 +33,7 @@ def draw_curves(groups: Sequence[Group], metrics: Sequence[str], path: Path, *, 
         _format(axes.yaxis, metric)
         axes.set_title(label(metric), fontsize=10)
         axes.set_xlabel("epoch (0: before training)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _finish(figure, panels, path)
 
 

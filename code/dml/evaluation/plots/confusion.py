@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 MAX_CLASSES = 20
 NAME_LENGTH = 26  # longer names lose their middle
@@ -52,7 +53,7 @@ def plot_confusion(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     axes.set_ylabel("class")
     which = "all" if len(shown) == len(class_names) else f"the {len(shown)} worst"
     axes.set_title(f"{which} classes, in per cent of each")
-    figure.colorbar(image, ax=axes, shrink=0.7, label="share of the class's test images")
+    figure.colorbar(image, ax=axes, shrink=0.7, label="share of the class's test images", format=PercentFormatter(1.0))
     figure.savefig(out_png, dpi=130)
 
 

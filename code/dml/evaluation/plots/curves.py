@@ -55,7 +55,7 @@ def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | 
         metric_axes.legend(frameon=False)
     for axes in (loss_axes, metric_axes):
         axes.set_xlabel("epoch (0: before training)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(out_png, dpi=130)
