@@ -27,9 +27,8 @@ class _ArcFace(BatchCriterion):
         angular_margin: float = 0.5,
         feature_scale: float = 16.0,
         similarity: Similarity | None = None,
-        own: Similarity | None = None,
     ):
-        super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity, own=own)
+        super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         if not 0 <= angular_margin < math.pi:
             raise ValueError(f"--loss_arcface_angular_margin must lie in 0..π radians, got {angular_margin}")
         self.angular_margin, self.feature_scale = angular_margin, feature_scale
@@ -95,23 +94,7 @@ class ArcFaceLoss(_ArcFace):
         ValueError: a margin outside 0..π.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        embedding_size: int,
-        angular_margin: float = 0.5,
-        feature_scale: float = 16.0,
-        similarity: Similarity | None = None,
-    ):
-        super().__init__(
-            num_classes=num_classes,
-            embedding_size=embedding_size,
-            angular_margin=angular_margin,
-            feature_scale=feature_scale,
-            similarity=similarity,
-            own=CosineSimilarity(),
-        )
+    own_similarity = CosineSimilarity()
 
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Embeddings of any norm."""

@@ -21,28 +21,22 @@ class Criterion(nn.Module):
     Args:
         num_classes: C.
         embedding_size: D.
-        similarity: by which samples are compared; None: ``own``.
-        own: the similarity that is published with it; None: inner products and Euclidean distances.
+        similarity: by which samples are compared; None: ``own_similarity``.
 
     Attributes:
+        own_similarity: the one that is published with it: inner products and Euclidean distances, or another.
         tuples: which tuples it is called with: "triplets", "sets", or "" for none.
         mining_similarity: by whose distances these are picked: ``similarity``, or plain Euclidean distances.
     """
 
+    own_similarity: Similarity = DotProductSimilarity()
     tuples = ""
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        embedding_size: int,
-        similarity: Similarity | None = None,
-        own: Similarity | None = None,
-    ):
+    def __init__(self, *, num_classes: int, embedding_size: int, similarity: Similarity | None = None):
         super().__init__()
         self.num_classes, self.embedding_size = num_classes, embedding_size
         self.mining_similarity = similarity or DotProductSimilarity()
-        self.similarity = similarity or own or self.mining_similarity
+        self.similarity = similarity or self.own_similarity
 
     def checked(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The embeddings in float32 or wider. ValueError if they or the labels do not fit."""

@@ -22,6 +22,8 @@ class ContrastiveTupleLoss(TripletCriterion):
         num_classes, embedding_size, similarity: see ``Criterion``.
     """
 
+    own_similarity = OffsetDistance()
+
     def __init__(
         self,
         *,
@@ -31,9 +33,7 @@ class ContrastiveTupleLoss(TripletCriterion):
         neg_margin: float = 1.0,
         similarity: Similarity | None = None,
     ):
-        super().__init__(
-            num_classes=num_classes, embedding_size=embedding_size, similarity=similarity, own=OffsetDistance()
-        )
+        super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         self.pos_margin, self.neg_margin = pos_margin, neg_margin
 
     def tuple_loss(self, embeddings: Tensor, labels: Tensor, tuples: Triplets) -> Tensor:

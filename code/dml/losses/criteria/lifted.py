@@ -27,6 +27,8 @@ class LiftedStructureLoss(SetCriterion):
         num_classes, embedding_size, similarity: see ``Criterion``.
     """
 
+    own_similarity = OffsetDistance()
+
     def __init__(
         self,
         *,
@@ -36,9 +38,7 @@ class LiftedStructureLoss(SetCriterion):
         l2: float = 0.005,
         similarity: Similarity | None = None,
     ):
-        super().__init__(
-            num_classes=num_classes, embedding_size=embedding_size, similarity=similarity, own=OffsetDistance()
-        )
+        super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         self.neg_margin, self.l2 = neg_margin, l2
 
     def tuple_loss(self, embeddings: Tensor, labels: Tensor, tuples: PairSets) -> Tensor:

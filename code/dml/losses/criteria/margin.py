@@ -29,6 +29,8 @@ class MarginLoss(TripletCriterion):
         num_classes, embedding_size, similarity: see ``Criterion``.
     """
 
+    own_similarity = SmoothedDistance()
+
     def __init__(
         self,
         *,
@@ -40,9 +42,7 @@ class MarginLoss(TripletCriterion):
         nu: float = 0.0,
         similarity: Similarity | None = None,
     ):
-        super().__init__(
-            num_classes=num_classes, embedding_size=embedding_size, similarity=similarity, own=SmoothedDistance()
-        )
+        super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         self.margin, self.nu = margin, nu
         self.beta = beta if beta_constant else nn.Parameter(torch.full((num_classes,), float(beta)))
 

@@ -26,10 +26,10 @@ class ProxyNCADistanceLoss(BatchCriterion):
         ValueError: fewer than 2 classes.
     """
 
+    own_similarity = CosineSimilarity()
+
     def __init__(self, *, num_classes: int, embedding_size: int, similarity: Similarity | None = None):
-        super().__init__(
-            num_classes=num_classes, embedding_size=embedding_size, similarity=similarity, own=CosineSimilarity()
-        )
+        super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         if num_classes < 2:
             raise ValueError(f"ProxyNCA compares classes: it needs at least 2, got {num_classes}")
         self.proxies = nn.Parameter(torch.randn(num_classes, embedding_size) / 8)
