@@ -14,8 +14,8 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
-from dml.cli import guarded
-from dml.cli_classify import ClassifyCommand, parse_classify
+from dml.cli.classify import ClassifyCommand, parse_classify
+from dml.cli.entry import guarded
 from dml.data.classification import ClassificationData, classification_from_config
 from dml.methods.classification import classification
 from dml.models.classifiers import classifier_from_config

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from dml.cli import guarded, parse_evaluate
+from dml.cli.entry import guarded
+from dml.cli.evaluate import parse_evaluate
 from dml.config import DataConfig, EvalConfig, EvaluateConfig
 from dml.data import load_dataset
 from dml.models.convert import LoadedModel, load_model_checkpoint

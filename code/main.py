@@ -13,8 +13,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from dml.cli import guarded
-from dml.cli_stml import parse_stml
+from dml.cli.entry import guarded
+from dml.cli.stml import parse_stml
 from dml.config import TrainConfig
 from dml.data import RetrievalData, data_from_config
 from dml.data.unlabelled import UnlabelledData, is_unlabelled, load_unlabelled

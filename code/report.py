@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sys
 
-from dml.cli import guarded
-from dml.cli_report import parse_report
+from dml.cli.entry import guarded
+from dml.cli.report import parse_report
 from dml.report.groups import group_runs
 from dml.report.runs import read_runs
 from dml.report.summary import choose_metrics, explain, summarise

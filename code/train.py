@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dml.cli import guarded, parse_train
+from dml.cli.entry import guarded
+from dml.cli.train import parse_train
 from dml.data import data_from_config
 from dml.methods.build import supervised
 from dml.models import EmbeddingNet, model_from_config

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from dml.cli import guarded
-from dml.cli_target import parse_target
+from dml.cli.entry import guarded
+from dml.cli.target import parse_target
 from dml.data import data_from_config
 from dml.methods.build_transfer import transfer
 from dml.methods.source import CachedSource, load_source

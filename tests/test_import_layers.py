@@ -21,10 +21,7 @@ LAYERS = (
     ("tracking",),
     ("training",),
     ("report",),
-    ("flags",),
-    ("cli_miners",),
     ("cli",),
-    ("cli_target", "cli_stml", "cli_classify", "cli_report"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

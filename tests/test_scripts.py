@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dml.cli import parse_evaluate, parse_train
-from dml.cli_classify import parse_classify
-from dml.cli_stml import parse_stml
-from dml.cli_target import parse_target
+from dml.cli.classify import parse_classify
+from dml.cli.evaluate import parse_evaluate
+from dml.cli.stml import parse_stml
+from dml.cli.target import parse_target
+from dml.cli.train import parse_train
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted((ROOT / "scripts").glob("*/*.sh"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dml.cli_stml import parse_stml
+from dml.cli.stml import parse_stml
 from dml.config import ConfigWarning
 from dml.losses.self_taught import SelfTaughtLoss
 from dml.methods.build_self_taught import create_student, create_teacher, self_taught

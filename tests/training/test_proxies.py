@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from dml.cli import parse_train
+from dml.cli.train import parse_train
 from dml.data import load_dataset
 from dml.data.images import read_image
 from dml.data.transforms import eval_transform

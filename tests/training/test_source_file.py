@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dml.cli import parse_train
+from dml.cli.train import parse_train
 from dml.config import ConfigWarning
 from dml.training.source_file import keep_as_source
 

@@ -7,12 +7,12 @@ import json
 
 import pytest
 import torch
+from test_cli import error_of
 
-from dml.cli_classify import OF_EVALUATION, RETRIEVAL_ONLY, WORDING, parse_classify
+from dml.cli.classify import OF_EVALUATION, RETRIEVAL_ONLY, WORDING, parse_classify
 from dml.config import ConfigWarning, sections_with, train_config_from_json
 from dml.models.classifiers import create_classifier
 from dml.models.convert import CHECKPOINT_FORMAT
-from test_cli import error_of
 
 
 def parsed(*arguments: str):

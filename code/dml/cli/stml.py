@@ -1,6 +1,6 @@
 """The command line of main.py: metric learning without labels.
 
-Imported by that entry point alone. A flag that the chosen method does not use is an error.
+A flag that the chosen method does not use is an error.
 """
 
 from __future__ import annotations
@@ -10,23 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dml.cli.choices import add_losses, refuse_foreign_options, take_options
+from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
+from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
-from dml.flags import (
-    Parser,
-    TrainCommand,
-    add_arch,
-    add_continuing,
-    add_losses,
-    add_section,
-    fill_defaults,
-    flag_of,
-    kind_of,
-    parse_command,
-    refuse_foreign_options,
-    settle_historic,
-    spellings_of,
-    take_options,
-)
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.recipes import RECIPES
 

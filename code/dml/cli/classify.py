@@ -1,7 +1,4 @@
-"""The command line of classify.py: image classification, plain or introspective.
-
-Imported by that entry point alone.
-"""
+"""The command line of classify.py: image classification, plain or introspective."""
 
 from __future__ import annotations
 
@@ -13,19 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.parser import Parser, add_section, flag_of
+from dml.cli.shared import add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config, train_config_from_json
 from dml.data.classification import CLASSIFICATION_DATASETS
 from dml.evaluation.classification import CLASSIFICATION_METRICS
-from dml.flags import (
-    Parser,
-    TrainCommand,
-    add_continuing,
-    add_section,
-    fill_defaults,
-    flag_of,
-    parse_command,
-    settle_historic,
-)
 from dml.models.classifiers import CLASSIFIER_BACKBONES, LoadedClassifier, load_classifier
 from dml.recipes import RECIPES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dml.cli import parse_train
+from dml.cli.train import parse_train
 from dml.config import ConfigWarning, FeatureSamplingConfig, NoiseConfig, train_config_from_json
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dml.cli import parse_train
+from dml.cli.train import parse_train
 from dml.models.reading import read_torch_file
 from entrypoints import SMALL, run_inside
 

@@ -9,14 +9,15 @@ import warnings
 from pathlib import Path
 
 import pytest
+from test_cli import error_of, flat, train
 
-from dml.cli import parse_evaluate, parse_train
+from dml.cli.evaluate import parse_evaluate
+from dml.cli.train import parse_train
 from dml.config import ConfigWarning, train_config_from_json
 from dml.losses import LOSSES, choose_loss
-from test_cli import error_of, flat, train
 from test_scripts import ROOT, command_of
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parent.parent / "reference"
 FLAGS = json.loads((REFERENCE / "flags.json").read_text())
 NAMES = {"T": "memory-size", "start_epoch": "start-epoch"}
 BOOLEANS = {"True": True, "False": False}

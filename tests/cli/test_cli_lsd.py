@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dml.cli import parse_train, train_parser
+from dml.cli.train import parse_train, train_parser
 from dml.losses import LOSSES
 from dml.miners import MINERS
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parent.parent / "reference"
 PUBLISHED = json.loads((REFERENCE / "flags.json").read_text())["lsd/parameters"]
 BASIC = [
     *("--loss", "triplet", "--batch_mining", "distance", "--log_online", "--project", "DML_Project"),

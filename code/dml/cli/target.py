@@ -1,6 +1,6 @@
 """The command line of train_target.py: embedding transfer from a source network.
 
-Imported by that entry point alone. A flag that the chosen loss does not use is an error.
+A flag that the chosen loss does not use is an error.
 """
 
 from __future__ import annotations
@@ -10,21 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dml.cli.choices import add_losses, refuse_foreign_options, take_options
+from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.parser import Parser, add_section, flag_of
+from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
-from dml.flags import (
-    Parser,
-    TrainCommand,
-    add_arch,
-    add_continuing,
-    add_losses,
-    add_section,
-    fill_defaults,
-    flag_of,
-    parse_command,
-    refuse_foreign_options,
-    settle_historic,
-    take_options,
-)
 from dml.losses.transfer import TRANSFER_LOSSES, TransferLossSpec
 from dml.recipes import RECIPES
 

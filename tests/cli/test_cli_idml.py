@@ -8,14 +8,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from test_cli import PUBLISHED_NAMES, error_of, flat, train
 
-from dml.cli import parse_evaluate
+from dml.cli.evaluate import parse_evaluate
 from dml.config import IntrospectiveConfig, train_config_from_json
 from dml.losses import LOSSES
-from test_cli import PUBLISHED_NAMES, error_of, flat, train
 from test_scripts import ROOT, command_of
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parent.parent / "reference"
 PUBLISHED_FLAGS = json.loads((REFERENCE / "flags.json").read_text())
 FLAGS = PUBLISHED_FLAGS["idml/train"]
 

@@ -9,14 +9,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from test_cli import error_of, flat
 
-from dml.cli_stml import ABSENT, parse_stml
+from dml.cli.stml import ABSENT, parse_stml
 from dml.config import ConfigWarning, train_config_from_json
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
-from test_cli import error_of, flat
 from test_scripts import command_of
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parent.parent / "reference"
 FLAGS = json.loads((REFERENCE / "flags.json").read_text())
 ENTRIES = {
     "stml": FLAGS["stml/main"],
@@ -81,7 +81,7 @@ def test_published_commands_parse():
 
 
 def test_every_published_command_has_its_script():
-    scripts = sorted(Path(__file__).resolve().parent.parent.glob("scripts/*/stml_*.sh"))
+    scripts = sorted(Path(__file__).resolve().parents[2].glob("scripts/*/stml_*.sh"))
     configs = [parse_stml(command_of(script)[1:]).config for script in scripts]
     assert all(parse(*words) in configs for words in commands())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from dml.flags import add_choice, refuse_foreign_options, take_options
+from dml.cli.choices import add_choice, refuse_foreign_options, take_options
 from dml.losses.spec import LossSpec
 from dml.miners import MINERS
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dml.cli.parser import Parser, spellings_of
 from dml.config import ROOT
-from dml.flags import Parser, spellings_of
 from dml.report.summary import SPLITS
 from dml.report.tables import FORMATS
 

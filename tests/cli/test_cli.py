@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dml.cli import parse_evaluate, parse_train
+from dml.cli.evaluate import parse_evaluate
+from dml.cli.parser import parse_bool
+from dml.cli.train import parse_train
 from dml.config import SECTIONS, ConfigWarning, train_config_from_json
-from dml.flags import parse_bool
 from dml.losses import LOSSES
 
-FLAGS = json.loads((Path(__file__).parent / "reference" / "flags.json").read_text())
+FLAGS = json.loads((Path(__file__).parent.parent / "reference" / "flags.json").read_text())
 PUBLISHED_NAMES = {"sz_embedding": "embedding_size", "sz_batch": "batch_size", "nb_epochs": "epochs"}
 
 

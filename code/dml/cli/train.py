@@ -1,51 +1,32 @@
-"""Command lines of train.py and evaluate.py: published spellings and whose defaults apply.
+"""The command line of train.py: published spellings and whose defaults apply.
 
-Imported by the entry points alone. A flag that the chosen loss does not use is an error.
+A flag that the chosen loss does not use is an error.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from dml.cli_miners import add_miners, take_miner
+from dml.cli.choices import add_losses, refuse_foreign_options, take_options
+from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.miners import add_miners, take_miner
+from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
+from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import (
     FEATURE_SAMPLERS,
     OWN_SECTIONS,
     SAMPLER_OPTIONS,
     ConfigWarning,
-    EvaluateConfig,
     LossConfig,
     TrainConfig,
     sections_with,
     train_config,
 )
-from dml.data import DATASETS
-from dml.evaluation.evaluator import METRICS
-from dml.flags import (
-    Parser,
-    TrainCommand,
-    add_arch,
-    add_continuing,
-    add_losses,
-    add_section,
-    fill_defaults,
-    flag_of,
-    kind_of,
-    parse_command,
-    refuse_foreign_options,
-    settle_historic,
-    spellings_of,
-    take_options,
-)
 from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.recipes import RECIPES
-from dml.training.interrupt import Interrupted
 
 DEFAULT_LOSS = "Proxy_Anchor"
 SOURCE_RECIPE = "transfer_source"
@@ -213,45 +194,3 @@ def _check_loss(config: TrainConfig, choice: LossChoice) -> None:
             f"--start-epoch {start} lies beyond the {config.optim.epochs} epochs: the memory is never used",
             ConfigWarning,
         )
-
-
-def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
-    """Parse the command line of ``code/evaluate.py``; exits with status 2 and a message if it does not fit."""
-    parser = Parser(
-        prog="evaluate.py",
-        description="Retrieval metrics of a checkpoint, ours or published, on the test split of a data set.",
-    )
-    add_section(parser, EvaluateConfig)
-    typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
-    try:
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in typed.items()}
-        if values.get("dataset"):
-            values["dataset"] = DATASETS.canonical(values["dataset"])
-        for name in values.get("metrics", ()):
-            METRICS.canonical(name)
-        return EvaluateConfig(**values)
-    except ValueError as error:
-        parser.error(str(error))
-
-
-def guarded(main: Callable[[], None]) -> NoReturn:
-    """Run an entry point; a mistake of the user's ends it with one line and status 2, without a traceback.
-
-    ``DML_TRACEBACK=1`` shows the traceback all the same.
-    """
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    if any(int(os.environ.get(rank, 0)) > 0 for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
-        warnings.simplefilter("ignore")  # the first of several processes says it
-    try:
-        main()
-    except (Interrupted, KeyboardInterrupt):
-        raise SystemExit(130) from None
-    except (ValueError, OSError) as error:
-        if os.environ.get("DML_TRACEBACK") == "1":
-            raise
-        text = str(error) or type(error).__name__
-        if "Original Traceback" in text:  # a loader worker's error comes wrapped in its traceback
-            text = text.strip().splitlines()[-1].partition(": ")[2]
-        print(f"{Path(sys.argv[0]).name}: error: {text}", file=sys.stderr)
-        raise SystemExit(2) from None
-    raise SystemExit(0)

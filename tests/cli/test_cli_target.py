@@ -8,14 +8,14 @@ import shlex
 from pathlib import Path
 
 import pytest
-
-from dml.cli import parse_train
-from dml.cli_target import parse_target
-from dml.config import ConfigWarning, train_config_from_json
-from dml.losses.transfer import TRANSFER_LOSSES
 from test_cli import error_of, flat
 
-REFERENCE = Path(__file__).parent / "reference"
+from dml.cli.target import parse_target
+from dml.cli.train import parse_train
+from dml.config import ConfigWarning, train_config_from_json
+from dml.losses.transfer import TRANSFER_LOSSES
+
+REFERENCE = Path(__file__).parent.parent / "reference"
 FLAGS = json.loads((REFERENCE / "flags.json").read_text())["label_relaxation/train_target"]
 PUBLISHED_NAMES = {"target_norm": "l2_norm"}
 

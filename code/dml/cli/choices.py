@@ -1,0 +1,83 @@
+"""Flags that choose an entry of a registry (a loss, a method, a miner), and the options of all its entries."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from dml.cli.parser import kind_of, spellings_of
+from dml.options import Option
+from dml.registry import Registry
+
+
+class Spec(Protocol):
+    """An entry of a registry of losses or miners, as far as command lines go."""
+
+    options: Mapping[str, Option]
+
+    def default(self, option: str) -> Any:
+        """The default of an option."""
+
+
+def option_owners(registry: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]:
+    """Each option that any entry has → the entries that have it, as people spell them."""
+    owners: dict[str, list[tuple[str, Spec]]] = {}
+    for name, spec in registry.items():
+        for option in spec.options:
+            owners.setdefault(option, []).append((registry.spelling(name), spec))
+    return owners
+
+
+def add_choice(
+    parser: argparse.ArgumentParser,
+    registry: Registry[Spec],
+    *,
+    flag: str,
+    dest: str,
+    default: str,
+    title: str,
+) -> None:
+    """``flag``, which names an entry of ``registry``, and every option of every entry, as ``<dest>.<option>``."""
+    group = parser.add_argument_group(title)
+    names = ", ".join([*registry.aliases, *registry])
+    group.add_argument(*spellings_of(flag), dest=dest, help=f"one of {names} (default {default})", metavar="NAME")
+    for option, owners in option_owners(registry).items():
+        first = owners[0][1]
+        defaults = ", ".join(f"{name} {spec.default(option)}" for name, spec in owners)
+        kind = type(first.default(option))
+        group.add_argument(
+            *spellings_of(option, *first.options[option].aliases),
+            dest=f"{dest}.{option}",
+            help=f"{first.options[option].help} ({defaults})",
+            **({"metavar": kind.__name__.upper()} | kind_of(kind)),
+        )
+
+
+def add_losses(
+    parser: argparse.ArgumentParser, losses: Registry[Spec], default_loss: str, *, flag: str = "loss"
+) -> None:
+    """``--loss``, or another flag that names one, and every option of every loss."""
+    title = "The loss and its options"
+    add_choice(parser, losses, flag=flag, dest="loss", default=default_loss, title=title)
+
+
+def take_options(typed: dict[str, Any], dest: str = "loss") -> dict[str, Any]:
+    """Take the options of what ``dest`` names out of what was typed: flag → value. ValueError for NaN and infinity."""
+    prefix = dest + "."
+    options = {name.removeprefix(prefix): typed.pop(name) for name in list(typed) if name.startswith(prefix)}
+    for flag, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"--{flag} must be a finite number, got {value}")
+    return options
+
+
+def refuse_foreign_options(
+    options: Iterable[str], spec: Spec, name: str, registry: Registry[Spec], *, chosen_by: str = "--loss"
+) -> None:
+    """ValueError if any of ``options`` belongs to other entries than ``spec``, which was asked for as ``name``."""
+    for option in options:
+        if option not in spec.options:
+            owners = ", ".join(owner for owner, _ in option_owners(registry)[option])
+            raise ValueError(f"--{option} is not used by {chosen_by} {name}, but by {owners}")

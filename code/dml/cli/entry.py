@@ -1,0 +1,35 @@
+"""How entry points start and end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from dml.training.interrupt import Interrupted
+
+
+def guarded(main: Callable[[], None]) -> NoReturn:
+    """Run an entry point; a mistake of the user's ends it with one line and status 2, without a traceback.
+
+    ``DML_TRACEBACK=1`` shows the traceback all the same.
+    """
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    if any(int(os.environ.get(rank, 0)) > 0 for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        warnings.simplefilter("ignore")  # the first of several processes says it
+    try:
+        main()
+    except (Interrupted, KeyboardInterrupt):
+        raise SystemExit(130) from None
+    except (ValueError, OSError) as error:
+        if os.environ.get("DML_TRACEBACK") == "1":
+            raise
+        text = str(error) or type(error).__name__
+        if "Original Traceback" in text:  # a loader worker's error comes wrapped in its traceback
+            text = text.strip().splitlines()[-1].partition(": ")[2]
+        print(f"{Path(sys.argv[0]).name}: error: {text}", file=sys.stderr)
+        raise SystemExit(2) from None
+    raise SystemExit(0)

@@ -1,0 +1,99 @@
+"""The machinery of command lines: flags made from the fields of ``dml.config``.
+
+Every flag has a spelling with dashes and one with underscores, prefixes are not completed, and the last of a
+repeated flag counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def parse_bool(text: str) -> bool:
+    """1/true/yes/on or 0/false/no/off, in any case. NOTE: the published parser read the text False as true."""
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither {'/'.join(TRUE)} nor {'/'.join(FALSE)}")
+
+
+class Parser(argparse.ArgumentParser):
+    """Without completion of prefixes; an unknown flag is answered with the nearest known one."""
+
+    def __init__(self, **options: Any):
+        options |= {"allow_abbrev": False, "argument_default": argparse.SUPPRESS, "usage": "%(prog)s [FLAGS]"}
+        super().__init__(**options)
+
+    def error(self, message: str) -> NoReturn:
+        """One line, with one spelling of the flag, and exit status 2."""
+        message = re.sub(r"(argument --[\w-]+)(?:/--[\w-]+)+", r"\1", message)
+        self.exit(2, f"{self.prog}: error: {message} ({self.prog} --help lists all flags)\n")
+
+    def parse_typed(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """What was typed, dest → value; nothing for flags left out."""
+        if "--" in arguments:
+            word = ([*arguments, "FLAG"])[list(arguments).index("--") + 1]
+            self.error(f"a lone -- before {word!r}: write --{word}, without the blank")
+        namespace, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flag = unknown[0].split("=")[0]
+            close = difflib.get_close_matches(flag, self._option_string_actions, n=1, cutoff=0.6)
+            self.error(f"unknown argument {flag}" + (f" (did you mean {close[0]}?)" if close else ""))
+        return vars(namespace)
+
+
+def spellings_of(*names: str) -> list[str]:
+    """``--batch-size --batch_size …`` for the given names, each once."""
+    flags = [f"--{name.replace('_', '-')}" for name in names] + [f"--{name.replace('-', '_')}" for name in names]
+    return list(dict.fromkeys(flags))
+
+
+def flag_of(dest: str) -> str:
+    """The spelling with dashes of a destination."""
+    return "--" + dest.rpartition(".")[2].replace("_", "-")
+
+
+def kind_of(hint: Any) -> dict[str, Any]:
+    """argparse's arguments for a field's type: optional and tuple types included."""
+    inner = [part for part in typing.get_args(hint) if part not in (type(None), Ellipsis)]
+    if typing.get_origin(hint) is tuple:
+        return {"type": inner[0], "nargs": "+"}
+    kind = inner[0] if inner else hint
+    if kind is bool:
+        return {"type": parse_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
+    return {"type": kind}
+
+
+def add_section(
+    parser: argparse.ArgumentParser,
+    section: type,
+    without: Collection[str] = (),
+    wording: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """A flag for each field of a section of ``dml.config``, except for the fields ``without``.
+
+    Args:
+        wording: field → its help line, where the section's own does not fit the entry point.
+    """
+    group = parser.add_argument_group((section.__doc__ or "").split("\n")[0].rstrip("."))
+    hints = typing.get_type_hints(section)
+    for item in dataclasses.fields(section):
+        if item.name in without:
+            continue
+        choices = item.metadata["choices"]
+        text = wording.get(item.name, item.metadata["help"]) + (f" ({', '.join(choices)})" if choices else "")
+        kind = kind_of(hints[item.name])
+        if "metavar" not in kind:
+            kind["metavar"] = item.name.upper() if kind["type"] is str else kind["type"].__name__.upper()
+        spellings = spellings_of(item.name, *item.metadata["aliases"])
+        group.add_argument(*spellings, dest=item.name, help=text.replace("%", "%%"), **kind)
