@@ -50,12 +50,17 @@ def test_killed_and_resumed_equals_uninterrupted(digits, logs, capsys):
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
-def test_what_the_run_keeps(logs):
+def test_what_the_run_keeps(logs, capsys):
     folder = logs / "folder" / "whole"
     with np.load(folder / "label_noise.npz") as noise:
         assert any(len(noise[name]) == round(0.3 * 120) for name in noise.files)
     kept = torch.load(folder / "best.pt", weights_only=True)["method"]
     assert not any(name.startswith("distillation.") for name in kept)
+    run_inside("evaluate.py", "--ckpt", folder / "last.pt", "--json", logs / "metrics.json", status=0, capsys=capsys)
+    metrics = json.loads((logs / "metrics.json").read_text())
+    last = [line for line in record(folder) if "eval/e_recall_at_1" in line][-1]
+    assert metrics["eval/e_recall_at_1"] == last["eval/e_recall_at_1"], "the run's own metrics come first"
+    assert "eval/map_at_r" in metrics, "and those that networks are compared by"
     lines = [line for line in record(folder) if "train/kd_loss" in line]
     assert [line["epoch"] for line in lines] == [2, 3, 4], "the first epoch has nothing to distil"
     assert json.loads((folder / "config.json").read_text())["distillation"]["kd_alpha"] == 50

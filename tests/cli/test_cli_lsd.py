@@ -94,6 +94,12 @@ def test_a_name_by_arch_is_only_what_its_endings_say():
     assert config("--arch", "resnet50").model.bn_freeze  # Proxy-Anchor's own defaults
 
 
+def test_of_model_and_arch_the_last_counts():
+    assert config("--model", "resnet18", "--arch", "resnet50_frozen").model.model == "resnet50"
+    model = config("--arch", "resnet50_frozen", "--model", "resnet18").model
+    assert (model.model, model.bn_freeze) == ("resnet18", True)
+
+
 def test_scheduler_step_is_that_repository_s():
     optim = config("--loss", "margin", "--scheduler", "step", "--tau", "30", "60", "--gamma", "0.1").optim
     assert (optim.scheduler, optim.milestones, optim.lr_decay_gamma) == ("multistep", (30, 60), 0.1)

@@ -65,13 +65,14 @@ def flag_of(dest: str) -> str:
 
 def kind_of(hint: Any) -> dict[str, Any]:
     """argparse's arguments for a field's type: optional and tuple types included."""
-    inner = [part for part in typing.get_args(hint) if part not in (type(None), Ellipsis)]
     if typing.get_origin(hint) is tuple:
-        return {"type": inner[0], "nargs": "+"}
-    kind = inner[0] if inner else hint
-    if kind is bool:
+        return {"type": typing.get_args(hint)[0], "nargs": "+"}
+    inner = [part for part in typing.get_args(hint) if part is not type(None)]
+    if inner:
+        return kind_of(inner[0])
+    if hint is bool:
         return {"type": parse_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
-    return {"type": kind}
+    return {"type": hint}
 
 
 def add_section(

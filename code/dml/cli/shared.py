@@ -35,11 +35,20 @@ def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
+class _TakesTheModelsPlace(argparse.Action):
+    """Of ``--model`` and ``--arch`` the last counts, as of a repeated flag."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        vars(namespace).pop("model", None)
+        setattr(namespace, self.dest, values)
+
+
 def add_arch(group: argparse._ArgumentGroup) -> None:
     """``--arch``, which names a backbone and what is to be done with it."""
     group.add_argument(
         "--arch",
         metavar="NAME",
+        action=_TakesTheModelsPlace,
         help="--model with endings: _frozen, _normalize, _double, _he stand for --bn-freeze 1 --bn-affine 1,"
         " --l2-norm 1, --pooling avg_max, --head-init kaiming",
     )

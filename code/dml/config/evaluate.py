@@ -26,7 +26,7 @@ class EvaluateConfig(Section):
     gpu_id: tuple[int, ...] = like(RunConfig, "gpu_id", (0,))
     precision: str = like(RunConfig, "precision", "32")
     eval_distance: str | None = like(EvalConfig, "eval_distance", None)
-    metrics: tuple[str, ...] = like(EvalConfig, "metrics", EvalConfig.metrics)
+    metrics: tuple[str, ...] | None = like(EvalConfig, "metrics", None)
     l2_norm: bool | None = option(None, "embeddings of unit length; unset: as trained", aliases=("target_norm",))
     seed: int = option(0, "of the clustering behind nmi and f1, and of the pictures' choices")
     json: str | None = option(None, "write the metrics to this file")
