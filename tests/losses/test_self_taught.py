@@ -157,7 +157,7 @@ def test_moco_equals_infonce_row_by_row():
 
 
 def test_byol_is_the_distance_of_unit_vectors():
-    loss = BYOLLoss(embedding_size=5).double().eval()
+    loss = BYOLLoss(embedding_size=5, predictor_width=8).double().eval()
     student, teacher = rows(0, 5), rows(1, 5)
     q, z = F.normalize(loss.predictor(student)), F.normalize(teacher)
     expected = (q - z.roll(B // 2, 0)).square().sum(1).mean()
@@ -165,7 +165,7 @@ def test_byol_is_the_distance_of_unit_vectors():
 
 
 def test_mean_shift_averages_over_the_neighbours_in_the_queue():
-    loss, past = MeanShiftLoss(embedding_size=5, memory_size=60, topk=4).double().eval(), []
+    loss, past = MeanShiftLoss(embedding_size=5, predictor_width=8, memory_size=60, topk=4).double().eval(), []
     for step in range(3):
         student, teacher = rows(step, 5), rows(10 + step, 5)
         targets = F.normalize(teacher.detach()).roll(B // 2, 0)
@@ -176,7 +176,10 @@ def test_mean_shift_averages_over_the_neighbours_in_the_queue():
 
 
 def test_mean_shift_with_one_neighbour_is_byol():
-    shift, byol = MeanShiftLoss(embedding_size=5, memory_size=60, topk=1), BYOLLoss(embedding_size=5)
+    shift, byol = (
+        MeanShiftLoss(embedding_size=5, predictor_width=8, memory_size=60, topk=1),
+        BYOLLoss(embedding_size=5, predictor_width=8),
+    )
     byol.load_state_dict({k: v for k, v in shift.state_dict().items() if k.startswith("predictor")})
     student, teacher = rows(0, 5, torch.float32), rows(1, 5, torch.float32)
     values = [loss(student, teacher, num_views=VIEWS) for loss in (shift, byol)]
@@ -185,8 +188,8 @@ def test_mean_shift_with_one_neighbour_is_byol():
 
 BASELINES = {
     "moco": lambda: MoCoLoss(embedding_size=5, memory_size=100),
-    "byol": lambda: BYOLLoss(embedding_size=5),
-    "meanshift": lambda: MeanShiftLoss(embedding_size=5, memory_size=100, topk=3),
+    "byol": lambda: BYOLLoss(embedding_size=5, predictor_width=8),
+    "meanshift": lambda: MeanShiftLoss(embedding_size=5, predictor_width=8, memory_size=100, topk=3),
 }
 
 
@@ -209,7 +212,7 @@ def test_baselines_refuse_bad_options():
     with pytest.raises(ValueError, match="--temperature must be positive"):
         MoCoLoss(embedding_size=5, temperature=0)
     with pytest.raises(ValueError, match=r"--topk must lie in 1\.\.10, the --memory-size, got 11"):
-        MeanShiftLoss(embedding_size=5, memory_size=10, topk=11)
+        MeanShiftLoss(embedding_size=5, predictor_width=8, memory_size=10, topk=11)
     with pytest.raises(ValueError, match="--memory-size must be at least 1"):
         EmbeddingQueue(size=0, embedding_size=5)
 

@@ -69,7 +69,7 @@ def test_a_step_trains_the_student_and_no_part_of_the_teacher(arguments, views):
 def test_the_teacher_moves_before_the_student_in_stml_and_after_it_in_the_baselines():
     for arguments, moves_before in (((), True), (("--method", "byol"), False)):
         method = method_of(*arguments, "--momentum", "0.9")
-        student, teacher = method.model.embedding.weight, method.teacher.network.embedding.weight
+        student, teacher = (next(net.embedding.parameters()) for net in (method.model, method.teacher.network))
         with torch.no_grad():
             student += 1
         before = teacher.clone()
@@ -77,6 +77,21 @@ def test_the_teacher_moves_before_the_student_in_stml_and_after_it_in_the_baseli
         assert torch.equal(teacher, before) != moves_before
         method.after_optimizer_step()
         torch.testing.assert_close(teacher, before + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("method", "kinds"), [("moco", "Linear ReLU Linear"), ("byol", "Linear BatchNorm1d ReLU Linear")]
+)
+def test_the_baselines_have_the_published_heads(method, kinds):
+    made = method_of("--method", method)
+    assert " ".join(type(layer).__name__ for layer in made.model.embedding) == kinds
+    assert (made.model.embedding[0].out_features, made.model.embedding[-1].out_features) == (
+        {"moco": 512, "byol": 1024}[method],
+        6,
+    )
+    if method == "byol":
+        assert made.criterion.predictor[0].out_features == 1024
+    assert method_of("--method", method, "--head", "linear").model.embedding.out_features == 6
 
 
 def test_heads_have_their_own_rate():

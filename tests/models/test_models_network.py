@@ -69,6 +69,17 @@ def test_pooling_is_the_mean_alone_or_the_mean_plus_the_maximum(images):
     torch.testing.assert_close(both(images).features, last.mean(dim=(2, 3)) + last.amax(dim=(2, 3)))
 
 
+@pytest.mark.parametrize("head", ["mlp", "mlp_bn"])
+def test_heads_of_two_layers(head, images):
+    model = small(head=head).eval()
+    output = model(images)
+    torch.testing.assert_close(output.embedding, nn.functional.normalize(model.embedding(output.features)))
+    assert set(map(id, model.new_parameters())) == set(map(id, model.embedding.parameters()))
+    assert f"head {head}" in model.architecture.describe()
+    with pytest.raises(UnknownNameError, match="linear, mlp, mlp_bn"):
+        small(head="deep")
+
+
 def test_second_heads_fill_their_fields(images):
     plain = small().eval()(images)
     assert plain.background is None

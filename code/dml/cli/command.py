@@ -84,6 +84,7 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     for flag, used, reason in (
         ("augmentation", values.get("augment", True), "--augment 0"),
         ("bn_affine", values.get("bn_freeze", True), "--bn-freeze 0"),
+        ("head_init", values.get("head", "linear") == "linear", f"--head {values.get('head')}"),
         ("crop_scale", values.get("augmentation") != "red", "--augmentation red"),
         ("IPC", values.get("sampler") != "random", "--sampler random"),
         ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),

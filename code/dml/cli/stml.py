@@ -64,6 +64,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     if typed.get("resume"):  # a continued run may be started from elsewhere
         typed["resume"] = str(Path(typed["resume"]).expanduser().absolute())
         typed.setdefault("teacher_init", "student")
+    typed.setdefault("head", spec.head)
     values = fill_defaults(RECIPES[spec.recipe], typed)
     values["model"] = GOOGLENET.get(values["model"], values["model"])
     config = train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught")

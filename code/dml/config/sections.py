@@ -135,9 +135,14 @@ class ModelConfig(Section):
     l2_norm: bool = option(True, "embeddings of unit length", aliases=("target_norm",))
     bn_freeze: bool = option(True, "keep the running statistics of batch normalisation fixed")
     bn_affine: bool = option(False, "with --bn-freeze, train batch normalisation's affine parameters all the same")
+    head: str = option(
+        "linear",
+        "embedding layer: linear; or two layers, without and with batch normalisation between them",
+        choices=("linear", "mlp", "mlp_bn"),
+    )
     pooling: str = option("avg_max", "global pooling: average, or average plus maximum", choices=("avg", "avg_max"))
     head_init: str = option(
-        "kaiming", "initialisation of the embedding layer", choices=("kaiming", "orthogonal", "torch")
+        "kaiming", "initialisation of a linear embedding layer", choices=("kaiming", "orthogonal", "torch")
     )
 
     def __post_init__(self) -> None:

@@ -59,6 +59,8 @@ def self_taught(
             **common,
         )
     _warn_of_long_queue(name, arguments, num_images * settings.view)
+    if spec.has_predictor:
+        arguments["predictor_width"] = 2 * student.backbone.num_features
     unlabelled = np.zeros(num_images, dtype=np.int64)
     return SelfSupervisedMethod(
         criterion=spec.build(embedding_size=config.model.embedding_size, **arguments),
@@ -112,6 +114,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         embedding_size=model.embedding_size,
         pretrained=model.pretrained and not (continued or settings.resume or downloads_swav),
         weights=Path(weights) if weights else None,
+        head=model.head,
         pooling=model.pooling,
         l2_norm=model.l2_norm,
         # NOTE: the published Inception-v1 has a larger epsilon than the other networks (METHODS §23).

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dml.models.backbones import BACKBONES
 from dml.normalize import l2_normalize, l2_normalize_clamped
@@ -40,6 +40,23 @@ NORMS: Registry[Callable[[Tensor], Tensor]] = Registry(
 )
 
 
+def _perceptron(num_features: int, embedding_size: int) -> nn.Sequential:
+    layers = nn.Linear(num_features, num_features), nn.ReLU(), nn.Linear(num_features, embedding_size)
+    return nn.Sequential(*layers)
+
+
+def _normalized_perceptron(num_features: int, embedding_size: int) -> nn.Sequential:
+    width = 2 * num_features
+    first = nn.Linear(num_features, width), nn.BatchNorm1d(width), nn.ReLU()
+    return nn.Sequential(*first, nn.Linear(width, embedding_size))
+
+
+# (features F, embedding size D) → (B, F) to (B, D).
+HEADS: Registry[Callable[[int, int], nn.Module]] = Registry(
+    "head", {"linear": nn.Linear, "mlp": _perceptron, "mlp_bn": _normalized_perceptron}
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """The shape of an ``EmbeddingNet``; every checkpoint of ours carries one.
@@ -47,6 +64,8 @@ class Architecture:
     Attributes:
         backbone: a name of ``BACKBONES``.
         embedding_size: D.
+        head: what makes the embedding of the pooled features, a name of ``HEADS``: ``linear``, or two layers with a
+            ReLU between them, ``mlp`` as wide as the features, ``mlp_bn`` twice so and with batch normalisation.
         pooling: a name of ``POOLINGS``.
         l2_norm: whether embeddings are brought to unit length.
         norm: by which convention, a name of ``NORMS``; also used for the uncertainty.
@@ -56,12 +75,13 @@ class Architecture:
         system: published system that it belongs to or was inferred to belong to; None if unknown.
 
     Raises:
-        UnknownNameError: a backbone, pooling or norm that does not exist.
+        UnknownNameError: a backbone, head, pooling or norm that does not exist.
         ValueError: a size below 1, or ``uncertainty_norm`` without ``uncertainty``.
     """
 
     backbone: str
     embedding_size: int = 512
+    head: str = "linear"
     pooling: str = "avg_max"
     l2_norm: bool = True
     norm: str = "n_eps"
@@ -72,6 +92,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         BACKBONES.canonical(self.backbone)
+        HEADS.canonical(self.head)
         POOLINGS.canonical(self.pooling)
         NORMS.canonical(self.norm)
         if self.embedding_size < 1 or (self.background_size is not None and self.background_size < 1):
@@ -85,6 +106,8 @@ class Architecture:
     def describe(self) -> str:
         """One line for the log, such as ``resnet50, 512-d, average + max pooling, unit length (n_eps)``."""
         parts = [self.backbone, f"{self.embedding_size}-d"]
+        if self.head != "linear":
+            parts.append(f"head {self.head}")
         parts.append({"avg": "average pooling", "avg_max": "average + max pooling"}[self.pooling])
         parts.append(f"unit length ({self.norm})" if self.l2_norm else "not normalised")
         if self.background_size is not None:

@@ -27,6 +27,7 @@ def model_from_config(
         l2_norm=config.l2_norm,
         bn_freeze=config.bn_freeze,
         bn_affine=config.bn_affine,
+        head=config.head,
         pooling=config.pooling,
         head_init=config.head_init,
         uncertainty=introspective is not None,
@@ -40,6 +41,7 @@ def create_model(
     embedding_size: int = 512,
     pretrained: bool = True,
     weights: Path | str | None = None,
+    head: str = "linear",
     pooling: str = "avg_max",
     l2_norm: bool = True,
     norm: str = "n_eps",
@@ -69,6 +71,7 @@ def create_model(
     architecture = Architecture(
         backbone=name,
         embedding_size=embedding_size,
+        head=head,
         pooling=pooling,
         l2_norm=l2_norm,
         norm=norm,

@@ -1,4 +1,4 @@
-"""The embedding network: backbone, global pooling, linear heads."""
+"""The embedding network: backbone, global pooling, heads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import chain
 
 from torch import Tensor, nn
 
-from dml.models.architecture import NORMS, POOLINGS, Architecture
+from dml.models.architecture import HEADS, NORMS, POOLINGS, Architecture
 from dml.models.backbones import BACKBONES
 from dml.models.input_spec import InputSpec
 from dml.normalize import l2_normalize
@@ -32,12 +32,12 @@ HEAD_INITS: Registry[Callable[[nn.Linear], None]] = Registry(
 
 
 class EmbeddingNet(nn.Module):
-    """A backbone, initialised at random, with global pooling and linear heads.
+    """A backbone, initialised at random, with global pooling and heads.
 
     Args:
         architecture: backbone, sizes, pooling, normalisation; kept as ``self.architecture``.
-        head_init: how the heads start: ``kaiming`` (normal, fan_out), ``orthogonal``, both with bias 0, or
-            ``torch`` (``nn.Linear``'s default).
+        head_init: how linear heads start: ``kaiming`` (normal, fan_out), ``orthogonal``, both with bias 0, or
+            ``torch`` (``nn.Linear``'s default, which heads of two layers always have).
         bn_freeze: keep the running statistics of batch normalisation fixed in training too, and construct its
             affine parameters with ``requires_grad`` off.
         bn_affine: with ``bn_freeze``, let the affine parameters train all the same.
@@ -58,11 +58,12 @@ class EmbeddingNet(nn.Module):
         self.pool = POOLINGS[architecture.pooling]
         self.normalize = NORMS[architecture.norm]
         width, sizes = self.backbone.num_features, architecture
-        self.embedding = nn.Linear(width, sizes.embedding_size)
+        self.embedding = HEADS[architecture.head](width, sizes.embedding_size)
         self.background = nn.Linear(width, sizes.background_size) if sizes.background_size else None
         self.uncertainty = nn.Linear(width, sizes.embedding_size) if sizes.uncertainty else None
         for head in self._heads():
-            HEAD_INITS[head_init](head)
+            if isinstance(head, nn.Linear):
+                HEAD_INITS[head_init](head)
         if bn_freeze:
             for module in self._batch_norms():
                 module.requires_grad_(bn_affine)
@@ -118,7 +119,7 @@ class EmbeddingNet(nn.Module):
         """All other parameters."""
         return self.backbone.parameters()
 
-    def _heads(self) -> list[nn.Linear]:
+    def _heads(self) -> list[nn.Module]:
         return [head for head in (self.embedding, self.background, self.uncertainty) if head is not None]
 
     def _batch_norms(self) -> Iterator[nn.Module]:

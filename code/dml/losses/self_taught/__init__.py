@@ -29,11 +29,15 @@ class SelfTaughtSpec:
         build: called with the options' arguments by keyword; with ``embedding_size`` too unless it is STML's.
         recipe: whose published training defaults go with it (``dml.recipes``).
         options: flag name without dashes → what it sets.
+        head: the embedding layer that the method is published with, a name of ``dml.models.architecture.HEADS``.
+        has_predictor: whether ``build`` takes a ``predictor_width`` too.
     """
 
     build: Callable[..., nn.Module]
     recipe: str = "self_supervised"
     options: Mapping[str, LossOption] = field(default_factory=dict)
+    head: str = "linear"
+    has_predictor: bool = False
 
     def default(self, option: str) -> object:
         """The default of an option, read from the signature of what it sets."""
@@ -59,12 +63,16 @@ SELF_TAUGHT_LOSSES: Registry[SelfTaughtSpec] = Registry(
             },
         ),
         "moco": SelfTaughtSpec(
-            MoCoLoss, options=_MEMORY | {"temperature": LossOption("temperature", "temperature T of InfoNCE")}
+            MoCoLoss,
+            options=_MEMORY | {"temperature": LossOption("temperature", "temperature T of InfoNCE")},
+            head="mlp",
         ),
-        "byol": SelfTaughtSpec(BYOLLoss),
+        "byol": SelfTaughtSpec(BYOLLoss, head="mlp_bn", has_predictor=True),
         "meanshift": SelfTaughtSpec(
             MeanShiftLoss,
             options=_MEMORY | {"topk": LossOption("topk", "nearest neighbours of a target, itself included")},
+            head="mlp_bn",
+            has_predictor=True,
         ),
     },
 )

@@ -13,16 +13,16 @@ class BYOLLoss(nn.Module):
 
     ``2 − 2 q·z`` with q the predictor's output and z the teacher's embedding, both at unit length; mean over rows.
     NOTE: the paper adds the two directions of two views; here they are averaged, as all rows are.
-    NOTE: the embedding head is the projection; there is no projection network between features and embedding, for
-    the embedding is what is searched.
+    The embedding head of the network is the projection, as in the published comparison, where it is searched too.
 
     Args:
         embedding_size: D.
+        predictor_width: of the predictor's hidden layer; published: twice the number of the backbone's features.
     """
 
-    def __init__(self, *, embedding_size: int):
+    def __init__(self, *, embedding_size: int, predictor_width: int):
         super().__init__()
-        self.predictor = predictor(embedding_size)
+        self.predictor = predictor(embedding_size, predictor_width)
 
     def forward(self, student: Tensor, teacher: Tensor, *, num_views: int) -> Tensor:
         """Scalar loss in 0..4 of (V·B, D) embeddings of both networks, view by view; the teacher gets no gradient.

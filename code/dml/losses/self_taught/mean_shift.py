@@ -19,6 +19,7 @@ class MeanShiftLoss(nn.Module):
 
     Args:
         embedding_size: D.
+        predictor_width: of the predictor's hidden layer; published: twice the number of the backbone's features.
         memory_size: K, rows of the queue.
         topk: k, neighbours of a target, itself included.
 
@@ -26,12 +27,12 @@ class MeanShiftLoss(nn.Module):
         ValueError: k below 1 or above K.
     """
 
-    def __init__(self, *, embedding_size: int, memory_size: int = 9600, topk: int = 5):
+    def __init__(self, *, embedding_size: int, predictor_width: int, memory_size: int = 9600, topk: int = 5):
         super().__init__()
         if not 1 <= topk <= memory_size:
             raise ValueError(f"--topk must lie in 1..{memory_size}, the --memory-size, got {topk}")
         self.queue = EmbeddingQueue(size=memory_size, embedding_size=embedding_size)
-        self.predictor = predictor(embedding_size)
+        self.predictor = predictor(embedding_size, predictor_width)
         self.topk = topk
 
     def forward(self, student: Tensor, teacher: Tensor, *, num_views: int) -> Tensor:

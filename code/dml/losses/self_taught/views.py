@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-PREDICTOR_WIDTH = 4096
-
 
 def paired_views(student: Tensor, teacher: Tensor, num_views: int) -> tuple[Tensor, Tensor]:
     """Rows (V·B, D) of either network, view by view → the same with the teacher's rows moved on by one view.
@@ -24,8 +22,8 @@ def paired_views(student: Tensor, teacher: Tensor, num_views: int) -> tuple[Tens
     return student, teacher.roll(-(len(teacher) // num_views), 0)
 
 
-def predictor(embedding_size: int, width: int = PREDICTOR_WIDTH) -> nn.Sequential:
-    """(B, D) → (B, D): linear, batch normalisation, ReLU, linear (BYOL, section 3.3 and appendix J)."""
+def predictor(embedding_size: int, width: int) -> nn.Sequential:
+    """(B, D) → (B, D): linear, batch normalisation, ReLU, linear (BYOL, section 3.3)."""
     return nn.Sequential(
         nn.Linear(embedding_size, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True), nn.Linear(width, embedding_size)
     )
