@@ -7,6 +7,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from torchvision.models import resnet18
 
 from dml.cli.stml import parse_stml
 from dml.config import ConfigWarning
@@ -67,7 +68,7 @@ def test_a_step_trains_the_student_and_no_part_of_the_teacher(arguments, views):
 
 
 def test_the_teacher_moves_before_the_student_in_stml_and_after_it_in_the_baselines():
-    for arguments, moves_before in (((), True), (("--method", "byol"), False)):
+    for arguments, moves_before in ((("--teacher-init", "student"), True), (("--method", "byol"), False)):
         method = method_of(*arguments, "--momentum", "0.9")
         student, teacher = (next(net.embedding.parameters()) for net in (method.model, method.teacher.network))
         with torch.no_grad():
@@ -167,13 +168,37 @@ def test_best_checkpoints_leave_the_teacher_out_but_last_ones_hold_everything():
     assert all(key.startswith(method.training_only) for key in rest)
 
 
-def test_the_teacher_s_background_head_starts_by_itself_unless_told_otherwise():
-    for start, same in (("random", False), ("student", True)):
-        config = config_of("--teacher-init", start)
+def test_the_teacher_starts_by_itself_unless_told_otherwise(tmp_path):
+    torch.save(create_model("resnet18", pretrained=False).backbone.state_dict(), tmp_path / "resnet18.pth")
+    weights = ("--pretrained", "1", "--weights", str(tmp_path / "resnet18.pth"))
+    for arguments, same_head, same_backbone in (
+        (("--teacher-init", "random"), False, False),
+        (("--teacher-init", "random", *weights), False, True),
+        (("--teacher-init", "student"), True, True),
+    ):
+        config = config_of(*arguments)
         student = create_student(config, continued=False)
         teacher = create_teacher(config, student).network
-        assert torch.equal(teacher.background.weight, student.background.weight) == same
-        assert torch.equal(teacher.backbone.conv1.weight, student.backbone.conv1.weight)
+        assert torch.equal(teacher.background.weight, student.background.weight) == same_head
+        assert torch.equal(teacher.backbone.conv1.weight, student.backbone.conv1.weight) == same_backbone
+
+
+def test_a_seed_gives_the_published_initial_weights():
+    """Those draw a classifier that nobody uses, then both heads, and a ResNet-18's convolutions once more."""
+    torch.manual_seed(0)
+    network = resnet18()
+    background = torch.nn.Linear(512, 10)
+    torch.nn.init.orthogonal_(background.weight)
+    embedding = torch.nn.Linear(512, 6)
+    torch.nn.init.orthogonal_(embedding.weight)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, mode="fan_out")
+    student = method_of().model
+    assert torch.equal(student.background.weight, background.weight)
+    assert torch.equal(student.embedding.weight, embedding.weight)
+    backbone = network.state_dict()
+    assert all(torch.equal(value, backbone[key]) for key, value in student.backbone.state_dict().items())
 
 
 def published(state: dict) -> dict:

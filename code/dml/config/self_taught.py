@@ -17,7 +17,9 @@ class SelfTaughtConfig(Section):
     num_neighbors: int = option(5, "images per query in a batch, itself included (stml)", aliases=("IPC",))
     bg_embedding_size: int = option(1024, "G, length of the background embedding (stml)")
     teacher_init: str = option(
-        "random", "how the teacher's background head starts (stml)", choices=("random", "student")
+        "random",
+        "how the teacher's background head, and without pretrained weights its backbone, start (stml)",
+        choices=("random", "student"),
     )
     teacher_norm: bool = option(True, "accepted as published, of no effect: the teacher's are always normalised (stml)")
     unlabelled: bool | None = option(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from dml.config import ConfigWarning, TrainConfig
 from dml.data.samplers import RandomSampler
@@ -85,14 +85,16 @@ def _warn_of_long_queue(name: str, arguments: dict[str, object], rows_per_epoch:
 def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
     """A copy of the student: STML's always in evaluation mode, the baselines' in the method's mode.
 
-    With ``--teacher-init random`` its background head, if any, starts by itself.
-    NOTE: that is the published default. From a checkpoint (``--resume``) both heads are the checkpoint's.
-    NOTE: with ``--pretrained 0`` the backbone of the published teacher starts by itself too; here it is always the
-    student's, since the mean of two unrelated networks is none.
+    With ``--teacher-init random``, the published default, STML's starts by itself: its background head, and without
+    pretrained weights its backbone too. From a checkpoint (``--resume``) both are the checkpoint's.
     """
-    network, is_stml = deepcopy(student), config.loss.loss == STML
-    if is_stml and config.self_taught.teacher_init == "random":
-        HEAD_INITS[config.model.head_init](network.background)
+    is_stml, settings = config.loss.loss == STML, config.self_taught
+    network = deepcopy(student)
+    if is_stml and settings.teacher_init == "random":
+        if config.model.pretrained or settings.resume:
+            HEAD_INITS[config.model.head_init](network.background)
+        else:
+            network = create_student(config, continued=False)
     return Teacher(network, momentum=config.self_taught.momentum, always_eval=is_stml)
 
 
@@ -126,11 +128,24 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
     )
     if continued:
         return student
+    if model.model == "resnet18" and not (model.pretrained or settings.resume):
+        _draw_convolutions_again(student.backbone)
     if settings.resume:
         _load_weights(student, Path(settings.resume))
     elif downloads_swav:
         load_swav_weights(student.backbone)
     return student
+
+
+def _draw_convolutions_again(backbone: nn.Module) -> None:
+    """A second draw from torchvision's own distribution.
+
+    NOTE: the published ResNet-18 does so once its heads are made; thus a seed gives its initial weights. It does so
+    with pretrained weights too, which loses them: not here.
+    """
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _load_weights(student: EmbeddingNet, path: Path) -> None:

@@ -31,6 +31,13 @@ HEAD_INITS: Registry[Callable[[nn.Linear], None]] = Registry(
 )
 
 
+def _head(build: Callable[[int, int], nn.Module], num_features: int, size: int, head_init: str) -> nn.Module:
+    head = build(num_features, size)
+    if isinstance(head, nn.Linear):
+        HEAD_INITS[head_init](head)
+    return head
+
+
 class EmbeddingNet(nn.Module):
     """A backbone, initialised at random, with global pooling and heads.
 
@@ -58,12 +65,12 @@ class EmbeddingNet(nn.Module):
         self.pool = POOLINGS[architecture.pooling]
         self.normalize = NORMS[architecture.norm]
         width, sizes = self.backbone.num_features, architecture
-        self.embedding = HEADS[architecture.head](width, sizes.embedding_size)
-        self.background = nn.Linear(width, sizes.background_size) if sizes.background_size else None
-        self.uncertainty = nn.Linear(width, sizes.embedding_size) if sizes.uncertainty else None
-        for head in self._heads():
-            if isinstance(head, nn.Linear):
-                HEAD_INITS[head_init](head)
+        linear = HEADS["linear"]
+        # Drawn before the embedding, as published, so that a seed gives the published weights.
+        background = _head(linear, width, sizes.background_size, head_init) if sizes.background_size else None
+        self.embedding = _head(HEADS[architecture.head], width, sizes.embedding_size, head_init)
+        self.background = background
+        self.uncertainty = _head(linear, width, sizes.embedding_size, head_init) if sizes.uncertainty else None
         if bn_freeze:
             for module in self._batch_norms():
                 module.requires_grad_(bn_affine)
