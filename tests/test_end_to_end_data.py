@@ -14,7 +14,8 @@ from entrypoints import SMALL, record, run_inside
 
 NOISY = [
     *("--use_tv_split", "--tv_split_by_samples", "--noisy_label", "--noisy_ratio", "0.25", "--augmentation", "adv"),
-    *("--sampler", "greedy_coreset", "--samples_per_class", "2", "--data_mb_mom", "0.5", "--run-name", "noisy"),
+    *("--sampler", "greedy_coreset", "--samples_per_class", "2", "--data_idx_full_prec"),
+    *("--data_mb_mom", "0.5", "--run-name", "noisy"),
 ]
 
 

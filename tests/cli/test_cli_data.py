@@ -83,6 +83,8 @@ def test_flags_without_effect(arguments, message):
         (("--augmentation", "strong"), "--augmentation 'strong' is not one of base, adv, big, red"),
         (("--data_gc_softened",), "is used by samplers of features only"),
         (("--sampler", "greedy_coreset", "--data_mb_mom", "1"), "--data_mb_mom must lie in"),
+        (("--sampler", "greedy_coreset", "--data_mb_mom", "0.5"), "--data_mb_mom goes with --data_idx_full_prec"),
+        (("--sampler", "greedy_coreset", "--data_idx_full_prec", "--data_mb_lr", "2"), "--data_mb_lr goes with"),
     ],
 )
 def test_mistakes_are_named(capsys, arguments, message):

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class ClassMembers:
-    """The members of each class, ready for vectorised draws with replacement."""
+    """The members of each class, ready for vectorised draws."""
 
     def __init__(self, labels: np.ndarray, ignore: int | None = None):
         names, counts = np.unique(labels, return_counts=True)
@@ -28,6 +28,16 @@ class ClassMembers:
         """One uniform member of each class of ``classes``, any shape."""
         offsets = (rng.random(classes.shape) * self.counts[classes]).astype(np.int64)
         return self.order[self.starts[classes] + offsets]
+
+    def distinct_members(self, rng: np.random.Generator, classes: np.ndarray, number: int) -> np.ndarray:
+        """(…, number) distinct uniform members of each class of ``classes`` (…), which has at least as many.
+
+        Grows with the largest class: meant for few members.
+        """
+        draws = rng.random((*classes.shape, self.counts.max()))
+        draws[np.arange(draws.shape[-1]) >= self.counts[classes][..., None]] = np.inf
+        offsets = np.argpartition(draws, number - 1, axis=-1)[..., :number]
+        return self.order[self.starts[classes][..., None] + offsets]
 
     def groups(self, rng: np.random.Generator, shape: tuple[int, ...], images_per_class: int) -> np.ndarray:
         """Classes drawn with replacement, ``images_per_class`` members of each likewise.

@@ -8,44 +8,48 @@ import numpy as np
 
 from dml.data.feature_sampler import FeatureSampler
 
+SOFT_PERCENTILE = 97
+
 
 class CoresetSampler(FeatureSampler):
-    """Chooses spread-out images of a pool, one per group; members of each one's class complete its group.
+    """Chooses images of a pool, one per group; members of each one's class, drawn with replacement, complete its group.
 
-    The pool is drawn as ``ClassRandomSampler`` draws: a class uniformly with replacement, then a member.
-    O(classes_per_batch · pool_size · D) per batch.
+    The pool is P distinct images drawn uniformly, anew for each batch; all images where there are fewer.
+    O(classes_per_batch · P · D) per batch.
+
+    NOTE: the published code looks the rows that it chose up in another pool than the one it chose them from, which
+    leaves a uniform draw of images. Here they are the images chosen.
     """
 
-    def _batch(self, rng: np.random.Generator) -> np.ndarray:
-        classes = rng.integers(len(self.classes), size=self.pool_size)
-        pool = self.classes.members(rng, classes)
-        chosen = self._spread(rng, self.features[pool])
-        partners = self.classes.members(rng, classes[chosen].repeat(self.images_per_class - 1))
-        return np.column_stack([pool[chosen], partners.reshape(len(chosen), -1)]).ravel()
+    def __init__(self, labels: np.ndarray, **pool):
+        super().__init__(labels, **pool)
+        self.class_of = np.unique(labels, return_inverse=True)[1]
 
-    def _spread(self, rng: np.random.Generator, features: np.ndarray) -> np.ndarray:
-        """(classes_per_batch,) rows of the (pool_size, D) features, the first uniform."""
-        chosen = np.empty(self.classes_per_batch, dtype=np.int64)
-        squared = np.full(len(features), np.inf, dtype=features.dtype)  # to the nearest chosen row
-        for step in range(len(chosen)):
-            chosen[step] = self._next(rng, squared) if step else rng.integers(len(features))
-            to_new = np.square(features - features[chosen[step]]).sum(axis=1)
-            squared = np.minimum(squared, to_new)
-        return chosen
+    def smallest_pool(self) -> int:
+        """One image per group of a batch."""
+        return self.classes_per_batch
+
+    def _batch(self, rng: np.random.Generator) -> np.ndarray:
+        pool = rng.choice(self.num_images, size=min(self.pool_size, self.num_images), replace=False)
+        chosen = pool[self._choose(rng, self.pool_features(rng, pool))]
+        partners = self.classes.members(rng, self.class_of[chosen].repeat(self.images_per_class - 1))
+        return np.column_stack([chosen, partners.reshape(len(chosen), -1)]).ravel()
 
     @abstractmethod
-    def _next(self, rng: np.random.Generator, squared: np.ndarray) -> int:
-        """The next row, given (pool_size,) squared distances to the nearest row chosen."""
+    def _choose(self, rng: np.random.Generator, features: np.ndarray) -> np.ndarray:
+        """(classes_per_batch,) rows of the (P, D) features of a pool."""
 
 
 class GreedyCoresetSampler(CoresetSampler):
-    """Farthest-first traversal (Gonzalez, 1985; Sinha et al., Small-GAN, ICML 2020): always the farthest image.
+    """Farthest-first traversal (Gonzalez, 1985; Sinha et al., Small-GAN, ICML 2020) from a uniform start.
 
-    NOTE: the published flags' meanings are read as the arguments below say.
+    Each next image is the farthest from those chosen, by the distance to the nearest of them.
 
     Args:
-        limit: once no image is farther than this from the nearest chosen one, the rest is drawn uniformly.
-        softened: draw the next image with probability ∝ distance instead of taking the farthest.
+        limit: where no image is farther than this from the nearest chosen one, the next is drawn uniformly.
+            NOTE: the published code reads ``--data_gc_coreset_lim`` and uses it nowhere; among images that are all
+            alike it takes the first one again and again.
+        softened: draw the next image uniformly from those at or above the 97th percentile of these distances.
         pool: see ``FeatureSampler``.
     """
 
@@ -55,37 +59,80 @@ class GreedyCoresetSampler(CoresetSampler):
             raise ValueError(f"--data_gc_coreset_lim must be 0 or more, got {limit}")
         self.limit, self.softened = limit, softened
 
-    def _next(self, rng: np.random.Generator, squared: np.ndarray) -> int:
-        farthest = int(squared.argmax())
-        if np.sqrt(squared[farthest]) <= self.limit:
-            return int(rng.integers(len(squared)))
-        return _draw(rng, np.sqrt(squared)) if self.softened else farthest
+    def _choose(self, rng: np.random.Generator, features: np.ndarray) -> np.ndarray:
+        chosen = np.empty(self.classes_per_batch, dtype=np.int64)
+        nearest = np.full(len(features), np.inf)  # squared distance to the nearest chosen row
+        for step in range(len(chosen)):
+            chosen[step] = self._next(rng, nearest)
+            nearest = np.minimum(nearest, _squared_distances(features, chosen[step]))
+        return chosen
+
+    def _next(self, rng: np.random.Generator, nearest: np.ndarray) -> int:
+        farthest = int(nearest.argmax())
+        if not self.limit**2 < nearest[farthest] < np.inf:  # nothing is left to cover, or nothing is chosen yet
+            return int(rng.integers(len(nearest)))
+        if not self.softened:
+            return farthest
+        # Linear interpolation between squared distances, as published.
+        return int(rng.choice(np.flatnonzero(nearest >= np.percentile(nearest, SOFT_PERCENTILE))))
 
 
 class D2CoresetSampler(CoresetSampler):
-    """D² sampling (Arthur and Vassilvitskii, k-means++, 2007): the next image with probability ∝ squared distance.
+    """D² sampling (Arthur and Vassilvitskii, k-means++, 2007), weighed by a normal distribution.
 
-    NOTE: the published flag's λ is read as in lightweight coresets (Bachem et al., KDD 2018): probabilities are
-    λ · d² / Σ d² + (1 − λ) / pool_size.
+    The normal distribution p is that of the pool's mean and covariance. The first image is the nearest to a draw from
+    it; each next one is drawn, without replacement, with probability ∝ p(x) · d(x)^λ, where d(x) is the sum (not the
+    smallest, as in D² sampling) of the squared distances to all images chosen. O(P · D · min(P, D)) more per batch.
+
+    NOTE: the published density is taken as it is, which overflows from about 400 dimensions on, and is an error where
+    the covariance is singular, as with a pool of fewer images than dimensions. Here it is relative to the highest of
+    the pool, and on the span of the pool.
 
     Args:
-        balance: λ in 0..1; 1 is pure D² sampling, 0 uniform.
+        exponent: λ, 0 or more; 0 leaves the density alone.
         pool: see ``FeatureSampler``.
     """
 
-    def __init__(self, labels: np.ndarray, *, balance: float = 1.0, **pool):
+    def __init__(self, labels: np.ndarray, *, exponent: float = 1.0, **pool):
         super().__init__(labels, **pool)
-        if not 0 <= balance <= 1:
-            raise ValueError(f"--data_d2_coreset_lambda must lie between 0 and 1, got {balance}")
-        self.balance = balance
+        if exponent < 0:
+            raise ValueError(f"--data_d2_coreset_lambda must be 0 or more, got {exponent}")
+        self.exponent = exponent
 
-    def _next(self, rng: np.random.Generator, squared: np.ndarray) -> int:
-        total = squared.sum()
-        if total == 0:
-            return int(rng.integers(len(squared)))
-        return _draw(rng, self.balance * squared / total + (1 - self.balance) / len(squared))
+    def _choose(self, rng: np.random.Generator, features: np.ndarray) -> np.ndarray:
+        odds = normal_density(features)
+        start = draw_normal(rng, features)
+        chosen = np.empty(self.classes_per_batch, dtype=np.int64)
+        chosen[0] = np.square(features - start).sum(axis=1).argmin()
+        sums = np.zeros(len(features))  # of squared distances to the chosen rows
+        for step in range(1, len(chosen)):
+            odds[chosen[step - 1]] = 0
+            sums += _squared_distances(features, chosen[step - 1])
+            weights = odds * sums**self.exponent
+            if not weights.any():  # what is left lies where the chosen rows lie, or too far out to have a density
+                weights = np.ones(len(features))
+                weights[chosen[:step]] = 0
+            chosen[step] = rng.choice(len(features), p=weights / weights.sum())
+        return chosen
 
 
-def _draw(rng: np.random.Generator, weights: np.ndarray) -> int:
-    weights = weights.astype(np.float64)
-    return int(rng.choice(len(weights), p=weights / weights.sum()))
+def normal_density(samples: np.ndarray) -> np.ndarray:
+    """(P,) density of each of (P, D) samples under the normal distribution of their mean and covariance.
+
+    Relative to the highest. On the span of the samples, so that the covariance may be singular.
+    """
+    left, scales, _ = np.linalg.svd(samples - samples.mean(axis=0), full_matrices=False)
+    spanned = scales > scales[0] * max(samples.shape) * np.finfo(samples.dtype).eps
+    mahalanobis = (len(samples) - 1) * np.square(left[:, spanned]).sum(axis=1)
+    return np.exp((mahalanobis.min() - mahalanobis) / 2)
+
+
+def draw_normal(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
+    """(D,) a draw from the normal distribution of the (P, D) samples' mean and covariance, which may be singular."""
+    mean = samples.mean(axis=0)
+    return mean + rng.standard_normal(len(samples)) @ (samples - mean) / np.sqrt(max(len(samples) - 1, 1))
+
+
+def _squared_distances(features: np.ndarray, row: int) -> np.ndarray:
+    """(P,) from one of the (P, D) features to all."""
+    return np.square(features - features[row]).sum(axis=1)

@@ -13,26 +13,26 @@ SIMILARITY_MEASURES = ("euclidean", "cosine")
 
 
 class FeatureSampler(ABC):
-    """Composes each batch by what the network makes of the images at the moment (Roth et al., ICML 2020).
+    """Composes each batch by what the network makes of the images (Roth et al., ICML 2020, and their repository).
 
     The features are handed over by ``set_features`` before an epoch is planned. A plan is a function of seed, epoch
     and features.
 
-    NOTE: the publication names these samplers and cites where they come from, but defines none. The definitions
-    here are of this project, after what is cited.
+    NOTE: the published plans come from sixteen processes with random states of their own, so no seed repeats them.
 
     Args:
         labels: (N,) int64.
         batch_size: upper bound of images per batch, at most N.
         images_per_class: images of a class that stand together in a batch.
         seed: plans are a function of it, the epoch and the features.
-        pool_size: images that a batch is chosen from or held against (``--data_batchmatch_bigbs``).
+        pool_size: P, images that a batch is chosen from (``--data_batchmatch_bigbs``), drawn anew for each batch.
         projection_size: features are projected at random to this many dimensions first; −1: not.
         similarity: "euclidean" takes features as they are, "cosine" brings them to unit length.
-        full_precision: computes in float64 rather than float32.
+            NOTE: the published code reads ``--data_sim_measure`` and uses it nowhere.
 
     Raises:
-        ValueError: fewer images than one batch, a batch without room for a class, or a value out of range.
+        ValueError: fewer images than one batch, a batch without room for a class, a pool smaller than a batch is
+            chosen from, or a value out of range.
     """
 
     needs_features = True
@@ -47,13 +47,10 @@ class FeatureSampler(ABC):
         pool_size: int = 512,
         projection_size: int = -1,
         similarity: str = "euclidean",
-        full_precision: bool = False,
     ):
         check_batch_size(len(labels), batch_size)
         check_images_per_class(batch_size, images_per_class)
         _check_choice(similarity, SIMILARITY_MEASURES)
-        if pool_size < 2:
-            raise ValueError(f"--data_batchmatch_bigbs must be at least 2, got {pool_size}")
         if projection_size != -1 and projection_size < 1:
             raise ValueError(f"--data_sampler_lowproj_dim must be −1 or at least 1, got {projection_size}")
         self.classes, self.num_images, self.seed = ClassMembers(labels), len(labels), seed
@@ -61,8 +58,13 @@ class FeatureSampler(ABC):
         self.classes_per_batch = batch_size // images_per_class
         self.images_per_batch = self.classes_per_batch * images_per_class
         self.pool_size, self.projection_size, self.similarity = pool_size, projection_size, similarity
-        self.dtype = np.float64 if full_precision else np.float32
         self.features: np.ndarray | None = None
+        if pool_size < self.smallest_pool():
+            raise ValueError(f"--data_batchmatch_bigbs must be at least {self.smallest_pool()} here, got {pool_size}")
+
+    @abstractmethod
+    def smallest_pool(self) -> int:
+        """The fewest images that a batch can be chosen from."""
 
     def set_features(self, features: np.ndarray) -> None:
         """Take (N, D) features of the images, in the order of their indices, for the plans to come.
@@ -72,14 +74,20 @@ class FeatureSampler(ABC):
         """
         if features.ndim != 2 or len(features) != self.num_images:
             raise ValueError(f"{self.num_images} images need as many rows of features, got {features.shape}")
-        features = features.astype(self.dtype)
         if self.similarity == "cosine":
             features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-        if 0 < self.projection_size < features.shape[1]:
-            # Gaussian, so that distances keep their mean square (Johnson and Lindenstrauss).
-            projection = np.random.default_rng(self.seed).standard_normal((features.shape[1], self.projection_size))
-            features = features @ (projection / np.sqrt(self.projection_size)).astype(self.dtype)
         self.features = features
+
+    def pool_features(self, rng: np.random.Generator, pool: np.ndarray) -> np.ndarray:
+        """(P, D) float64 features of the images ``pool`` (P,), projected at random where that is asked for.
+
+        The projection is a new one for each batch, its entries uniform in ±1/√D.
+        """
+        features = self.features[pool].astype(np.float64)
+        if self.projection_size == -1:
+            return features
+        bound = 1 / np.sqrt(features.shape[1])
+        return features @ rng.uniform(-bound, bound, size=(features.shape[1], self.projection_size))
 
     def plan(self, epoch: int) -> np.ndarray:
         """(N // batch_size, classes_per_batch · images_per_class) int64, grouped by class.

@@ -138,6 +138,7 @@ def feature_storage(
         num_images=num_images,
         embedding_size=config.model.embedding_size,
         update=not settings.data_storage_no_update,
+        recompute=settings.data_idx_full_prec,
         momentum=settings.data_mb_mom,
         rate=settings.data_mb_lr,
     )

@@ -39,10 +39,9 @@ def _feature_options(kind: str, settings: FeatureSamplingConfig) -> dict[str, An
         "pool_size": settings.data_batchmatch_bigbs,
         "projection_size": settings.data_sampler_lowproj_dim,
         "similarity": settings.data_sim_measure,
-        "full_precision": settings.data_idx_full_prec,
     }
     if kind == "greedy_coreset":
         return options | {"limit": settings.data_gc_coreset_lim, "softened": settings.data_gc_softened}
     if kind == "d2_coreset":
-        return options | {"balance": settings.data_d2_coreset_lambda}
+        return options | {"exponent": settings.data_d2_coreset_lambda}
     return options | {"num_candidates": settings.data_batchmatch_ncomps}

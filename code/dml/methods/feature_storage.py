@@ -11,19 +11,23 @@ from dml.models import EmbeddingNet
 
 
 class FeatureStorage(nn.Module):
-    """Embeddings of all training images, renewed before every epoch by one pass over them.
+    """Embeddings of all training images: of one pass before training, each then of the last step that saw its image.
 
-    NOTE: the published samplers overwrite the stored rows of each batch as it is trained on, so rows are as old as
-    their last batch; here they are all of one network, for one evaluation pass an epoch, and a continued run finds
-    them again.
+    So rows are as old as their images' last batch, and are of augmented images from then on, as published. With
+    ``recompute`` a pass over the training set before every later epoch replaces them all.
+
+    NOTE: that pass (``--data_idx_full_prec``) ends in an error in the published code. It is done here as written
+    there, the change's momentum starting from zero.
 
     Args:
         embed: (N, D) embeddings of the training set by a network; called on all processes together.
         num_images: N.
         embedding_size: D.
-        update: whether later epochs renew what the first one stored.
-        momentum: m: the change that is taken over is ``m · last change + (1 − m) · (new − stored)``; −1: all of it.
-        rate: share of that change.
+        update: whether training steps renew the rows of their images.
+        recompute: whether every later epoch starts from a pass of its own.
+        momentum: m, of ``recompute``: with e the new embeddings and s what is stored, the change is
+            c ← m · c + (1 − m) · (e − s), and stored is e + ``rate`` · c, ahead of the network; −1 or 0: stored is e.
+        rate: how far ahead.
     """
 
     memory_buffers: tuple[str, ...] = ("features", "change")
@@ -36,24 +40,40 @@ class FeatureStorage(nn.Module):
         num_images: int,
         embedding_size: int,
         update: bool = True,
+        recompute: bool = False,
         momentum: float = -1.0,
         rate: float = 1.0,
     ):
         super().__init__()
-        self.embed, self.update_later, self.momentum, self.rate = embed, update, momentum, rate
+        self.embed, self.update, self.recompute, self.momentum, self.rate = embed, update, recompute, momentum, rate
         self.register_buffer("features", torch.zeros(num_images, embedding_size))
         self.register_buffer("change", torch.zeros(num_images, embedding_size) if momentum > 0 else None)
         self.register_buffer("filled", torch.zeros((), dtype=torch.bool))
 
     @torch.no_grad()
-    def renew(self, model: EmbeddingNet) -> Tensor:
-        """(N, D) features for the next epoch."""
+    def for_epoch(self, model: EmbeddingNet) -> Tensor:
+        """(N, D) features that the next epoch is planned by."""
         if not self.filled:
             self.features.copy_(self.embed(model))
             self.filled.fill_(True)
-        elif self.update_later:
-            change = self.embed(model).to(self.features) - self.features
+        elif self.recompute:
+            embeddings = self.embed(model).to(self.features)
             if self.change is not None:
-                change = self.change.mul_(self.momentum).add_(change, alpha=1 - self.momentum)
-            self.features.add_(change, alpha=self.rate)
+                self.change.lerp_(embeddings - self.features, 1 - self.momentum)
+                embeddings = embeddings + self.rate * self.change
+            self.features.copy_(embeddings)
         return self.features
+
+    @torch.no_grad()
+    def after_step(self, indices: Tensor, embeddings: Tensor) -> None:
+        """Take over what a training step made of its images.
+
+        Args:
+            indices: (B,) int64, of all processes; of an image that occurs twice the last row counts.
+            embeddings: (B, D) of the same images.
+        """
+        if not self.update:
+            return
+        places = torch.arange(len(indices), device=indices.device)
+        last = torch.where(indices[:, None] == indices, places, -1).amax(dim=1)  # equal rows: no race on a GPU
+        self.features[indices] = embeddings[last].to(self.features)

@@ -29,7 +29,7 @@ class SupervisedMethod(Method):
         clip_proxies: whether gradient clipping applies to them.
         warm: epochs in which only head and criterion train.
         distillation: adds listwise self-distillation; None without.
-        storage: the features that the sampler looks at before each epoch; None for samplers that do not.
+        storage: the features that the sampler looks at before each epoch; None for samplers that do not look.
     """
 
     training_only = ("criterion.memory.", "distillation.", "storage.")
@@ -63,9 +63,9 @@ class SupervisedMethod(Method):
         return self._groups
 
     def epoch_batches(self, epoch: int) -> np.ndarray:
-        """The sampler's plan, by the features of the network as it is if the sampler looks at them."""
+        """The sampler's plan, by the stored features if the sampler looks at features."""
         if self.storage is not None:
-            self.sampler.set_features(self.storage.renew(self.model).cpu().numpy())
+            self.sampler.set_features(self.storage.for_epoch(self.model).cpu().numpy())
         return self.sampler.plan(epoch)
 
     def images_per_batch(self) -> int:
@@ -101,13 +101,18 @@ class SupervisedMethod(Method):
         """The loss of the ``rows`` of all processes, of which ``batch`` is this one's part."""
         labels = gather_rows(batch.labels, batch.num_views)
         ranking = self.ranking_loss(rows, labels)
+        if self.storage is not None:
+            self.storage.after_step(gather_rows(batch.indices, batch.num_views), self.embeddings_of(rows))
         distilled = None
         if self.distillation is not None:
-            embeddings = rows[:, : self.model.architecture.embedding_size]
-            distilled = self.distillation(batch, embeddings, labels, progress)
+            distilled = self.distillation(batch, self.embeddings_of(rows), labels, progress)
         if distilled is None:
             return StepOutput(ranking)
         return StepOutput(ranking + distilled, {"rank_loss": ranking.detach(), "kd_loss": distilled.detach()})
+
+    def embeddings_of(self, rows: Tensor) -> Tensor:
+        """(N, D) embeddings of (N, width) rows, without what stands behind them."""
+        return rows[:, : self.model.architecture.embedding_size]
 
     def ranking_loss(self, rows: Tensor, labels: Tensor) -> Tensor:
         """The criterion of rows and labels of all processes."""
