@@ -44,16 +44,42 @@ def test_imagenet_defaults():
     assert config.default_run_name().startswith("resnet50_introspective_cross_entropy_cutmix_lr0.1_bs256")
 
 
-def test_resnets_on_cifar_have_their_own_rate():
-    config = parsed("--model", "resnet18", "--batch-size", "32")
-    assert (config.data.dataset, config.optim.lr, config.data.batch_size) == ("cifar10", 0.1, 32)
+@pytest.mark.parametrize("model", ["resnet18", "cifar_resnet56_basic"])
+def test_resnets_on_cifar_have_their_own_rate(model):
+    config = parsed("--model", model)
+    assert (config.data.dataset, config.optim.lr, config.data.batch_size) == ("cifar10", 0.1, 128)
+    assert parsed("--model", model, "--batch-size", "32").data.batch_size == 32
+
+
+@pytest.mark.parametrize(
+    ("dataset", "epochs", "milestones"),
+    [
+        ("cifar10", 300, (150, 225)),
+        ("cifar100", 90, (45, 68)),  # the first whole epochs at or after half and three quarters
+        ("cifar10", 3, (2, 3)),
+        ("imagenet", 300, (75, 150, 225)),
+        ("imagenet", 90, (30, 60)),
+        ("imagenet", 100, (30, 60, 90)),
+        ("folder", 20, (10, 15)),
+    ],
+)
+def test_milestones_follow_the_epochs(dataset, epochs, milestones):
+    assert parsed("--dataset", dataset, "--epochs", str(epochs)).optim.milestones == milestones
+    typed = parsed("--dataset", dataset, "--epochs", str(epochs), "--milestones", "2")
+    assert typed.optim.milestones == (2,)
+    assert parsed("--dataset", dataset, "--epochs", "9", "--scheduler", "cosine").optim.milestones == ()
+
+
+def test_imagenet_changes_colours_and_lighting():
+    chosen = {name: parsed("--dataset", name).data.augmentation for name in ("imagenet", "folder", "cifar10")}
+    assert chosen == {"imagenet": "lighting", "folder": "lighting", "cifar10": "base"}
 
 
 def test_help_speaks_of_classification_alone(capsys):
     with pytest.raises(SystemExit):
         parse_classify(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "network: resnet18, resnet50, pyramidnet200" in text
+    assert "network: resnet18, resnet34, resnet50, resnet101, pyramidnet200, pyramidnetDEPTH" in text
     assert "data set: cifar10, cifar100, imagenet, folder" in text
     assert "retrieval" not in text
     fields = {item.name for section in sections_with("classification").values() for item in dataclasses.fields(section)}
@@ -72,15 +98,18 @@ def test_the_json_round_trip():
     assert config.program == "classify.py"
 
 
-def test_a_schedule_beyond_the_end():
+@pytest.mark.parametrize("flags", [("--dataset", "imagenet"), ("--milestones", "10", "20")])
+def test_a_schedule_beyond_the_end(flags):
     with pytest.warns(ConfigWarning, match="--scheduler cosine"):
-        parsed("--epochs", "10")
+        parsed("--epochs", "10", *flags)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--dataset", "cub"], "unknown classification dataset 'cub'"),
+        (["--model", "vgg"], "unknown classification network 'vgg'"),
+        (["--model", "pyramidnet21"], "a PyramidNet's depth is 9n + 2"),
         (["--loss", "MS"], "unknown argument --loss"),
         (["--embedding-size", "3"], "unknown argument --embedding-size"),
         (["--mix", "cut"], "not one of none, mixup, cutmix"),

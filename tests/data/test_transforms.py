@@ -6,7 +6,13 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from dml.data.transforms import eval_transform, padded_crop_transform, train_transform, whole_image_transform
+from dml.data.transforms import (
+    Lighting,
+    eval_transform,
+    padded_crop_transform,
+    train_transform,
+    whole_image_transform,
+)
 
 
 def keep(image: torch.Tensor) -> torch.Tensor:
@@ -69,6 +75,32 @@ def test_flip_mirrors_half_of_the_images():
     torch.manual_seed(0)
     mirrored = [torch.equal(transform(image), plain.flip(-1)) for _ in range(40)]
     assert 10 <= sum(mirrored) <= 30
+
+
+def test_lighting_adds_one_colour_along_the_components():
+    """The shifts of many images vary by (0.1 λ)² along e, the components, and nowhere else."""
+    torch.manual_seed(0)
+    lighting, image = Lighting(), as_tensor(photo())
+    shift = lighting(image) - image
+    torch.testing.assert_close(shift, shift[:, :1, :1].expand_as(shift), rtol=0, atol=1e-6)
+    shifts = torch.stack([lighting(torch.zeros(3, 1, 1)).flatten() for _ in range(4000)])
+    stds = (shifts @ lighting.eigenvectors).std(0)
+    torch.testing.assert_close(stds, 0.1 * lighting.eigenvalues, rtol=0.05, atol=1e-6)
+
+
+def test_lighting_augmentation_changes_colours_alone():
+    plain, changed = (
+        train_transform(keep, crop_size=16, augmentation=name, crop_scale=(1.0, 1.0), flip=False)
+        for name in ("base", "lighting")
+    )
+    image = photo(40, 40)
+    torch.manual_seed(0)
+    results = torch.stack([changed(image) for _ in range(64)])
+    assert not torch.equal(results[0], results[1])
+    assert (results.mean(0) - plain(image)).abs().mean() < 0.03  # the changes lie around none
+    brightness = results.mean((1, 2, 3)) / plain(image).mean()
+    assert 0.5 < brightness.min() < 0.75
+    assert 1.1 < brightness.max() < 1.5  # less than in the middle of 0..1, where nothing is cut
 
 
 def test_red_crops_the_resized_image():

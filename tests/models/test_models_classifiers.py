@@ -8,8 +8,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dml.models.classifiers import ClassifierArchitecture, ClassifierNet, create_classifier, load_classifier
-from dml.models.classifiers.pyramidnet import PyramidBottleneck, PyramidNet
+from dml.models.classifiers import (
+    ClassifierArchitecture,
+    ClassifierNet,
+    cifar_resnet_name,
+    classifier_backbone,
+    create_classifier,
+    load_classifier,
+    pyramidnet_name,
+)
+from dml.models.classifiers.pyramidnet import PyramidBasic, PyramidBottleneck, PyramidNet
 from dml.models.convert import CHECKPOINT_FORMAT, load_model_checkpoint
 from dml.models.reading import CheckpointError
 
@@ -27,6 +35,10 @@ def num_parameters(name: str, num_classes: int, stem: str = "cifar") -> int:
     [
         ("pyramidnet200", 100, "cifar", 26_844_952),  # 26.8 million in the CutMix paper
         ("pyramidnet200", 10, "cifar", 26_752_702),
+        ("pyramidnet110_alpha84_basic", 10, "cifar", 3_904_446),  # 3.8 million in the PyramidNet paper
+        ("cifar_resnet20_basic", 10, "cifar", 272_474),  # 0.27 million in the ResNet paper
+        ("cifar_resnet56_basic", 10, "cifar", 855_770),  # 0.85
+        ("cifar_resnet164", 10, "cifar", 1_704_154),  # 1.7
         ("resnet18", 10, "cifar", 11_173_962),
         ("resnet50", 1000, "imagenet", 25_557_032),  # torchvision's
     ],
@@ -48,6 +60,14 @@ def test_the_pyramids_shortcut_is_padded_with_zeros(stride):
     torch.testing.assert_close(block(images), branch + padded)
 
 
+def test_a_basic_pyramid_block_has_two_convolutions():
+    torch.manual_seed(0)
+    block, images = PyramidBasic(8, 10, stride=2).eval(), torch.randn(2, 8, 6, 6)
+    branch = block.bn3(block.conv2(block.bn2(block.conv1(block.bn1(images))).relu()))
+    padded = torch.cat([F.avg_pool2d(images, 2), torch.zeros(2, 2, 3, 3)], dim=1)
+    torch.testing.assert_close(block(images), branch + padded)
+
+
 def test_the_pyramid_widens_evenly():
     net = PyramidNet(depth=20, alpha=60).eval()
     widths = [block.conv1.out_channels for stage in (net.layer1, net.layer2, net.layer3) for block in stage]
@@ -59,6 +79,40 @@ def test_the_pyramid_widens_evenly():
         PyramidNet(depth=21)
     with pytest.raises(ValueError, match="alpha"):
         PyramidNet(depth=20, alpha=0)
+
+
+def test_cifar_resnets_end_at_a_quarter_of_the_resolution():
+    torch.manual_seed(0)
+    for bottleneck, depth, widening in ((True, 11, 4), (False, 8, 1)):
+        name = cifar_resnet_name(depth, bottleneck=bottleneck)
+        backbone = create_classifier(name, classes=CLASSES, stem="cifar").backbone.eval()
+        maps = backbone.forward_stages(torch.randn(1, 3, 32, 32))
+        shapes = [tuple(m.shape[1:]) for m in maps.values()]
+        assert shapes == [(16 * widening, 32, 32), (32 * widening, 16, 16), (64 * widening, 8, 8)]
+        assert backbone.num_features == 64 * widening
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"depth": 200}, "pyramidnet200"),
+        ({"depth": 110, "alpha": 270.0}, "pyramidnet110_alpha270"),
+        ({"depth": 110, "alpha": 84.5, "bottleneck": False}, "pyramidnet110_alpha84.5_basic"),
+    ],
+)
+def test_pyramids_are_named_by_what_makes_them(options, name):
+    assert pyramidnet_name(**options) == name
+    assert classifier_backbone(name)["cifar"].keywords == {"alpha": 240.0, "bottleneck": True} | options
+
+
+def test_networks_that_there_are_not():
+    with pytest.raises(ValueError, match=r"9n \+ 2 with bottlenecks, with n of at least 1; got 50"):
+        classifier_backbone("cifar_resnet50")
+    with pytest.raises(ValueError, match=r"6n \+ 2 without bottlenecks"):
+        classifier_backbone("pyramidnet201_basic")
+    for name in ("pyramidnet", "pyramidnet99999", "cifar_resnet56_alpha3", "pyramidnet200_alpha0"):
+        with pytest.raises(ValueError, match="unknown classification network"):
+            classifier_backbone(name)
 
 
 def test_the_stem_for_small_images_keeps_the_resolution():

@@ -10,14 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dml.cli.classify_historic import add_cutmix_flags, settle_cutmix_flags
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.parser import Parser, add_section, flag_of
 from dml.cli.shared import add_continuing, settle_historic
-from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config, train_config_from_json
+from dml.config import (
+    ConfigWarning,
+    LossConfig,
+    OptimConfig,
+    TrainConfig,
+    sections_with,
+    train_config,
+    train_config_from_json,
+)
 from dml.data.classification import CLASSIFICATION_DATASETS
 from dml.evaluation.classification import CLASSIFICATION_METRICS
-from dml.models.classifiers import CLASSIFIER_BACKBONES, LoadedClassifier, load_classifier
-from dml.recipes import RECIPES
+from dml.models.classifiers import (
+    CLASSIFIER_BACKBONES,
+    NAMED_BY_DEPTH,
+    LoadedClassifier,
+    classifier_backbone,
+    load_classifier,
+)
+from dml.recipes import RECIPES, classification_milestones
 
 # Of the sections that every training has: what retrieval alone can use.
 RETRIEVAL_ONLY = {
@@ -32,7 +47,9 @@ WORDING = {
     "dataset": f"data set: {', '.join(CLASSIFICATION_DATASETS)}",
     "data_dir": "where the data sets are; for --dataset folder the images themselves",
     "val_split": "share of each class's training images held out for validation",
-    "model": f"network: {', '.join(CLASSIFIER_BACKBONES)}",
+    "model": f"network: {', '.join([*CLASSIFIER_BACKBONES, *NAMED_BY_DEPTH])}",
+    "milestones": "epochs after which the multistep schedule decays; unset: half and three quarters of --epochs, but on"
+    " imagenet every 30, or every 75 of 300",
     "select": "choose the best epoch on the test split, as published, or on held-out images; unset: those if there are",
     "select_metric": f"metric whose highest value makes the best epoch: {' or '.join(CLASSIFICATION_METRICS)}",
     "pictures": "draw curves and the confusion of the classes at the end",
@@ -67,6 +84,8 @@ def classify_parser() -> Parser:
     for section in sections_with("classification").values():
         add_section(parser, section, without=RETRIEVAL_ONLY, wording=WORDING)
     add_continuing(parser)
+    cutmix = "Flags of CutMix's code; with --introspective added, the introspective paper's commands run as printed"
+    add_cutmix_flags(parser.add_argument_group(cutmix))
     group = parser.add_argument_group("Evaluating a checkpoint")
     group.add_argument("--evaluate", "--ckpt", metavar="FILE", help="evaluate this checkpoint instead of training")
     group.add_argument("--json", metavar="FILE", help="write the metrics of --evaluate to this file")
@@ -97,23 +116,38 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
     if "json" in typed:
         raise ValueError("--json belongs to --evaluate FILE; a training's metrics are in its metrics.jsonl")
     dataset = CLASSIFICATION_DATASETS.canonical(typed.get("dataset", "cifar10"))
-    recipe = "classification_cifar" if dataset in CIFAR else "classification"
+    settle_cutmix_flags(typed, is_cifar=dataset in CIFAR)
+    recipe = _recipe(dataset, typed.get("model"))
     values = fill_defaults(RECIPES[recipe], typed | {"dataset": dataset}, CLASSIFICATION_DATASETS)
+    classifier_backbone(values["model"])  # before any data are read
     _check_unused(typed, values)
+    if values["scheduler"] == "multistep":
+        values.setdefault("milestones", classification_milestones(dataset, values["epochs"]))
     if dataset in CIFAR and values.get("mix") == "cutmix":
         values.setdefault("mix_probability", 0.5)  # as published; 1 on ImageNet
     if values.get("introspective", False):
-        # NOTE: nothing says whether the paper warms up. Without, a rate too high for the first steps ends in calling
+        # NOTE: the published code does not warm up. Without, a rate too high for the first steps ends in calling
         # every image uncertain, at which the introspective logits have no gradient (docs/classification.md).
         values.setdefault("lr_warmup", 1.0)
     config = train_config(recipe, LossConfig(_loss_name(values)), values, "classification")
-    if config.optim.scheduler == "multistep" and min(config.optim.milestones, default=0) >= config.optim.epochs:
+    _warn_without_decay(config.optim)
+    return config
+
+
+def _recipe(dataset: str, model: str | None) -> str:
+    if dataset not in CIFAR:
+        return "classification"
+    return "classification_cifar" if model is None or model.startswith("pyramidnet") else "classification_cifar_resnet"
+
+
+def _warn_without_decay(optim: OptimConfig) -> None:
+    if optim.scheduler == "multistep" and 1 < optim.epochs <= min(optim.milestones, default=optim.epochs):
+        milestones = " ".join(map(str, optim.milestones)) or "as published"
         warnings.warn(
-            f"--milestones {' '.join(map(str, config.optim.milestones))} lie beyond the {config.optim.epochs} epochs:"
-            " the rate never decays; --scheduler cosine fits any length",
+            f"--milestones ({milestones}): none lies within the {optim.epochs} epochs, so the rate never decays;"
+            " --scheduler cosine fits any length",
             ConfigWarning,
         )
-    return config
 
 
 def _loss_name(values: dict[str, Any]) -> str:

@@ -86,8 +86,9 @@ class DataConfig(Section):
     augment: bool = option(True, "random crops in training; off: training images as they are evaluated")
     augmentation: str = option(
         "base",
-        "kind of random crops: of random scale; those with colours changed; larger ones; after --resize",
-        choices=("base", "adv", "big", "red"),
+        "kind of random crops: of random scale; those with colours changed; larger ones; after --resize; of random"
+        " scale with brightness, contrast, saturation and lighting changed",
+        choices=("base", "adv", "big", "red", "lighting"),
     )
 
     def __post_init__(self) -> None:
@@ -169,6 +170,7 @@ class OptimConfig(Section):
     )
     weight_decay: float = option(1e-4, "weight decay", aliases=("decay",))
     adam_eps: float = option(1e-8, "added to the root of the second moment, for adam")
+    sgd_momentum: float = option(0.9, "momentum, for sgd")
     nesterov: bool = option(True, "Nesterov momentum, for sgd")
     head_lr: float | None = option(
         None, "learning rate of the embedding layer; unset or −1: --lr", aliases=("fc_lr", "emb_lr")
@@ -192,6 +194,11 @@ class OptimConfig(Section):
         require(self.epochs >= 1, f"--epochs must be at least 1, got {self.epochs}")
         require(self.lr > 0, f"--lr must be positive, got {self.lr}")
         require(self.weight_decay >= 0, f"--weight-decay must be 0 or more, got {self.weight_decay}")
+        require(0 <= self.sgd_momentum < 1, f"--sgd-momentum must lie in [0, 1), got {self.sgd_momentum}")
+        require(
+            self.optimizer != "sgd" or self.sgd_momentum > 0 or not self.nesterov,
+            "--sgd-momentum 0 leaves nothing of Nesterov's: add --nesterov 0",
+        )
         require(self.lr_decay_step >= 1, f"--lr-decay-step must be at least 1, got {self.lr_decay_step}")
         require(self.lr_decay_gamma > 0, f"--lr-decay-gamma must be positive, got {self.lr_decay_gamma}")
         require(

@@ -5,12 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
-AUGMENTATIONS = ("base", "adv", "big", "red")
+AUGMENTATIONS = ("base", "adv", "big", "red", "lighting")
 Normalize = Callable[[Tensor], Tensor]
 """A network's own input normalisation: (3, H, W) float32 RGB in 0..1 → what the network reads."""
+
+
+class Lighting(nn.Module):
+    """Adds one random colour to all pixels, along the principal components of ImageNet's colours (Krizhevsky et al.,
+    NeurIPS 2012, section 4.1): Σ_k a_k λ_k e_k with a_k ~ N(0, 0.1²).
+
+    From torch's global generator, which loader workers seed.
+    """
+
+    eigenvalues = torch.tensor([0.2175, 0.0188, 0.0045])  # λ
+    eigenvectors = torch.tensor(  # its columns are e
+        [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+    )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(3, H, W) float32 RGB in 0..1 → the same, not cut to 0..1."""
+        shift = self.eigenvectors @ (torch.randn(3) * 0.1 * self.eigenvalues)
+        return image + shift[:, None, None]
 
 
 def train_transform(
@@ -22,12 +40,16 @@ def train_transform(
     resize: int = 256,
     flip: bool = True,
 ) -> v2.Compose:
-    """A random crop, and a mirror image half of the time: the augmentations of Roth et al. (ICML 2020) by name.
+    """A random crop, and a mirror image half of the time.
+
+    By name the augmentations of Roth et al. (ICML 2020), and CutMix's on ImageNet:
 
     * ``base``: a crop of random scale and proportions, scaled to a square, as in every other published training;
     * ``big``: the same; larger, by a larger ``crop_size``;
     * ``adv``: the same, then grey with probability 1/5, and brightness, contrast, saturation, hue changed by ±1/5;
-    * ``red``: the shorter side scaled to ``resize``, then a square at a random place.
+    * ``red``: the shorter side scaled to ``resize``, then a square at a random place;
+    * ``lighting``: as ``base``, then brightness, contrast and saturation changed by ±2/5, and ``Lighting``.
+      NOTE: here colours stay within 0..1 while those three change.
 
     Args:
         normalize: applied last.
@@ -55,7 +77,10 @@ def train_transform(
         steps += [v2.RandomGrayscale(p=0.2), v2.ColorJitter(0.2, 0.2, 0.2, 0.2)]
     if flip:
         steps.append(v2.RandomHorizontalFlip())
-    return _compose(steps, normalize)
+    if augmentation != "lighting":
+        return _compose(steps, normalize)
+    jitter = v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)
+    return _compose(steps, v2.Compose([jitter, Lighting(), normalize]))
 
 
 def padded_crop_transform(normalize: Normalize, *, crop_size: int, padding: int, flip: bool = True) -> v2.Compose:

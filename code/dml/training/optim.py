@@ -29,7 +29,7 @@ CYCLIC_STEPS_UP = 500
 OPTIMIZERS = Registry(
     "optimizer",
     {
-        "sgd": lambda groups, config, rate: SGD(groups, momentum=0.9, nesterov=config.nesterov, **rate),
+        "sgd": lambda groups, config, rate: SGD(groups, momentum=config.sgd_momentum, nesterov=config.nesterov, **rate),
         "adam": lambda groups, config, rate: Adam(groups, eps=config.adam_eps, **rate),
         "rmsprop": lambda groups, config, rate: RMSprop(groups, alpha=0.9, momentum=0.9, **rate),
         "adamw": lambda groups, config, rate: AdamW(groups, **rate),

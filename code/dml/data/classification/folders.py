@@ -74,7 +74,7 @@ def load_imagenet(data_dir: Path) -> ClassificationData:
     root = find_root(
         "imagenet",
         data_dir,
-        ("imagenet", "ImageNet", "ILSVRC2012", "ILSVRC/Data/CLS-LOC"),
+        ("imagenet", "ImageNet", "imagenet-1k", "ILSVRC2012", "ILSVRC/Data/CLS-LOC"),
         lambda place: bool(class_folders(place / "train") and (place / "val").is_dir()),
         "train/<class>/ and val/",
     )

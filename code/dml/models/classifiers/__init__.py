@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from dml.models.classifiers.backbones import (
+    CLASSIFIER_BACKBONES,
+    NAMED_BY_DEPTH,
+    cifar_resnet_name,
+    classifier_backbone,
+    pyramidnet_name,
+)
 from dml.models.classifiers.create import (
     LoadedClassifier,
     classifier_from_config,
@@ -9,7 +16,6 @@ from dml.models.classifiers.create import (
     load_classifier,
 )
 from dml.models.classifiers.network import (
-    CLASSIFIER_BACKBONES,
     ClassifierArchitecture,
     ClassifierNet,
     ClassifierOutput,
@@ -17,11 +23,15 @@ from dml.models.classifiers.network import (
 
 __all__ = [
     "CLASSIFIER_BACKBONES",
+    "NAMED_BY_DEPTH",
     "ClassifierArchitecture",
     "ClassifierNet",
     "ClassifierOutput",
     "LoadedClassifier",
+    "cifar_resnet_name",
+    "classifier_backbone",
     "classifier_from_config",
     "create_classifier",
     "load_classifier",
+    "pyramidnet_name",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dml.config import TrainConfig
+from dml.models.classifiers.backbones import classifier_backbone
 from dml.models.classifiers.network import ClassifierArchitecture, ClassifierNet
 from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.reading import CheckpointError, load_checked, named_tensors, read_torch_file
@@ -38,11 +39,11 @@ def classifier_from_config(config: TrainConfig, classes: tuple[str, ...], *, con
     """
     chosen = config.classification
     small = config.data.crop_size is not None and config.data.crop_size <= LARGEST_SMALL_IMAGE
-    fixed = "cifar" if config.model.model.startswith("pyramidnet") else None
+    stems = classifier_backbone(config.model.model)
     return create_classifier(
         config.model.model,
         classes=classes,
-        stem=chosen.stem or fixed or ("cifar" if small else "imagenet"),
+        stem=chosen.stem or ("cifar" if small or "imagenet" not in stems else "imagenet"),
         uncertainty_size=chosen.uncertainty_size if chosen.introspective else None,
         pretrained=config.model.pretrained,
         weights=config.model.weights,

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from dml.models.backbones.base import Backbone
-from dml.models.backbones.resnet import ResNet
-from dml.models.classifiers.pyramidnet import PyramidNet
-from dml.models.classifiers.small_resnet import SmallImageResNet
+from dml.models.classifiers.backbones import classifier_backbone
 from dml.models.input_spec import InputSpec
-from dml.registry import Registry
-
-# Name → stem → constructor. "cifar" is the stem for images of 32 × 32 pixels.
-CLASSIFIER_BACKBONES: Registry[dict[str, Callable[[], Backbone]]] = Registry(
-    "classification network",
-    {
-        "resnet18": {"imagenet": partial(ResNet, depth=18), "cifar": partial(SmallImageResNet, depth=18)},
-        "resnet50": {"imagenet": partial(ResNet, depth=50), "cifar": partial(SmallImageResNet, depth=50)},
-        "pyramidnet200": {"cifar": partial(PyramidNet, depth=200, alpha=240.0)},
-    },
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +16,14 @@ class ClassifierArchitecture:
     """The shape of a ``ClassifierNet``; every checkpoint of one carries it.
 
     Attributes:
-        backbone: a name of ``CLASSIFIER_BACKBONES``.
+        backbone: see ``classifier_backbone``.
         stem: "imagenet", or "cifar" for images of 32 × 32 pixels.
         classes: C names; name ``c`` belongs to logit ``c``.
         uncertainty_size: U, length of the uncertainty; None without one.
 
     Raises:
         UnknownNameError: a backbone that does not exist.
-        ValueError: a stem that the backbone does not have, no class, or a size below 1.
+        ValueError: a depth that no backbone has, a stem that the backbone does not have, no class, or a size below 1.
     """
 
     backbone: str
@@ -48,7 +32,7 @@ class ClassifierArchitecture:
     uncertainty_size: int | None = None
 
     def __post_init__(self) -> None:
-        stems = CLASSIFIER_BACKBONES[self.backbone]
+        stems = classifier_backbone(self.backbone)
         if self.stem not in stems:
             raise ValueError(f"{self.backbone} has no {self.stem} stem: --stem {' or '.join(stems)}")
         if not self.classes:
@@ -87,7 +71,7 @@ class ClassifierNet(nn.Module):
     def __init__(self, architecture: ClassifierArchitecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.backbone = CLASSIFIER_BACKBONES[architecture.backbone][architecture.stem]()
+        self.backbone = classifier_backbone(architecture.backbone)[architecture.stem]()
         width, size = self.backbone.num_features, architecture.uncertainty_size
         self.classifier = nn.Linear(width, len(architecture.classes))
         self.uncertainty = None if size is None else nn.Linear(width, size)
