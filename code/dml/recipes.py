@@ -131,6 +131,7 @@ _LSD: dict[str, Any] = {
     "workers": 6,
     "model": "resnet50",
     "optimizer": "adam",
+    "nesterov": False,
     "lr": 1e-5,
     "weight_decay": 4e-4,
     "scheduler": "multistep",

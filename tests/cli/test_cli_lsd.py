@@ -43,6 +43,7 @@ def test_every_published_flag_is_known(flag):
         ("model", {"model": "resnet50", "embedding_size": 128, "pooling": "avg", "head_init": "torch"}),
         ("model", {"bn_freeze": True, "bn_affine": True, "l2_norm": True, "pretrained": True}),
         ("optim", {"epochs": 150, "lr": 1e-5, "weight_decay": 4e-4, "optimizer": "adam", "scheduler": "multistep"}),
+        ("optim", {"sgd_momentum": 0.9, "nesterov": False}),
         ("optim", {"milestones": (1000,), "lr_decay_gamma": 0.3, "warm": 0, "clip_value": 0.0, "head_lr": None}),
         ("evaluation", {"eval_distance": "euclidean", "select_metric": "e_recall_at_1", "train_metrics": True}),
         ("run", {"seed": 1}),

@@ -83,6 +83,8 @@ def test_learning_rates():
     assert LOSSES["proxynca"].parameter_lr_scale({}, base_lr=1e-5) == 50
     assert LOSSES["proxynca"].parameter_lr_scale({"loss_proxynca_lrmulti": 7.0}, base_lr=1e-5) == 7
     assert LOSSES["triplet"].parameter_lr_scale({}, base_lr=1e-5) == 1
+    assert not LOSSES["margin"].decays
+    assert LOSSES["Proxy_Anchor"].decays
     make("margin", **options)  # a rate is no argument of the criterion
 
 

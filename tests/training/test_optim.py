@@ -34,6 +34,17 @@ def test_each_optimizer_steps_and_scales_the_rates(name):
     assert all((part.parameters[0] < 1).all() for part in parts)
 
 
+def test_a_group_without_decay_stays_where_it_has_no_gradient():
+    parts = [ParamGroup(name, [nn.Parameter(torch.ones(2))], decay=name == "network") for name in ("network", "margin")]
+    optimizer = create_optimizer(parts, config(optimizer="adam", weight_decay=4e-4))
+    for part in parts:
+        part.parameters[0].grad = torch.zeros(2)
+    optimizer.step()
+    network, margin = (part.parameters[0].detach() for part in parts)
+    torch.testing.assert_close(network, torch.full((2,), 0.9))  # a full step, however small the decay
+    assert torch.equal(margin, torch.ones(2))
+
+
 def test_a_group_without_parameters_is_left_out():
     optimizer = create_optimizer([*groups(), ParamGroup("empty", [])], config())
     assert [group["name"] for group in optimizer.param_groups] == ["backbone", "criterion"]

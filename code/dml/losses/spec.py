@@ -55,6 +55,14 @@ class LossSpec:
         """Whether ``build`` also takes a ``similarity`` (``dml.losses.similarity``) in place of the loss's own."""
         return "similarity" in inspect.signature(self.build).parameters
 
+    @property
+    def decays(self) -> bool:
+        """Whether weight decay applies to the loss's own parameters, as it does in all published systems but LSD.
+
+        It would pull the margins of classes that are not in the batch to 0, a full step of Adam each time.
+        """
+        return self.recipe != "lsd"
+
     def default(self, option: str) -> object:
         """The default of an option, read from the signature of what it sets."""
         if option == self.lr_option:

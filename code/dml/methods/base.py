@@ -22,6 +22,7 @@ class ParamGroup:
         lr_scale: learning rate in multiples of the base rate.
         new: initialised at random here, so trained during the warm-up too.
         clip: whether gradient clipping applies.
+        decay: whether weight decay applies.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ParamGroup:
     lr_scale: float = 1.0
     new: bool = False
     clip: bool = True
+    decay: bool = True
 
 
 class Method(nn.Module, ABC):

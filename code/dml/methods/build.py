@@ -61,6 +61,7 @@ def supervised(
         head_lr_scale=head_lr_scale(config.optim),
         proxy_lr_scale=proxy_lr_scale,
         clip_proxies=spec.clip,
+        decay_proxies=spec.decays,
         warm=config.optim.warm,
         distillation=self_distillation(config, model, choice),
         storage=feature_storage(config, embed_training_set, len(train)),

@@ -27,6 +27,7 @@ class SupervisedMethod(Method):
         head_lr_scale: learning rate of the heads in multiples of the base rate.
         proxy_lr_scale: that of the criterion's parameters.
         clip_proxies: whether gradient clipping applies to them.
+        decay_proxies: whether weight decay does.
         warm: epochs in which only head and criterion train.
         distillation: adds listwise self-distillation; None without.
         storage: the features that the sampler looks at before each epoch; None for samplers that do not look.
@@ -43,6 +44,7 @@ class SupervisedMethod(Method):
         head_lr_scale: float = 1.0,
         proxy_lr_scale: float = 1.0,
         clip_proxies: bool = False,
+        decay_proxies: bool = True,
         warm: int = 0,
         distillation: SelfDistillation | None = None,
         storage: FeatureStorage | None = None,
@@ -55,7 +57,14 @@ class SupervisedMethod(Method):
             ParamGroup("backbone", list(model.backbone_parameters())),
             # NOTE: all heads train during the warm-up; the published IDML leaves its uncertainty head out.
             ParamGroup("head", list(model.new_parameters()), head_lr_scale, new=True),
-            ParamGroup("criterion", list(criterion.parameters()), proxy_lr_scale, new=True, clip=clip_proxies),
+            ParamGroup(
+                "criterion",
+                list(criterion.parameters()),
+                proxy_lr_scale,
+                new=True,
+                clip=clip_proxies,
+                decay=decay_proxies,
+            ),
         ]
 
     def param_groups(self) -> list[ParamGroup]:

@@ -49,12 +49,12 @@ def create_optimizer(param_groups: Sequence[ParamGroup], config: OptimConfig) ->
             "lr": config.lr * group.lr_scale,
             "name": group.name,
             "clip": group.clip,
+            "weight_decay": config.weight_decay if group.decay else 0.0,
         }
         for group in param_groups
         if group.parameters
     ]
-    rate = {"lr": config.lr, "weight_decay": config.weight_decay}
-    return OPTIMIZERS[config.optimizer](groups, config, rate)
+    return OPTIMIZERS[config.optimizer](groups, config, {"lr": config.lr})
 
 
 class Schedule:
