@@ -10,6 +10,7 @@ from dml.data.samplers import (
     BalancedSampler,
     ClassBalancedBatchSampler,
     ClassRandomSampler,
+    FullRandomSampler,
     PowerBalancedSampler,
     RandomSampler,
 )
@@ -20,7 +21,7 @@ FEATURES = np.random.default_rng(1).standard_normal((len(LABELS), 6))
 
 
 def make(name: str, seed: int = 0, batch_size: int = BATCH):
-    extra = {} if name in ("random", "power_balanced") else {"images_per_class": 4}
+    extra = {} if name in ("random", "full_random", "power_balanced") else {"images_per_class": 4}
     sampler = SAMPLERS[name](LABELS, batch_size=batch_size, seed=seed, **extra)
     if getattr(sampler, "needs_features", False):
         sampler.set_features(FEATURES)
@@ -49,6 +50,16 @@ def test_every_image_is_reached(name):
 def test_random_takes_no_image_twice():
     plan = RandomSampler(LABELS, batch_size=BATCH).plan(0)
     assert len(np.unique(plan)) == plan.size
+
+
+def test_full_random_is_uniform_over_classes_with_a_pair_in_each_batch():
+    sampler = FullRandomSampler(LABELS, batch_size=3)
+    drawn = LABELS[np.concatenate([sampler.plan(epoch) for epoch in range(200)])]
+    assert ((drawn[:, :2] == drawn[:, 2:]).any(axis=1)).all()
+    np.testing.assert_allclose(np.bincount(drawn[:, :2].ravel()) / (2 * len(drawn)), 1 / 12, atol=0.01)
+    assert abs((drawn[:, 0] == drawn[:, 2]).mean() - (1 / 2 + 1 / 24)) < 0.02
+    with pytest.raises(ValueError, match="--batch-size must be at least 2"):
+        FullRandomSampler(LABELS, batch_size=1)
 
 
 def test_class_balanced_groups_distinct_classes():

@@ -86,7 +86,7 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
         ("bn_affine", values.get("bn_freeze", True), "--bn-freeze 0"),
         ("head_init", values.get("head", "linear") == "linear", f"--head {values.get('head')}"),
         ("crop_scale", values.get("augmentation") != "red", "--augmentation red"),
-        ("IPC", values.get("sampler") != "random", "--sampler random"),
+        ("IPC", values.get("sampler") not in ("random", "full_random"), f"--sampler {values.get('sampler')}"),
         ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
         ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),
         ("lr_decay_gamma", scheduler in ("step", "multistep", "exp"), f"--scheduler {scheduler}"),

@@ -73,8 +73,8 @@ class DataConfig(Section):
     )
     sampler: str | None = option(
         None,
-        "random, class_balanced, balanced, power_balanced, class_random, greedy_coreset, d2_coreset, fid_batchmatch"
-        " or disthist_batchmatch; unset: as published",
+        "random, class_balanced, balanced, power_balanced, class_random, full_random, greedy_coreset, d2_coreset,"
+        " fid_batchmatch or disthist_batchmatch; unset: as published",
         aliases=("data_sampler",),
     )
     p: float = option(0.2, "exponent of the class size in power-balanced sampling")

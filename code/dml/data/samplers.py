@@ -175,6 +175,36 @@ class ClassRandomSampler:
         return self.classes.groups(rng, (self.num_batches, self.classes_per_batch), self.images_per_class)
 
 
+class FullRandomSampler:
+    """Each image of a batch is a uniform member of a uniform class; the last one is of the class of another.
+
+    So every batch has at least one pair. Classes and images repeat freely. N // batch_size batches an epoch.
+
+    Args:
+        labels: (N,) int64.
+        batch_size: images per batch, 2 … N.
+        seed: plans are a function of it and the epoch.
+
+    Raises:
+        ValueError: fewer images than one batch, or batches of one image.
+    """
+
+    def __init__(self, labels: np.ndarray, *, batch_size: int, seed: int = 0):
+        check_batch_size(len(labels), batch_size)
+        if batch_size < 2:
+            raise ValueError("--sampler full_random puts a pair into each batch: --batch-size must be at least 2")
+        self.classes = ClassMembers(labels)
+        self.num_batches, self.batch_size, self.seed = len(labels) // batch_size, batch_size, seed
+
+    def plan(self, epoch: int) -> np.ndarray:
+        """(N // batch_size, batch_size) int64."""
+        rng = np.random.default_rng([self.seed, epoch])
+        classes = rng.integers(len(self.classes), size=(self.num_batches, self.batch_size))
+        other = rng.integers(self.batch_size - 1, size=self.num_batches)
+        classes[:, -1] = classes[np.arange(self.num_batches), other]
+        return self.classes.members(rng, classes)
+
+
 SAMPLERS: Registry[Callable[..., Sampler]] = Registry(
     "sampler",
     {
@@ -183,6 +213,7 @@ SAMPLERS: Registry[Callable[..., Sampler]] = Registry(
         "balanced": BalancedSampler,
         "power_balanced": PowerBalancedSampler,
         "class_random": ClassRandomSampler,
+        "full_random": FullRandomSampler,
         "greedy_coreset": GreedyCoresetSampler,
         "d2_coreset": D2CoresetSampler,
         "fid_batchmatch": FrechetSampler,
