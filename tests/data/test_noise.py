@@ -80,6 +80,8 @@ def test_only_training_labels_are_touched(loaded):
     for split in ("query", "val"):
         np.testing.assert_array_equal(getattr(clean, split).labels, getattr(noisy, split).labels)
     assert noisy.train.class_names == clean.train.class_names
+    for data in loaded:
+        np.testing.assert_array_equal(data.train_as_it_is.labels, clean.train.labels)
 
 
 def test_wrong_labels_are_kept_and_checked(loaded, tmp_path):

@@ -17,9 +17,11 @@ def noisy_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels of which exactly round(ratio · N) are wrong.
 
-    NOTE: the published repository names the flags only. These are the two kinds of the literature on noisy labels
-    (Patrini et al., CVPR 2017; Han et al., NeurIPS 2018); that of exactly so many images, every class but the own
-    one being as likely, makes ``ratio`` the share of wrong labels.
+    The two kinds are those of the literature (Patrini et al., CVPR 2017; Han et al., NeurIPS 2018).
+
+    NOTE: the published code draws for each image alone whether its label is wrong, so that ``ratio`` is the share of
+    wrong labels on average; here it is exact, and runs of different seeds are comparable. Of the two kinds it uses
+    the symmetric one.
 
     Args:
         labels: (N,) int64 in 0..C−1.

@@ -128,3 +128,13 @@ class RetrievalData:
     val: ImageRecords | None
     recall_ks: tuple[int, ...]
     label_noise: LabelNoise | None = None
+
+    @property
+    def train_as_it_is(self) -> ImageRecords:
+        """The training images under their own labels, whatever label noise made of them."""
+        noise = self.label_noise
+        if noise is None:
+            return self.train
+        labels = self.train.labels.copy()
+        labels[noise.indices] = noise.true_labels
+        return replace(self.train, labels=labels)

@@ -21,7 +21,10 @@ from dml.training.task import Task
 
 
 class RetrievalTask(Task):
-    """One evaluator per split, and what the last evaluation of the test split saw, for the pictures."""
+    """One evaluator per split, and what the last evaluation of the test split saw, for the pictures.
+
+    Training images are judged by their own labels, also those that train with a wrong one.
+    """
 
     data: RetrievalData
 
@@ -44,7 +47,7 @@ class RetrievalTask(Task):
         if data.val is not None:
             self.evaluators["val"] = create_evaluator(data.val, None, **options)
         if config.evaluation.train_metrics:
-            self.evaluators["train_set"] = create_evaluator(data.train, None, **options)
+            self.evaluators["train_set"] = create_evaluator(data.train_as_it_is, None, **options)
 
     def metric_names(self) -> list[str]:
         """Those of ``--metrics``, recall once for every k; not the spectrum, which is a list."""
