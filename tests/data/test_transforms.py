@@ -103,6 +103,28 @@ def test_lighting_augmentation_changes_colours_alone():
     assert 1.1 < brightness.max() < 1.5  # less than in the middle of 0..1, where nothing is cut
 
 
+PUBLISHED = {
+    "base": [v2.RandomResizedCrop(224)],
+    "big": [v2.RandomResizedCrop(256)],
+    "adv": [v2.RandomResizedCrop(224), v2.RandomGrayscale(0.2), v2.ColorJitter(0.2, 0.2, 0.2, 0.2)],
+    "red": [v2.Resize(256), v2.RandomCrop(224)],
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_augmentations_are_the_published_ones(name):
+    """The same draws give the same image but for rounding, which the published code does on PIL images."""
+    published = v2.Compose([*PUBLISHED[name], v2.RandomHorizontalFlip(0.5), v2.PILToTensor()])
+    ours = train_transform(keep, crop_size=256 if name == "big" else 224, augmentation=name)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        expected = published(photo(400, 300)) / 255
+        torch.manual_seed(seed)
+        difference = (ours(photo(400, 300)) - expected).abs()
+        assert difference.mean() < 0.005
+        assert difference.max() < 0.05
+
+
 def test_red_crops_the_resized_image():
     transform = train_transform(keep, crop_size=20, augmentation="red", resize=24, flip=False)
     whole = eval_transform(keep, resize=24, crop_size=24)(photo(40, 40))
