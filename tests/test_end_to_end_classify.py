@@ -87,6 +87,28 @@ def test_a_checkpoint_is_evaluated(digits, logs, tmp_path, capsys):
     assert "10 classes apart" in run_inside("classify.py", *words, status=2, capsys=capsys).err
 
 
+def test_a_printed_command_trains(digits, tmp_path, capsys):
+    """As CutMix's code and the introspective paper's spell it; what follows it counts, and makes it small."""
+    for split, images in (("train", slice(0, 6)), ("test", slice(6, 8))):
+        for folder in digits.iterdir():
+            (tmp_path / split / folder.name).mkdir(parents=True)
+            for image in sorted(folder.iterdir())[images]:
+                (tmp_path / split / folder.name / image.name).symlink_to(image)
+    printed = (
+        "--net_type pyramidnet --dataset cifar10 --depth 200 --alpha 240 --batch_size 64 --lr 0.25 --expname PyraNet200"
+        " --epochs 300 --beta 1.0 --cutmix_prob 0.5 --no-verbose"
+    )
+    smaller = "--introspective --depth 11 --alpha 12 --batch_size 20 --epochs 1 -j 0 --crop-size 16 --resize 16"
+    places = ["--data-dir", tmp_path, "--log-dir", tmp_path / "logs", "--pictures", "0", "--wandb", "disabled"]
+    words = [*printed.split(), *smaller.split(), *places]
+    said = run_inside("classify.py", *words, status=0, capsys=capsys).out
+    assert "pyramidnet11_alpha12 (cifar stem), 10 classes, uncertainty 128-d" in said
+    folder = tmp_path / "logs" / "cifar10" / "PyraNet200"
+    assert {"train/loss", "train/damping", "eval/top_1"} <= {name for line in record(folder) for name in line}
+    said = run_inside("classify.py", "--evaluate", folder / "best.pt", status=0, capsys=capsys).out
+    assert "20 test images" in said
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [

@@ -7,4 +7,4 @@
 set -euo pipefail
 exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/classify.py" \
     --gpu-id -1 --dataset cifar10 --model pyramidnet200 \
-    --epochs 300 --batch-size 64 --lr 0.25 --weight-decay 1e-4 --scheduler multistep --milestones 150 225 "$@"
+    --epochs 300 --batch-size 64 --lr 0.25 --weight-decay 1e-4 "$@"

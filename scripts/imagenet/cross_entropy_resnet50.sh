@@ -7,4 +7,4 @@
 set -euo pipefail
 exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/classify.py" \
     --gpu-id -1 --dataset imagenet --model resnet50 \
-    --epochs 300 --batch-size 256 --lr 0.1 --weight-decay 1e-4 --scheduler multistep --milestones 75 150 225 "$@"
+    --epochs 300 --batch-size 256 --lr 0.1 --weight-decay 1e-4 "$@"

@@ -17,7 +17,7 @@ class Lighting(nn.Module):
     """Adds one random colour to all pixels, along the principal components of ImageNet's colours (Krizhevsky et al.,
     NeurIPS 2012, section 4.1): Σ_k a_k λ_k e_k with a_k ~ N(0, 0.1²).
 
-    From torch's global generator, which loader workers seed.
+    Draws from torch's global generator.
     """
 
     eigenvalues = torch.tensor([0.2175, 0.0188, 0.0045])  # λ

@@ -14,6 +14,9 @@ def damping(
     The squared distances come from the logits themselves, ‖f‖² + ‖w_c‖² − 2 (z_c − b_c), so that a step costs
     O(B·C) more than the plain classifier, and nothing of the size (B, C, F) is made.
 
+    NOTE: the published code reads the class vectors off the layer by giving it the identity matrix, which adds each
+    class's bias to all components: its distances are those to w_c + b_c · 1. It does not bound them either.
+
     Args:
         logits: (B, C) z = f Wᵀ + b.
         features: (B, F) f.
