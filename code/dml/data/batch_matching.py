@@ -74,7 +74,7 @@ class DistanceHistogramSampler(BatchMatchSampler):
 
     The cost is ‖μ − ν‖ + ‖σ − ρ‖ + 150 · W, with W the mean difference of the two histograms' bin heights after
     both are sorted. The fifty bins lie between the smallest and the largest distance within the pool.
-    O((K · B² + P²) · D) per batch.
+    O(P² · D + K · B · (B + D)) per batch.
 
     NOTE: W is what the published code computes, the Wasserstein distance of the two sets of heights. It does not
     look at which bin has which height; mean and deviation say where the distances lie.
