@@ -109,11 +109,12 @@ class PyramidNet(Backbone):
         self.conv1 = nn.Conv2d(3, STEM_CHANNELS, kernel_size=3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
         channels, self.stage_channels = STEM_CHANNELS, {}
+        width = float(STEM_CHANNELS)
         for stage in range(3):
             layers = []
             for block in range(blocks):
-                width = round(STEM_CHANNELS + alpha * (stage * blocks + block + 1) / (3 * blocks))
-                layers.append(kind(channels, width, stride=2 if stage and not block else 1))
+                width += alpha / (3 * blocks)  # summed, as published: a product would round some halves elsewhere
+                layers.append(kind(channels, round(width), stride=2 if stage and not block else 1))
                 channels = layers[-1].out_channels
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
             self.stage_channels[f"layer{stage + 1}"] = channels
