@@ -22,7 +22,8 @@ def hold_out(
 ) -> RetrievalData:
     """``data`` with some training classes, or some images of every training class, moved to ``val``.
 
-    NOTE: the published LSD code holds out the last classes or images in their order; here the seed draws them.
+    NOTE: the published LSD code holds out the last classes (on SOP of each super-class), and of images those between
+    evenly spaced ones (CUB), random ones (Cars) or the last (SOP); here the seed draws either.
 
     Args:
         val_split: share of the training classes to hold out, 0 < share < 1, rounded to whole classes.

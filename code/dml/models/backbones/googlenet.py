@@ -17,7 +17,8 @@ class GoogLeNet(Backbone):
     vanish until batch normalisation has statistics: features of 1e-11, so an untrained network could not be judged.
 
     NOTE: torchvision's pretrained GoogLeNet re-scales its input (``transform_input``); the published metric
-    learning code calls the layers directly and skips that, so images keep the ImageNet mean and std here too.
+    learning code calls the layers directly and skips that, so images keep the ImageNet mean and std here too. LSD's
+    alone calls the whole network, with that and its dropout, and never freezes its batch normalisation.
     """
 
     input_spec = IMAGENET_RGB
