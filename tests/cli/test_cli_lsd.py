@@ -54,6 +54,11 @@ def test_published_defaults(section, values):
     assert {name: found[name] for name in values} == values
 
 
+@pytest.mark.parametrize(("published", "ours"), [("step", "multistep"), ("none", "constant")])
+def test_published_schedules(published, ours):
+    assert config("--loss", "triplet", "--scheduler", published).optim.scheduler == ours
+
+
 def test_published_defaults_of_losses_and_miners():
     """Every ``loss_*`` and ``miner_*`` flag whose published default is a number."""
     specs = [*LOSSES.values(), *MINERS.values()]

@@ -62,6 +62,8 @@ def settle_historic(typed: dict[str, Any]) -> None:
         typed.setdefault("wandb", "auto")
     if typed.pop("no_train_metrics", False):
         typed["train_metrics"] = False
+    if typed.get("scheduler") == "none":
+        typed["scheduler"] = "constant"
     for without_effect in ("evaluate_on_gpu", "evaltypes"):
         typed.pop(without_effect, None)
     _settle_split(typed)
