@@ -200,12 +200,13 @@ def test_what_is_not_there_is_said_with_its_command(tmp_path):
         load("folder", tmp_path / "nowhere")
 
 
-def test_imagenet(tmp_path):
-    write_classes(tmp_path / "imagenet" / "train", ["n01", "n02"])
-    (tmp_path / "imagenet" / "val").mkdir()
+@pytest.mark.parametrize("folder", ["imagenet", "imagenet-1k"])
+def test_imagenet(tmp_path, folder):
+    write_classes(tmp_path / folder / "train", ["n01", "n02"])
+    (tmp_path / folder / "val").mkdir()
     with pytest.raises(DatasetError, match="no class folders"):
         load("imagenet", tmp_path)
-    write_classes(tmp_path / "imagenet" / "val", ["n01", "n02"], per_class=1)
+    write_classes(tmp_path / folder / "val", ["n01", "n02"], per_class=1)
     with pytest.warns(DatasetWarning, match=r"train: found 2 classes, 4 images; official 1,000 classes, 1,281,167"):
         data = load_classification("imagenet", tmp_path)
     assert data.test.labels.tolist() == [0, 1]
