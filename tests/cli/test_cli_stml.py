@@ -96,6 +96,7 @@ def test_the_unwritten_part_of_the_recipe():
     assert (config.data.crop_scale, config.data.resize, config.data.crop_size) == (0.16, 256, 227)
     assert parse("--model", "resnet50").data.crop_size is None
     assert (config.model.head_init, config.model.pooling, config.model.l2_norm) == ("orthogonal", "avg_max", False)
+    assert config.model.backbone_init == "torch"
     assert config.evaluation.eval_distance == "euclidean"
     for flag in ("--model", "--arch"):
         assert parse(flag, "googlenet").model.model == "inception_v1"

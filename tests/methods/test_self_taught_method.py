@@ -194,7 +194,7 @@ def test_a_seed_gives_the_published_initial_weights():
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight, mode="fan_out")
-    student = method_of().model
+    student = method_of("--backbone-init", "published").model
     assert torch.equal(student.background.weight, background.weight)
     assert torch.equal(student.embedding.weight, embedding.weight)
     backbone = network.state_dict()

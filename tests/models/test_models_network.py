@@ -69,6 +69,16 @@ def test_pooling_is_the_mean_alone_or_the_mean_plus_the_maximum(images):
     torch.testing.assert_close(both(images).features, last.mean(dim=(2, 3)) + last.amax(dim=(2, 3)))
 
 
+def test_backbones_start_as_published_or_as_torch_draws_them():
+    spread = {}
+    for start in ("published", "torch"):
+        weight = small(backbone_init=start).backbone.layer4[1].conv2.weight
+        spread[start] = weight.std().item() * (weight[0].numel() / 2) ** 0.5
+    assert spread == pytest.approx({"published": 1, "torch": 6**-0.5}, rel=1e-2)
+    with pytest.raises(UnknownNameError, match="published, torch"):
+        small(backbone_init="zero")
+
+
 @pytest.mark.parametrize("head", ["mlp", "mlp_bn"])
 def test_heads_of_two_layers(head, images):
     model = small(head=head).eval()

@@ -136,6 +136,12 @@ class ModelConfig(Section):
     l2_norm: bool = option(True, "embeddings of unit length", aliases=("target_norm",))
     bn_freeze: bool = option(True, "keep the running statistics of batch normalisation fixed")
     bn_affine: bool = option(False, "with --bn-freeze, train batch normalisation's affine parameters all the same")
+    backbone_init: str = option(
+        "published",
+        "how convolutions start without pretrained weights: as published, or as torch draws them, 2.4 times smaller"
+        " in a ResNet, so that steps of the same length change them more",
+        choices=("published", "torch"),
+    )
     head: str = option(
         "linear",
         "embedding layer: linear; or two layers, without and with batch normalisation between them",

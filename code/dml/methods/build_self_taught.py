@@ -116,6 +116,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         embedding_size=model.embedding_size,
         pretrained=model.pretrained and not (continued or settings.resume or downloads_swav),
         weights=Path(weights) if weights else None,
+        backbone_init=model.backbone_init,
         head=model.head,
         pooling=model.pooling,
         l2_norm=model.l2_norm,
@@ -128,7 +129,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
     )
     if continued:
         return student
-    if model.model == "resnet18" and not (model.pretrained or settings.resume):
+    if model.model == "resnet18" and model.backbone_init == "published" and not (model.pretrained or settings.resume):
         _draw_convolutions_again(student.backbone)
     if settings.resume:
         _load_weights(student, Path(settings.resume))

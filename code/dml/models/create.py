@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+from torch import nn
 
 from dml.config import IntrospectiveConfig, ModelConfig
 from dml.models.architecture import Architecture
 from dml.models.embedding_net import EmbeddingNet
 from dml.models.weights import load_imagenet_weights
+from dml.registry import Registry
+
+
+def _as_torch_draws(backbone: nn.Module) -> None:
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            module.reset_parameters()
+
+
+BACKBONE_INITS: Registry[Callable[[nn.Module], None]] = Registry(
+    "backbone initialisation", {"published": lambda backbone: None, "torch": _as_torch_draws}
+)
+"""What is done to a backbone that was drawn as its publication has it."""
 
 
 def model_from_config(
@@ -27,6 +43,7 @@ def model_from_config(
         l2_norm=config.l2_norm,
         bn_freeze=config.bn_freeze,
         bn_affine=config.bn_affine,
+        backbone_init=config.backbone_init,
         head=config.head,
         pooling=config.pooling,
         head_init=config.head_init,
@@ -41,6 +58,7 @@ def create_model(
     embedding_size: int = 512,
     pretrained: bool = True,
     weights: Path | str | None = None,
+    backbone_init: str = "published",
     head: str = "linear",
     pooling: str = "avg_max",
     l2_norm: bool = True,
@@ -58,6 +76,7 @@ def create_model(
         name: a name of ``BACKBONES``.
         pretrained: start the backbone from ImageNet weights. False never touches the network.
         weights: local file to take them from instead of the published address; needs ``pretrained``.
+        backbone_init: without ``pretrained``, a name of ``BACKBONE_INITS``.
         head_init, bn_freeze, bn_affine: see ``EmbeddingNet``; all others: see ``Architecture``.
 
     Raises:
@@ -82,4 +101,6 @@ def create_model(
     model = EmbeddingNet(architecture, head_init=head_init, bn_freeze=bn_freeze, bn_affine=bn_affine)
     if pretrained:
         load_imagenet_weights(model.backbone, name, weights)
+    else:
+        BACKBONE_INITS[backbone_init](model.backbone)
     return model
