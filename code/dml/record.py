@@ -6,15 +6,23 @@ import json
 from pathlib import Path
 
 
+def read_utf8(path: Path) -> str:
+    """The text of a file. FileNotFoundError; ValueError naming a file that is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is not text (byte {error.start}: {error.reason})") from error
+
+
 def read_record(path: Path) -> list[dict]:
     """The lines of the record.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a line that is no JSON object, with its number.
+        ValueError: not text, or a line that is no JSON object, with its number.
     """
     lines = []
-    for number, text in enumerate(path.read_text().splitlines(), start=1):
+    for number, text in enumerate(read_utf8(path).splitlines(), start=1):
         try:
             line = json.loads(text)
         except json.JSONDecodeError as error:

@@ -159,6 +159,7 @@ def test_the_key_itself_is_not_repeated(capsys):
     ("arguments", "message"),
     [
         (["--scheduler", "cosine", "--lr-decay-step", "5"], "--lr-decay-step has no effect with --scheduler cosine"),
+        (["--sgd-momentum", "0.5"], "--sgd-momentum has no effect with --optimizer adamw"),
         (["--nesterov", "1"], "--nesterov has no effect with --optimizer adamw"),
         (["--sampler", "random", "--IPC", "5"], "--IPC has no effect with --sampler random"),
     ],

@@ -137,6 +137,7 @@ def test_damaged_and_unfinished_runs_are_named(logs):
     write_record(make_run(logs / "stopped"), [{"epoch": 2, "eval/e_recall_at_1": 0.1}])
     (make_run(logs / "young") / "metrics.jsonl").unlink()
     (make_run(logs / "bad") / "config.json").write_text("[")
+    (make_run(logs / "binary") / "metrics.jsonl").write_bytes(b"\xff\xfe")
     (make_run(logs / "foreign") / "config.json").write_text('{"name": "something else"}')
     runs, skipped = read_runs([str(logs)])
     assert len(runs) == 6
@@ -145,6 +146,7 @@ def test_damaged_and_unfinished_runs_are_named(logs):
     assert reasons["stopped"] == "unfinished, 2 of 6 epochs on record"
     assert "no metrics.jsonl" in reasons["young"]
     assert "config.json is not JSON" in reasons["bad"]
+    assert "metrics.jsonl is not text" in reasons["binary"]
     assert "how many epochs" in reasons["foreign"]
 
 

@@ -88,6 +88,7 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
         ("head_init", values.get("head", "linear") == "linear", f"--head {values.get('head')}"),
         ("crop_scale", values.get("augmentation") != "red", "--augmentation red"),
         ("IPC", values.get("sampler") not in ("random", "full_random"), f"--sampler {values.get('sampler')}"),
+        ("sgd_momentum", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
         ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
         ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),
         ("lr_decay_gamma", scheduler in ("step", "multistep", "exp"), f"--scheduler {scheduler}"),

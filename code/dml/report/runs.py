@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dml.record import read_record
+from dml.record import read_record, read_utf8
 from dml.tracking import METRICS_FILE
 
 CONFIG_FILE = "config.json"
@@ -73,7 +73,7 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
 
 def read_run(folder: Path) -> Run:
     """The run in ``folder``. ValueError or OSError saying what is wrong with it."""
-    text = (folder / CONFIG_FILE).read_text()
+    text = read_utf8(folder / CONFIG_FILE)
     try:
         config = json.loads(text)
     except json.JSONDecodeError as error:
