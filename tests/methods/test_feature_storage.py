@@ -22,7 +22,12 @@ def storage(**options) -> FeatureStorage:
 
 
 def over_epochs(features: FeatureStorage, times: int = 4) -> list[torch.Tensor]:
-    return [features.for_epoch(nn.Identity()).clone() for _ in range(times)]
+    return [next_epoch(features) for _ in range(times)]
+
+
+def next_epoch(features: FeatureStorage) -> torch.Tensor:
+    features.keep(*features.for_epoch(nn.Identity()))
+    return features.features.clone()
 
 
 def test_one_pass_is_all():
@@ -36,7 +41,7 @@ def test_steps_renew_their_images():
     features.after_step(torch.tensor([3, 1, 3, 0]), rows)
     expected = FEATURES[0].clone()
     expected[[0, 1, 3]] = rows.detach()[[3, 1, 2]]  # of image 3 the later row
-    torch.testing.assert_close(features.for_epoch(nn.Identity()), expected)
+    torch.testing.assert_close(next_epoch(features), expected)
     assert not features.features.requires_grad
 
 
@@ -104,3 +109,25 @@ def test_a_training_step_hands_its_embeddings_over():
     for index, image in zip(indices, images.detach(), strict=True):
         expected[index] = image
     torch.testing.assert_close(features.features, expected)
+
+
+def test_an_interrupted_planning_leaves_the_features_as_they_were(monkeypatch):
+    """A signal in the middle of it saves the run; the continued one plans the epoch again."""
+    sampler = SAMPLERS["greedy_coreset"](torch.tensor([0, 0, 1, 1, 1]).numpy(), batch_size=4, images_per_class=2)
+    states = []
+    for interrupted in (None, 2):
+        features = storage(recompute=True, momentum=0.6)
+        method = SupervisedMethod(model=Network(), criterion=Sum(), sampler=sampler, storage=features)
+        for epoch in range(4):
+            features.embed = lambda _, epoch=epoch: FEATURES[epoch]
+            if epoch == interrupted:
+                with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                    patch.setattr(sampler, "plan", interrupt)
+                    method.epoch_batches(epoch)
+            method.epoch_batches(epoch)
+        states.append(features.state_dict())
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def interrupt(epoch: int):
+    raise KeyboardInterrupt

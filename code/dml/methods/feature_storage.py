@@ -51,18 +51,25 @@ class FeatureStorage(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.bool))
 
     @torch.no_grad()
-    def for_epoch(self, model: EmbeddingNet) -> Tensor:
-        """(N, D) features that the next epoch is planned by."""
-        if not self.filled:
-            self.features.copy_(self.embed(model))
-            self.filled.fill_(True)
-        elif self.recompute:
-            embeddings = self.embed(model).to(self.features)
-            if self.change is not None:
-                self.change.lerp_(embeddings - self.features, 1 - self.momentum)
-                embeddings = embeddings + self.rate * self.change
-            self.features.copy_(embeddings)
-        return self.features
+    def for_epoch(self, model: EmbeddingNet) -> tuple[Tensor, Tensor | None]:
+        """(N, D) features that the next epoch is planned by, and the change c with them, if there is momentum.
+
+        Nothing is stored before ``keep``: an epoch whose planning was interrupted is planned again from the same state.
+        """
+        if self.filled and not self.recompute:
+            return self.features, self.change
+        embeddings = self.embed(model).to(self.features)
+        if self.change is None or not self.filled:
+            return embeddings, self.change
+        change = self.change.lerp(embeddings - self.features, 1 - self.momentum)
+        return embeddings + self.rate * change, change
+
+    def keep(self, features: Tensor, change: Tensor | None) -> None:
+        """Store what ``for_epoch`` gave, once the epoch is planned."""
+        self.features.copy_(features)
+        if change is not None:
+            self.change.copy_(change)
+        self.filled.fill_(True)
 
     @torch.no_grad()
     def after_step(self, indices: Tensor, embeddings: Tensor) -> None:

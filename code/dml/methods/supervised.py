@@ -73,9 +73,13 @@ class SupervisedMethod(Method):
 
     def epoch_batches(self, epoch: int) -> np.ndarray:
         """The sampler's plan, by the stored features if the sampler looks at features."""
-        if self.storage is not None:
-            self.sampler.set_features(self.storage.for_epoch(self.model).cpu().numpy())
-        return self.sampler.plan(epoch)
+        if self.storage is None:
+            return self.sampler.plan(epoch)
+        features, change = self.storage.for_epoch(self.model)
+        self.sampler.set_features(features.cpu().numpy())
+        plan = self.sampler.plan(epoch)
+        self.storage.keep(features, change)
+        return plan
 
     def images_per_batch(self) -> int:
         """Known to samplers of features without a plan."""
