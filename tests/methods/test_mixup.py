@@ -63,6 +63,13 @@ def test_together_where_normalisation_is_frozen_apart_where_not():
     torch.testing.assert_close(passes[True], passes[False])
 
 
+def test_apart_where_the_head_normalises_batches():
+    mixing, calls = method(head="mlp_bn"), []
+    mixing.model.register_forward_hook(lambda module, images, output: calls.append(len(images[0])))
+    mixing(batch(), Progress(1, 2))
+    assert calls == [B, B]
+
+
 def test_the_loss_is_the_sum_of_its_parts():
     mixing = method().eval()
     torch.manual_seed(2)

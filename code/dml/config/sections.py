@@ -134,7 +134,7 @@ class ModelConfig(Section):
     pretrained: bool = option(True, "start from ImageNet weights")
     weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")
     l2_norm: bool = option(True, "embeddings of unit length", aliases=("target_norm",))
-    bn_freeze: bool = option(True, "keep the running statistics of batch normalisation fixed")
+    bn_freeze: bool = option(True, "keep the running statistics of the backbone's batch normalisation fixed")
     bn_affine: bool = option(False, "with --bn-freeze, train batch normalisation's affine parameters all the same")
     backbone_init: str = option(
         "published",

@@ -62,7 +62,7 @@ class MixupMethod(SupervisedMethod):
         return StepOutput(step.loss + extra, step.logs | logs)
 
     def _both_rows(self, batch: Batch, mixed_images: Tensor) -> tuple[Tensor, Tensor]:
-        if self.model.bn_freeze:
+        if self.model.is_row_wise:
             both = self.describe(torch.cat([batch.images, mixed_images]), 2 * batch.num_views)
             return both.chunk(2)
         return self.describe(batch.images, batch.num_views), self.describe(mixed_images, batch.num_views)

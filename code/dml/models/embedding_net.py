@@ -45,8 +45,8 @@ class EmbeddingNet(nn.Module):
         architecture: backbone, sizes, pooling, normalisation; kept as ``self.architecture``.
         head_init: how linear heads start: ``kaiming`` (normal, fan_out), ``orthogonal``, both with bias 0, or
             ``torch`` (``nn.Linear``'s default, which heads of two layers always have).
-        bn_freeze: keep the running statistics of batch normalisation fixed in training too, and construct its
-            affine parameters with ``requires_grad`` off.
+        bn_freeze: keep the running statistics of the backbone's batch normalisation fixed in training too, and
+            construct its affine parameters with ``requires_grad`` off.
         bn_affine: with ``bn_freeze``, let the affine parameters train all the same.
     """
 
@@ -81,6 +81,11 @@ class EmbeddingNet(nn.Module):
         """The normalisation that the images need."""
         return self.backbone.input_spec
 
+    @property
+    def is_row_wise(self) -> bool:
+        """Whether in training, too, what becomes of an image does not depend on the others of its batch."""
+        return self.bn_freeze and self.architecture.head != "mlp_bn"
+
     def forward(self, images: Tensor) -> ModelOutput:
         """(B, 3, H, W) normalised images → every output in float32, whatever the autocast.
 
@@ -111,7 +116,7 @@ class EmbeddingNet(nn.Module):
         return self.uncertainty(l2_normalize(features)).float()
 
     def train(self, mode: bool = True) -> EmbeddingNet:
-        """As ``nn.Module.train``, but with ``bn_freeze`` batch normalisation stays in evaluation mode."""
+        """As ``nn.Module.train``, but with ``bn_freeze`` the backbone's normalisation stays in evaluation mode."""
         super().train(mode)
         if self.bn_freeze:
             for module in self._batch_norms():
@@ -131,4 +136,4 @@ class EmbeddingNet(nn.Module):
 
     def _batch_norms(self) -> Iterator[nn.Module]:
         kinds = (nn.BatchNorm2d, nn.SyncBatchNorm)
-        return (module for module in self.modules() if isinstance(module, kinds))
+        return (module for module in self.backbone.modules() if isinstance(module, kinds))
