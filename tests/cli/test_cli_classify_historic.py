@@ -86,6 +86,18 @@ def test_other_spellings():
     assert parsed(*modern.split()).classification.mix_probability == 0.5
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("--net_type resnet --depth 164 --alpha 84", "--alpha has no effect with --net_type resnet"),
+        ("--net_type resnet --depth 18 --no-bottleneck --dataset folder", "--no-bottleneck has no effect .* CIFAR"),
+    ],
+)
+def test_what_a_resnet_does_not_use(typed, message):
+    with pytest.warns(ConfigWarning, match=message):
+        parsed(*typed.split())
+
+
 @pytest.mark.parametrize("half", ["--beta 1", "--cutmix_prob 0.5"])
 def test_half_of_cutmix_mixes_nothing(half):
     with pytest.warns(ConfigWarning, match="without both --beta and --cutmix_prob"):

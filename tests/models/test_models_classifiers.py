@@ -140,6 +140,10 @@ def test_outputs():
         ({"name": "resnet"}, "unknown classification network 'resnet'"),
         ({"name": "pyramidnet200", "stem": "imagenet"}, "--stem cifar"),
         ({"name": "resnet18", "stem": "cifar", "pretrained": True}, "leave out --pretrained, or add --stem imagenet"),
+        (
+            {"name": "cifar_resnet20_basic", "stem": "cifar", "pretrained": True},
+            "no ImageNet weights of cifar_resnet20",
+        ),
         ({"name": "resnet18", "weights": "file.pth"}, "add --pretrained or drop --weights"),
         ({"name": "resnet18", "uncertainty_size": 0}, "--uncertainty-size must be at least 1"),
     ],

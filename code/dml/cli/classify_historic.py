@@ -69,7 +69,7 @@ def settle_cutmix_flags(typed: dict[str, Any], *, is_cifar: bool) -> None:
     for name in WITHOUT_EFFECT:
         typed.pop(name, None)
     if network := _taken(typed, OF_THE_NETWORK):
-        _replace(typed, network, {"model": _model(DEFAULTS | network, is_cifar=is_cifar)})
+        _replace(typed, network, {"model": _model(network, is_cifar=is_cifar)})
     if mix := _taken(typed, OF_THE_MIX):
         _replace(typed, mix, _mix(DEFAULTS | mix))
         if len(mix) == 1 and any(mix.values()):
@@ -92,10 +92,14 @@ def _replace(typed: dict[str, Any], historic: dict[str, Any], meant: dict[str, A
             )
 
 
-def _model(chosen: dict[str, Any], *, is_cifar: bool) -> str:
+def _model(network: dict[str, Any], *, is_cifar: bool) -> str:
     """The name of the network, in the registry or of a family."""
+    chosen = DEFAULTS | network
     depth, bottleneck = chosen["depth"], "no_bottleneck" not in chosen
     if chosen["net_type"] == "resnet":
+        for name, used, where in (("alpha", False, ""), ("no_bottleneck", is_cifar, " outside CIFAR")):
+            if name in network and not used:
+                warnings.warn(f"{flag_of(name)} has no effect with --net_type resnet{where}", ConfigWarning)
         # NOTE: that code's ResNets on CIFAR have no uncertainty; here --introspective gives one to every network.
         return cifar_resnet_name(depth, bottleneck=bottleneck) if is_cifar else f"resnet{depth}"
     if not is_cifar:

@@ -77,6 +77,8 @@ def create_classifier(
     """
     if weights is not None and not pretrained:
         raise ValueError(f"weights {weights} are given but pretrained is off: add --pretrained or drop --weights")
+    if pretrained and "imagenet" not in classifier_backbone(name):
+        raise ValueError(f"there are no ImageNet weights of {name}, a network for small images: leave out --pretrained")
     if pretrained and stem != "imagenet":
         raise ValueError(
             f"--pretrained weights are of {name} with the ImageNet stem, but images of this size get the {stem} stem:"
