@@ -126,6 +126,11 @@ def test_d2_goes_on_where_all_that_is_left_lies_on_the_chosen():
     assert all(len(set(batch[::2])) == 10 for batch in make("d2_coreset", features, pool_size=200).plan(0))
 
 
+def test_d2_takes_large_distances_to_large_powers():
+    plan = make("d2_coreset", CLUSTERED * 1e3, exponent=100.0).plan(0)
+    assert all(len(set(batch[::2])) == 10 for batch in plan)
+
+
 # Matching.
 
 

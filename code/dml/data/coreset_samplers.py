@@ -108,7 +108,7 @@ class D2CoresetSampler(CoresetSampler):
         for step in range(1, len(chosen)):
             odds[chosen[step - 1]] = 0
             sums += _squared_distances(features, chosen[step - 1])
-            weights = odds * sums**self.exponent
+            weights = odds * (sums / (sums.max() or 1.0)) ** self.exponent  # in 0..1, which no power exceeds
             if not weights.any():  # what is left lies where the chosen rows lie, or too far out to have a density
                 weights = np.ones(len(features))
                 weights[chosen[:step]] = 0
