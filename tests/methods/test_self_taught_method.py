@@ -219,7 +219,7 @@ def test_resume_takes_the_weights_of_a_published_checkpoint(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(student.parameters(), source.parameters(), strict=True))
     assert torch.equal(create_teacher(config, student).network.background.weight, source.background.weight)
     other = config_of("--resume", str(tmp_path / "stml.pth"), "--embedding-size", "7")
-    with pytest.raises(ValueError, match=r"holds resnet18, 6-d.*not resnet18, 7-d"):
+    with pytest.raises(ValueError, match=r"holds resnet18, 6-d.*not resnet18, 7-d.*--head"):
         create_student(other, continued=False)
 
 

@@ -154,5 +154,8 @@ def _load_weights(student: EmbeddingNet, path: Path) -> None:
     loaded = load_model_checkpoint(path)
     wanted = student.architecture
     if replace(loaded.architecture, l2_norm=wanted.l2_norm, norm=wanted.norm, system=wanted.system) != wanted:
-        raise ValueError(f"--resume {path} holds {loaded.architecture.describe()}, not {wanted.describe()}")
+        raise ValueError(
+            f"--resume {path} holds {loaded.architecture.describe()}, not {wanted.describe()}"
+            " (--model, --embedding-size, --head and --pooling say which)"
+        )
     student.load_state_dict(loaded.model.state_dict())
