@@ -112,7 +112,11 @@ def test_every_spelling_of_the_neighbours_is_the_same_flag():
 def test_the_teacher_starts_as_the_checkpoint_does(tmp_path):
     (tmp_path / "file.pt").touch()
     assert parse().self_taught.teacher_init == "random"
-    assert parse("--resume", str(tmp_path / "file.pt")).self_taught.teacher_init == "student"
+    resumed = ("--resume", str(tmp_path / "file.pt"))
+    assert parse(*resumed).self_taught.teacher_init == "student"
+    for arguments in (("--pretrained", "1"), ("--pretrained", "0", *resumed)):
+        with pytest.warns(ConfigWarning, match="--backbone-init has no effect with weights to start from"):
+            parse(*arguments, "--backbone-init", "torch")
 
 
 def test_the_json_round_trip():

@@ -83,7 +83,7 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     scheduler = values.get("scheduler", "step")
     for flag, used, reason in (
         ("augmentation", values.get("augment", True), "--augment 0"),
-        ("backbone_init", not values.get("pretrained", True), "--pretrained 1"),
+        ("backbone_init", not (values.get("pretrained", True) or values.get("resume")), "weights to start from"),
         ("bn_affine", values.get("bn_freeze", True), "--bn-freeze 0"),
         ("head_init", values.get("head", "linear") == "linear", f"--head {values.get('head')}"),
         ("crop_scale", values.get("augmentation") != "red", "--augmentation red"),
