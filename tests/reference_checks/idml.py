@@ -17,7 +17,7 @@ from reference_checks.losses import variants
 class GivenOutputs(nn.Module):
     """In place of a network: its "images" are what it says of them, (B, 2 D) embeddings and uncertainties."""
 
-    bn_freeze = True
+    is_row_wise = True
 
     def forward(self, rows: Tensor) -> ModelOutput:
         embedding, uncertainty = rows.chunk(2, dim=1)
