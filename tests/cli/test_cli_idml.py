@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from test_cli import PUBLISHED_NAMES, error_of, flat, train
+from test_cli import assert_default, error_of, flat, train
 
 from dml.cli.evaluate import parse_evaluate
 from dml.config import IntrospectiveConfig, train_config_from_json
@@ -60,14 +60,8 @@ def test_published_defaults(entry):
     name = entry["flags"][0].strip("-").replace("-", "_")
     if name in ("alpha", "mrg"):
         assert LOSSES[config.loss.loss].default(name) == expected
-    elif name == "loss":
-        assert config.loss.loss == expected
-    elif name == "LOG_DIR":
-        assert Path(config.run.log_dir).name == Path(expected).name
-    elif name == "gpu_id":
-        assert config.run.gpu_id == (expected,)
     else:
-        assert flat(config)[PUBLISHED_NAMES.get(name, name)] == expected
+        assert_default(config, name, expected)
 
 
 def test_published_flags_of_evaluation_parse():

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from test_cli import error_of, flat, train
+from test_cli import assert_default, error_of, flat, train
 
 from dml.cli.evaluate import parse_evaluate
 from dml.cli.train import parse_train
@@ -92,14 +92,8 @@ def test_published_defaults(entry):
     elif name == "eval_metric":
         assert (expected, config.evaluation.select_metric) == ("MLRC", "map_at_r")
         assert "map_at_r" in config.evaluation.metrics
-    elif name == "loss":
-        assert config.loss.loss == expected
-    elif name == "LOG_DIR":
-        assert Path(config.run.log_dir).name == Path(expected).name
-    elif name == "gpu_id":
-        assert config.run.gpu_id == (expected,)
     else:
-        assert flat(config)[name] == expected
+        assert_default(config, name, expected)
 
 
 @pytest.mark.parametrize("entry", FLAGS["proxy_isa/train"], ids=lambda e: e["flags"][0])

@@ -29,7 +29,7 @@ CLASSIFIER_BACKBONES: Registry[Stems] = Registry(
             }
             for depth in (18, 34, 50, 101)
         },
-        "pyramidnet200": {"cifar": partial(PyramidNet, depth=200, alpha=DEFAULT_ALPHA)},
+        "pyramidnet200": {"cifar": partial(PyramidNet, depth=200, alpha=DEFAULT_ALPHA, bottleneck=True)},
     },
 )
 
@@ -57,6 +57,8 @@ def classifier_backbone(name: str) -> Stems:
         UnknownNameError: neither; lists the registry's names.
         ValueError: a depth that the family does not have.
     """
+    if name in CLASSIFIER_BACKBONES:
+        return CLASSIFIER_BACKBONES[name]
     for pattern, network, title in (
         (_PYRAMIDNET, PyramidNet, "PyramidNet"),
         (_CIFAR_RESNET, CifarResNet, "CIFAR ResNet"),
