@@ -88,14 +88,19 @@ def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
     With ``--teacher-init random``, the published default, STML's starts by itself: its background head, and without
     pretrained weights its backbone too. From a checkpoint (``--resume``) both are the checkpoint's.
     """
-    is_stml, settings = config.loss.loss == STML, config.self_taught
-    network = deepcopy(student)
-    if is_stml and settings.teacher_init == "random":
-        if config.model.pretrained or settings.resume:
+    is_stml = config.loss.loss == STML
+    by_itself = is_stml and config.self_taught.teacher_init == "random"
+    if by_itself and _starts_from_scratch(config):
+        network = create_student(config, continued=False)
+    else:
+        network = deepcopy(student)
+        if by_itself:
             HEAD_INITS[config.model.head_init](network.background)
-        else:
-            network = create_student(config, continued=False)
     return Teacher(network, momentum=config.self_taught.momentum, always_eval=is_stml)
+
+
+def _starts_from_scratch(config: TrainConfig) -> bool:
+    return not (config.model.pretrained or config.self_taught.resume)
 
 
 def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
@@ -129,7 +134,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
     )
     if continued:
         return student
-    if model.model == "resnet18" and model.backbone_init == "published" and not (model.pretrained or settings.resume):
+    if model.model == "resnet18" and model.backbone_init == "published" and _starts_from_scratch(config):
         _draw_convolutions_again(student.backbone)
     if settings.resume:
         _load_weights(student, Path(settings.resume))
