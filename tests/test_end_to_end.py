@@ -83,6 +83,27 @@ def test_killed_in_an_epoch_and_resumed_equals_uninterrupted(digits, tmp_path, f
         torch.testing.assert_close(value, theirs[name], rtol=0, atol=0)
 
 
+def test_a_disk_that_fills_up_ends_the_run_and_loses_nothing(digits, tmp_path, finished):
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("this system cannot limit what another process writes")
+    extra = ("--eval-first", "--run-name", "full", "--val-split", "0.4", "--IPC", "8")
+    process = start("train.py", *train_arguments(digits, tmp_path, *extra))
+    folder = tmp_path / "folder" / "full"
+    wait_for(lambda: (folder / "last.pt").exists(), process)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    assert f"'{folder}/" in err
+    assert err.rstrip().endswith(".pt'"), "the last line names the file that could not be written"
+    assert "Traceback" not in err
+    assert "Stopped: last.pt is as it was saved last. Continue with:" in out
+    assert out.rstrip().endswith(f"--resume-run {folder}")
+    assert not list(folder.glob(".*.tmp"))
+    run("train.py", "--resume-run", folder)
+    assert record(folder) == record(finished[0])
+
+
 def test_killed_before_the_first_checkpoint_begins_again(digits, tmp_path):
     process = start("train.py", *train_arguments(digits, tmp_path, "--run-name", "early", "--epochs", "1"))
     folder = tmp_path / "folder" / "early"

@@ -19,6 +19,7 @@ from dml.structures import Batch, StepOutput
 from dml.tracking import Tracker
 from dml.training.interrupt import Interrupted
 from dml.training.losswatch import LossWatch, NonFiniteLossError
+from dml.training.selection import Selection
 from dml.training.trainer import Trainer
 
 
@@ -63,7 +64,7 @@ class Planned:
 
 
 def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true", warmup=0.0, **evaluation) -> Trainer:
-    source = Planned()
+    source, evaluation = Planned(), EvalConfig(**evaluation)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     return Trainer(
         fabric=fabric,
@@ -71,7 +72,7 @@ def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true"
         loader=source,
         batches=source,
         evaluate={"eval": evaluate or (lambda model: {"recall_at_1": float(model.weight.detach().sum())})},
-        select="eval",
+        selection=Selection("eval", evaluation.select_metric, evaluation.storage_metrics[1:]),
         optim=OptimConfig(
             epochs=epochs,
             lr=0.02,
@@ -81,7 +82,7 @@ def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true"
             nesterov=False,
             scheduler="constant",
         ),
-        evaluation=EvalConfig(**evaluation),
+        evaluation=evaluation,
         tracker=Tracker(folder),
         folder=folder,
         description={"config": {}, "architecture": {}},

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 
-def save_atomically(state: dict[str, Any], path: Path) -> None:
-    """Write ``state`` to ``path`` so that at any moment the old file or the whole new one is there."""
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of ``path`` when the block has ended well and is gone otherwise.
+
+    At any moment the old file or the whole new one is there.
+
+    Raises:
+        OSError: naming ``path``: no room on the disk, no right to write.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            torch.save(state, file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        # torch.save ends a failed write with a RuntimeError about positions, and the reason behind it.
+        reason = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(reason, OSError):
+            raise
+        raise OSError(reason.errno, reason.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def save_atomically(state: dict[str, Any], path: Path) -> None:
+    """Write ``state`` as torch does; see ``replacing``."""
+    with replacing(path) as file:
+        torch.save(state, file)
+
+
 def write_text_atomically(text: str, path: Path) -> None:
-    """The same for a text file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    """The same for a text file, in UTF-8."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def remove_leftovers(folder: Path) -> None:

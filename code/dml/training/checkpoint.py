@@ -15,7 +15,7 @@ from dml.models.reading import read_torch_file
 from dml.training.atomic import save_atomically
 from dml.training.optim import Schedule
 from dml.training.random_state import random_state, restore_random_state
-from dml.training.results import TrainingState
+from dml.training.state import TrainingState
 
 
 class Checkpoints:

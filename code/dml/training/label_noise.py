@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from dml.data.records import LabelNoise
+from dml.training.atomic import replacing
 
 FILE_NAME = "label_noise.npz"
 
@@ -21,10 +21,8 @@ def keep_label_noise(noise: LabelNoise, folder: Path) -> None:
     """
     file = folder / FILE_NAME
     if not file.exists():
-        temporary = folder / f".{FILE_NAME}.{os.getpid()}.tmp"
-        with temporary.open("wb") as stream:
+        with replacing(file) as stream:
             np.savez_compressed(stream, **noise._asdict())
-        temporary.replace(file)
         return
     try:
         with np.load(file, allow_pickle=False) as saved:

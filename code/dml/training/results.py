@@ -1,48 +1,14 @@
-"""Where a run stands and what it says of itself: best_results.txt and the closing table."""
+"""What a run says of itself: best_results.txt and the closing table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from dml.metric_names import is_share
 from dml.tracking import table
 from dml.training.atomic import write_text_atomically
-
-Metrics = dict[str, float]
-
-
-@dataclass
-class TrainingState:
-    """Where a run stands; part of its checkpoint.
-
-    Attributes:
-        epoch: complete epochs.
-        step: optimiser steps taken.
-        plan: (num_batches, B) the batches of the epoch under way; None between epochs.
-        batches_done: of that plan.
-        totals: name → sum over those of the loss and of what else the method logs.
-        best_epoch: the epoch that the selection metric likes best; None before any evaluation of a trained network.
-        best: its metrics, prefix → name → value.
-        latest: those of the last evaluation.
-        latest_epoch: the epoch that it was made after.
-        untrained: those of ``--eval-first``.
-        highest: metric → its highest value, for the metrics besides the selecting one whose best epochs are kept.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    plan: np.ndarray | None = None
-    batches_done: int = 0
-    totals: Metrics = field(default_factory=dict)
-    best_epoch: int | None = None
-    best: dict[str, Metrics] = field(default_factory=dict)
-    latest: dict[str, Metrics] = field(default_factory=dict)
-    latest_epoch: int = 0
-    untrained: dict[str, Metrics] = field(default_factory=dict)
-    highest: Metrics = field(default_factory=dict)
+from dml.training.selection import Selection
+from dml.training.state import TrainingState
 
 
 def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str, float]]:
@@ -55,10 +21,11 @@ def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str
     return {title: metrics for title, metrics in rows.items() if metrics}
 
 
-def results_text(state: TrainingState, *, select: str, metric: str, held_out: str) -> str:
+def results_text(state: TrainingState, selection: Selection) -> str:
     """The best and the last epoch of every split, and how the best was chosen."""
-    chosen = f"Best epoch by {metric} on {'the test split' if select == 'eval' else held_out}."
-    if select == "eval":
+    held_out = selection.held_out
+    chosen = f"Best epoch by {selection.metric} on {'the test split' if selection.on_test_split else held_out}."
+    if selection.on_test_split:
         chosen += (
             " Choosing on the test split is what the published code does, and optimistic;"
             f" the last epoch stands beside it, and --val-split chooses on {held_out} instead."
@@ -72,8 +39,6 @@ def results_text(state: TrainingState, *, select: str, metric: str, held_out: st
     return "\n\n".join(parts) + "\n"
 
 
-def write_results(folder: Path, state: TrainingState, *, select: str, metric: str, held_out: str) -> None:
+def write_results(folder: Path, state: TrainingState, selection: Selection) -> None:
     """``best_results.txt`` in the run folder, rewritten after every evaluation."""
-    write_text_atomically(
-        results_text(state, select=select, metric=metric, held_out=held_out), folder / "best_results.txt"
-    )
+    write_text_atomically(results_text(state, selection), folder / "best_results.txt")

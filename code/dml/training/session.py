@@ -68,8 +68,7 @@ def train(
         ),
         batches=batches,
         evaluate={prefix: partial(task.evaluate, prefix) for prefix in task.splits},
-        select="val" if task.selects_on_val else "eval",
-        held_out=task.held_out,
+        selection=task.selection,
         optim=config.optim,
         evaluation=config.evaluation,
         tracker=tracker,
@@ -120,14 +119,15 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     """The first lines of a run: whose defaults, which images, which device, which choice of the best epoch."""
     name = task.data.name
     processes = "" if fabric.world_size == 1 else f", {fabric.world_size} processes"
-    chooses = task.held_out if task.selects_on_val else "the test split, as published (optimistic)"
+    chosen = task.selection
+    chooses = "the test split, as published (optimistic)" if chosen.on_test_split else chosen.held_out
     whose = RECIPES[config.recipe].title + (f" and {name}" if name in DATASET_DEFAULTS else "")
     say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
     images, network = task.describe()
     say(images)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
     if task.splits:
-        say(f"best epoch by {config.evaluation.select_metric} on {chooses}")
+        say(f"best epoch by {chosen.metric} on {chooses}")
     say(f"run folder: {folder}")
 
 

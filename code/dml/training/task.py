@@ -13,6 +13,7 @@ from dml.config import TrainConfig
 from dml.data import ImageRecords
 from dml.data.images import ImageDataset
 from dml.methods.base import Method
+from dml.training.selection import Selection
 
 
 class TrainingData(Protocol):
@@ -45,9 +46,11 @@ class Task(ABC):
         self._check_selection()
 
     @property
-    def selects_on_val(self) -> bool:
-        """Whether the validation split chooses the best epoch: by default where there is one."""
-        return self.data.val is not None and self.config.evaluation.select != "test"
+    def selection(self) -> Selection:
+        """How the best epoch is chosen: by default on the validation split where there is one."""
+        evaluation = self.config.evaluation
+        split = "eval" if self.data.val is None or evaluation.select == "test" else "val"
+        return Selection(split, evaluation.select_metric, evaluation.storage_metrics[1:], self.held_out)
 
     def _check_selection(self) -> None:
         """Refuse a ``--select-metric`` that no evaluation will compute, on a split that is not there. ValueError."""

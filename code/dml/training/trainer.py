@@ -24,9 +24,10 @@ from dml.training.checkpoint import Checkpoints
 from dml.training.interrupt import Interrupted, InterruptGuard
 from dml.training.losswatch import LossWatch
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
-from dml.training.results import TrainingState, write_results
+from dml.training.results import write_results
+from dml.training.selection import Selection
+from dml.training.state import Metrics, TrainingState
 
-Metrics = dict[str, float]
 Evaluate = Callable[[torch.nn.Module], Metrics]
 
 
@@ -40,14 +41,13 @@ class Trainer:
         batches: told each epoch's plan.
         evaluate: prefix ("eval", "val") → function of the network that gives its metrics; "eval" is the test split.
             Empty: nothing judges the network, and the newest counts as the best.
-        select: the prefix whose ``evaluation.select_metric`` chooses the best epoch.
-        held_out: what the split "val" consists of, in words.
+        selection: how the best epoch is chosen.
         optim: optimiser, schedule, epochs.
         evaluation: when to evaluate.
         tracker: the record.
         folder: the run's folder.
         description: put into each checkpoint: architecture and configuration, as plain types.
-        keep_best: whether to write best.pt, and best_<metric>.pt of further ``evaluation.storage_metrics``.
+        keep_best: whether to write best.pt, and best_<metric>.pt of the selection's other metrics.
         after_epoch: called with the number of complete epochs, 0 before the first.
         resume_hint: how to go on after an interruption.
     """
@@ -60,8 +60,7 @@ class Trainer:
         loader: DataLoader[Batch],
         batches: PlannedBatches,
         evaluate: Mapping[str, Evaluate],
-        select: str,
-        held_out: str = "held-out classes",
+        selection: Selection,
         optim: OptimConfig,
         evaluation: EvalConfig,
         tracker: Tracker,
@@ -72,8 +71,7 @@ class Trainer:
         resume_hint: str = "",
     ):
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
-        self.evaluate, self.select, self.optim, self.evaluation = evaluate, select, optim, evaluation
-        self.held_out = held_out
+        self.evaluate, self.selection, self.optim, self.evaluation = evaluate, selection, optim, evaluation
         self.tracker, self.folder = tracker, folder
         self.keep_best, self.after_epoch, self.resume_hint = keep_best, after_epoch, resume_hint
         self.state = TrainingState()
@@ -120,6 +118,9 @@ class Trainer:
             except Interrupted as stop:
                 self._stop_in_order(torn=stop.torn)
                 raise
+            except OSError:  # a full disk, a file system that went away: the run's end only if nobody says otherwise
+                self._say_how_to_go_on("Stopped", self._saved_last())
+                raise
         return self.state
 
     @contextmanager
@@ -144,8 +145,8 @@ class Trainer:
         if self.is_due(state.epoch + 1):
             self._share_buffers()
             state.latest, state.latest_epoch = self._evaluate(state.epoch + 1, training), state.epoch + 1
-            improved = self._is_best(state.latest)
-            kept = ["best.pt"] * improved + self._other_bests(state.latest)
+            improved = self.selection.is_best(state)
+            kept = ["best.pt"] * improved + self.selection.other_bests(state)
         else:
             self._log(state.epoch + 1, {"train": training})
             improved, kept = False, []
@@ -229,7 +230,7 @@ class Trainer:
     def _progress(self, plan: np.ndarray) -> Progress:
         return Progress(self.state.epoch, self.optim.epochs, self.state.step, len(plan))
 
-    # ------------------------------------------------------------------ evaluation and selection
+    # ------------------------------------------------------------------ evaluation
 
     def _evaluate(self, epoch: int, training: Metrics | None = None) -> dict[str, Metrics]:
         """Evaluate every split, then write the epoch's lines, all together."""
@@ -257,22 +258,6 @@ class Trainer:
         values = "  ".join(f"{label(name)} {value_text(name, metrics[name])}" for name in dict.fromkeys(shown))
         return f"{'test' if prefix == 'eval' else prefix}: {values}"
 
-    def _is_best(self, results: dict[str, Metrics]) -> bool:
-        metric, best = self.evaluation.select_metric, self.state.best
-        return not best or results[self.select][metric] > best[self.select][metric]
-
-    def _other_bests(self, results: dict[str, Metrics]) -> list[str]:
-        """The files to keep of ``--storage_metrics`` beside the selecting one, each metric being at its highest."""
-        highest, files = self.state.highest, []
-        if self.select not in results:  # images without classes
-            return files
-        for metric in self.evaluation.storage_metrics[1:]:
-            value = results[self.select][metric]
-            if metric not in highest or value > highest[metric]:
-                highest[metric] = value
-                files.append(f"best_{metric}.pt")
-        return files
-
     # ------------------------------------------------------------------ checkpoints
 
     def _stop_in_order(self, *, torn: bool) -> None:
@@ -281,9 +266,15 @@ class Trainer:
             self._save()
             done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
         else:
-            done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
+            done = self._saved_last()
+        self._say_how_to_go_on("Interrupted", done)
+
+    def _saved_last(self) -> str:
+        return "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
+
+    def _say_how_to_go_on(self, what: str, done: str) -> None:
         if self.fabric.is_global_zero:
-            say(f"Interrupted: {done}. Continue with:\n  {self.resume_hint}")
+            say(f"{what}: {done}. Continue with:\n  {self.resume_hint}")
 
     def _save(self, best: Sequence[str] = ()) -> None:
         """Write last.pt, before it the files ``best`` of what this epoch is the best in, and the summary for people."""
@@ -291,8 +282,7 @@ class Trainer:
         record_size = self.tracker.size() if self.fabric.is_global_zero else 0
         self.checkpoints.save(state, best=best if self.keep_best else (), record_size=record_size)
         if self.fabric.is_global_zero and state.best and state.latest_epoch == state.epoch:
-            metric = self.evaluation.select_metric
-            write_results(self.folder, state, select=self.select, metric=metric, held_out=self.held_out)
+            write_results(self.folder, state, self.selection)
 
     def resume(self, path: Path) -> None:
         """Continue from ``path``, or from the beginning if no epoch had been completed.
