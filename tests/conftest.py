@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The repository's root folder."""
     return ROOT
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the runs are that a module's tests share; checkpoints are large, so it goes with the last of them."""
+    folder = tmp_path_factory.mktemp("logs")
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,8 @@ def train_arguments(digits: Path, logs: Path, *extra: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(digits, tmp_path_factory) -> tuple[Path, str]:
+def finished(digits, logs) -> tuple[Path, str]:
     """An uninterrupted run, with everything on: its folder and what it printed."""
-    logs = tmp_path_factory.mktemp("logs")
     extra = ("--eval-first", "--run-name", "whole", "--val-split", "0.4", "--pictures", "1", "--IPC", "8")
     done = run("train.py", *train_arguments(digits, logs, *extra))
     return logs / "folder" / "whole", done.stdout + done.stderr

@@ -28,11 +28,6 @@ def arguments(digits: Path, logs: Path, name: str, *extra: str) -> list[str]:
     return [*SMALL, "--data-dir", str(digits), "--log-dir", str(logs), "--run-name", name, *extra]
 
 
-@pytest.fixture(scope="module")
-def logs(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("logs")
-
-
 MIXED = ("--mix", "cutmix", "--mix-probability", "0.5", "--val-split", "0.1")
 
 

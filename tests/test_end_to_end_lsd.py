@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from entrypoints import SMALL, record, run_inside, start, wait_for
@@ -24,11 +23,6 @@ def arguments(digits: Path, logs: Path, *extra: str) -> list[str]:
 
 def run(capsys, *words: str) -> None:
     run_inside("train.py", *words, status=0, capsys=capsys)
-
-
-@pytest.fixture(scope="module")
-def logs(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("logs")
 
 
 def method_state(folder: Path) -> dict[str, torch.Tensor]:

@@ -23,8 +23,7 @@ def arguments(digits: Path, logs: Path, *extra: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(digits, tmp_path_factory) -> tuple[Path, str]:
-    logs = tmp_path_factory.mktemp("logs")
+def finished(digits, logs) -> tuple[Path, str]:
     done = run("train.py", *arguments(digits, logs, "--run-name", "whole", "--visualize"))
     return logs / "folder" / "whole", done.stdout
 

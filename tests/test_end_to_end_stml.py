@@ -51,24 +51,18 @@ def assert_same(folder: Path, other: Path) -> None:
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """Where this module's runs are."""
-    return tmp_path_factory.mktemp("logs")
-
-
 @pytest.fixture
-def whole(digits, folder, capsys) -> Path:
+def whole(digits, logs, capsys) -> Path:
     """A run of two epochs of three batches, made once."""
-    run = folder / "folder" / "whole"
+    run = logs / "folder" / "whole"
     if not run.exists():
-        data = list_of(digits, folder / "right.csv")
-        said = run_inside("main.py", *arguments_of(data, folder, "whole", *STML), status=0, capsys=capsys).out
+        data = list_of(digits, logs / "right.csv")
+        said = run_inside("main.py", *arguments_of(data, logs, "whole", *STML), status=0, capsys=capsys).out
         assert "stml: STML defaults where no flag says otherwise" in said
     return run
 
 
-def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(whole, folder, capsys, monkeypatch):
+def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(whole, logs, capsys, monkeypatch):
     update, calls = SelfTaughtMethod.after_backward, []
 
     def signalled(method):
@@ -78,27 +72,27 @@ def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(whole, fol
         update(method)
 
     monkeypatch.setattr(SelfTaughtMethod, "after_backward", signalled)
-    words = arguments_of(folder / "right.csv", folder, "stopped", *STML)
+    words = arguments_of(logs / "right.csv", logs, "stopped", *STML)
     run_inside("main.py", *words, status=130, capsys=capsys)
     monkeypatch.undo()
-    stopped = folder / "folder" / "stopped"
+    stopped = logs / "folder" / "stopped"
     assert torch.load(stopped / "last.pt", weights_only=True)["state"]["batches_done"] == 2
     run_inside("main.py", "--resume-run", stopped, status=0, capsys=capsys)
     assert record(stopped) == record(whole)
     assert_same(stopped, whole)
 
 
-def test_shuffled_training_labels_give_the_same_weights(whole, digits, folder, capsys):
-    data = list_of(digits, folder / "shuffled.csv", shuffled=True)
-    run_inside("main.py", *arguments_of(data, folder, "shuffled", *STML), status=0, capsys=capsys)
-    assert_same(folder / "folder" / "shuffled", whole)
+def test_shuffled_training_labels_give_the_same_weights(whole, digits, logs, capsys):
+    data = list_of(digits, logs / "shuffled.csv", shuffled=True)
+    run_inside("main.py", *arguments_of(data, logs, "shuffled", *STML), status=0, capsys=capsys)
+    assert_same(logs / "folder" / "shuffled", whole)
 
 
-def test_a_baseline_trains_from_the_weights_of_a_run(whole, digits, folder, capsys):
+def test_a_baseline_trains_from_the_weights_of_a_run(whole, digits, logs, capsys):
     own = ("--method", "meanshift", "--memory-size", "64", "--topk", "3", "--epochs", "1")
-    words = arguments_of(folder / "right.csv", folder, "meanshift", *own)
+    words = arguments_of(logs / "right.csv", logs, "meanshift", *own)
     run_inside("main.py", *words, status=0, capsys=capsys)
-    assert learned(folder / "folder" / "meanshift")["criterion.queue.written"] == 3 * 2 * 16
+    assert learned(logs / "folder" / "meanshift")["criterion.queue.written"] == 3 * 2 * 16
     said = run_inside("main.py", *words, "--resume", whole / "last.pt", status=2, capsys=capsys).err
     assert "background head 24-d" in said
 

@@ -14,9 +14,8 @@ SETTINGS = [*SMALL[: SMALL.index("--lr-decay-step")], *SMALL[SMALL.index("--warm
 
 
 @pytest.fixture(scope="module")
-def source(digits, tmp_path_factory) -> Path:
+def source(digits, logs) -> Path:
     """A checkpoint of train.py, 24-d."""
-    logs = tmp_path_factory.mktemp("logs")
     arguments = ("--log-dir", logs, "--run-name", "source", "--embedding-size", "24", "--epochs", "1")
     run("train.py", "--dataset", "folder", "--data-dir", digits, *SMALL, *arguments)
     return logs / "folder" / "source" / "best.pt"
