@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from dml.methods.self_taught import SelfTaughtMethod
+from dml.models.extract import background_of
+from dml.training import embedding
 from entrypoints import SMALL, record, run_inside
 
 # Without the flags that main.py does not have.
@@ -88,6 +90,23 @@ def test_shuffled_training_labels_give_the_same_weights(whole, digits, logs, cap
     assert_same(logs / "folder" / "shuffled", whole)
 
 
+def test_neighbours_are_those_of_the_whole_training_images_by_the_background_embedding(
+    whole, logs, capsys, monkeypatch
+):
+    asked, embed = [], embedding.embed_records
+
+    def watched(model, records, data, fabric, **how):
+        asked.append((len(records), how["read"], how["whole_images"]))
+        found = embed(model, records, data, fabric, **how)
+        assert found.shape == (TRAIN, 24)
+        return found
+
+    monkeypatch.setattr(embedding, "embed_records", watched)  # main.py's; evaluation has its own name for it
+    words = arguments_of(logs / "right.csv", logs, "neighbours", *STML)
+    run_inside("main.py", *words, status=0, capsys=capsys)
+    assert asked == [(TRAIN, background_of, True)] * 2
+
+
 def test_a_baseline_trains_from_the_weights_of_a_run(whole, digits, logs, capsys):
     own = ("--method", "meanshift", "--memory-size", "64", "--topk", "3", "--epochs", "1")
     words = arguments_of(logs / "right.csv", logs, "meanshift", *own)
@@ -118,6 +137,11 @@ def test_classes_cannot_be_held_out_where_there_are_none(digits, tmp_path, capsy
     for flags, message in (
         (("--val-split", "0.5"), "no classes to hold out"),
         (("--visualize",), "shows test classes"),
+        (("--eval-first",), "--eval-first: there are no classes to judge by"),
+        (("--train-metrics", "1"), "--train-metrics: there are"),
+        (("--select", "val"), "--select: there are"),
+        (("--metrics", "nmi"), "--metrics: there are"),
+        (("--storage-metrics", "nmi"), "--storage-metrics: there are"),
     ):
         words = arguments_of(digits, tmp_path, "none", *STML, "--unlabelled", *flags)
         assert message in run_inside("main.py", *words, status=2, capsys=capsys).err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -54,10 +56,14 @@ def test_all_images_at_once_are_all_queries():
     assert (batch != np.arange(50)).any()
 
 
-def test_a_large_set_is_quick():
-    """60,000 images are planned in milliseconds, by draws for all batches at once."""
+def test_planning_never_holds_batches_times_images_numbers():
     neighbours = np.random.default_rng(0).integers(0, 60_000, (60_000, 5))
-    assert neighbour_plan(neighbours, batch_size=120, seed=0, epoch=0).shape == (500, 120)
+    tracemalloc.start()
+    plan = neighbour_plan(neighbours, batch_size=120, seed=0, epoch=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert plan.shape == (500, 120)
+    assert peak < 8 * plan.nbytes
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from dml.models import create_model
 from dml.models import weights as weights_module
 from dml.models.teacher import Teacher
 from dml.structures import Batch, Progress
+from losses.plain_stml import stml_loop
 
 IMAGES = 12
 SMALL = ("--model", "resnet18", "--pretrained", "0", "--embedding-size", "6", "--batch-size", "8")
@@ -65,6 +66,18 @@ def test_a_step_trains_the_student_and_no_part_of_the_teacher(arguments, views):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in grouped)
     assert all(p.grad is None and not p.requires_grad for p in method.teacher.parameters())
     assert method.teacher.training == bool(arguments)  # STML's alone never leaves evaluation mode
+
+
+def test_a_step_is_the_loss_of_both_heads_and_the_teachers_background_head():
+    """In float32 under bfloat16 networks, of three views, with as many neighbours as a neighbourhood has views."""
+    method = method_of("--sigma", "3", "--IPC", "3", "--view", "3", "--bn-freeze", "1").train()
+    data = batch(views=3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        student, teacher = method.model(data.images), method.teacher(data.images)
+        output = method.training_step(data, Progress(0, 1))
+    embeddings = (tensor.float() for tensor in (student.embedding, student.background, teacher.background))
+    expected = stml_loop(*embeddings, data.indices, sigma=3.0, k=9)
+    torch.testing.assert_close(output.loss, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_teacher_moves_before_the_student_in_stml_and_after_it_in_the_baselines():

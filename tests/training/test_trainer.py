@@ -290,6 +290,16 @@ def test_loss_watch_sums_in_double_precision():
     assert watch.latest == pytest.approx(0.1)
 
 
+def test_buffers_are_shared_before_every_plan_and_every_evaluation(tmp_path, monkeypatch):
+    method, calls = Line(), []
+    plan = method.epoch_batches
+    monkeypatch.setattr(method, "epoch_batches", lambda epoch: calls.append("plan") or plan(epoch))
+    monkeypatch.setattr(Trainer, "_share_buffers", lambda self: calls.append("share"))
+    evaluate = lambda model: calls.append("evaluate") or {"recall_at_1": 0.5}  # noqa: E731
+    trainer(tmp_path, method=method, evaluate=evaluate, epochs=2, eval_every=2).fit()
+    assert calls == ["share", "plan", "share", "plan", "share", "evaluate"]
+
+
 def test_each_storage_metric_keeps_its_own_best_network(tmp_path):
     metrics = iter([{"a": 0.1, "b": 0.9, "c": 0.3}, {"a": 0.5, "b": 0.2, "c": 0.4}, {"a": 0.4, "b": 0.3, "c": 0.8}])
     evaluate = lambda model: next(metrics)  # noqa: E731

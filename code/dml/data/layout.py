@@ -117,7 +117,10 @@ def read_class_folders(root: Path) -> ImageRecords:
 
 
 def images_below(folder: Path) -> list[str]:
-    """Paths of the images in ``folder`` and below it, in sorted order, hidden files and folders left out."""
+    """Paths of the images in ``folder`` and below it, hidden files and folders left out.
+
+    Sorted by name within a folder, whose own images come before those of its subfolders.
+    """
     found: list[str] = []
     for directory, subfolders, files in os.walk(folder):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))

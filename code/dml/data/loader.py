@@ -45,7 +45,8 @@ class PlannedBatches(Sampler[list[SampleKey]]):
         if images % self.world_size:
             raise ValueError(
                 f"a batch of {images} images cannot be shared equally by {self.world_size} processes:"
-                f" choose a --batch-size that {self.world_size} divides"
+                f" choose a --batch-size whose batches {self.world_size} divides"
+                " (whole classes of --IPC images, or neighbourhoods of --num-neighbors, may make them smaller)"
             )
 
     def __iter__(self) -> Iterator[list[SampleKey]]:

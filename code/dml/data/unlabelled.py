@@ -36,7 +36,7 @@ def is_unlabelled(data_dir: Path) -> bool:
 
 
 def load_unlabelled(data_dir: Path) -> UnlabelledData:
-    """Every image below ``data_dir``, at any depth, in sorted order. One directory listing per folder.
+    """Every image below ``data_dir``, at any depth, in the order of ``images_below``. One directory listing per folder.
 
     Raises:
         DatasetNotFoundError: there is no such folder.

@@ -86,7 +86,8 @@ def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
     """A copy of the student: STML's always in evaluation mode, the baselines' in the method's mode.
 
     With ``--teacher-init random``, the published default, STML's starts by itself: its background head, and without
-    pretrained weights its backbone too. From a checkpoint (``--resume``) both are the checkpoint's.
+    pretrained weights its backbone too. From a checkpoint (``--resume``) both are the checkpoint's, its background
+    head excepted if ``--teacher-init random`` is given beside it.
     """
     is_stml = config.loss.loss == STML
     by_itself = is_stml and config.self_taught.teacher_init == "random"

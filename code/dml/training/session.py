@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -78,7 +79,7 @@ def train(
             "architecture": dataclasses.asdict(method.model.architecture),
         },
         keep_best=config.run.save,
-        resume_hint=f"python {sys.argv[0]} --resume-run {folder}",
+        resume_hint=shlex.join(["python", sys.argv[0], "--resume-run", str(folder)]),
         **hooks,
     )
     finished = False

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dml.config import EvalConfig
 from dml.data.images import ImageDataset
 from dml.data.unlabelled import UnlabelledData
 from dml.evaluation.plots import plot_curves, plot_similar, tsne_page
 from dml.neighbours import nearest_neighbours
 from dml.tracking import METRICS_FILE
+from dml.training.atomic import replacing
 from dml.training.embedding import embed_records
 from dml.training.retrieval import training_crops
 from dml.training.task import Task
@@ -39,6 +42,9 @@ class UnlabelledTask(Task):
             raise ValueError(f"{self.how_to_hold_out}: there are no classes to hold out")
         if self.config.run.visualize:
             raise ValueError("--visualize shows test classes, and there are none; tsne.html is drawn at the end")
+        for setting in reversed(dataclasses.fields(EvalConfig)):  # --storage-metrics replaces --select-metric
+            if setting.name != "eval_distance" and getattr(self.config.evaluation, setting.name) != setting.default:
+                raise ValueError(f"--{setting.name.replace('_', '-')}: there are no classes to judge by; leave it out")
 
     def metric_names(self) -> list[str]:
         """None."""
@@ -69,7 +75,8 @@ class UnlabelledTask(Task):
     def write(self, folder: Path) -> dict[str, Path]:
         """``embeddings.npz``."""
         path = folder / EMBEDDINGS_FILE
-        np.savez(path, embeddings=self.embeddings.numpy(), paths=np.array(self.data.train.paths))
+        with replacing(path) as file:
+            np.savez(file, embeddings=self.embeddings.numpy(), paths=np.array(self.data.train.paths))
         return {"embeddings": path}
 
     def draw(self, folder: Path) -> dict[str, Path]:
