@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_images import write_classes
+from tiny_images import write_classes, write_lying
 
 from dml.data import DatasetError, DatasetNotFoundError, DatasetWarning
 from dml.data.catalogue import SOURCES, Source
@@ -225,6 +225,18 @@ def test_folder_with_splits(tmp_path):
     write_classes(tmp_path / "test", ["z"])
     with pytest.raises(DatasetError, match="training has no class z"):
         load("folder", tmp_path)
+
+
+def test_only_ones_own_images_are_turned_upright(tmp_path):
+    for split in ("train", "val"):
+        for name in ("a", "b"):
+            write_lying(tmp_path / split / name / "0.jpg")
+    with pytest.warns(DatasetWarning, match="class folder holds no image"):
+        (tmp_path / "val" / "empty").mkdir()
+        own = load_classification("folder", tmp_path)
+    assert image_of(own.train, 0).size == image_of(own.test, 0).size == (6, 8)
+    named = load("imagenet", tmp_path)
+    assert image_of(named.train, 0).size == image_of(named.test, 0).size == (8, 6)
 
 
 def test_one_folder_of_classes_is_split_alike_for_every_seed(tmp_path):

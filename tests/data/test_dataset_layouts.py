@@ -7,9 +7,10 @@ import warnings
 from pathlib import Path
 
 import pytest
-from tiny_images import write_annotations, write_classes, write_image
+from tiny_images import write_annotations, write_classes, write_image, write_lying
 
 from dml.data import DATASETS, DatasetError, DatasetNotFoundError, DatasetWarning, RetrievalData, load_dataset
+from dml.data.images import image_of
 from dml.registry import UnknownNameError
 
 CLASSES = ["001.a", "002.b", "003.c", "004.d"]
@@ -42,6 +43,13 @@ def test_cub_class_folders(tmp_path, folder):
     assert data.train.class_names == ("001.a", "002.b")
     assert data.gallery is None
     assert data.recall_ks == (1, 2, 4, 8, 16, 32)
+
+
+def test_a_benchmark_ignores_the_exif_orientation_as_published(tmp_path):
+    for name in CLASSES:
+        write_lying(tmp_path / "cub" / "images" / name / "0.jpg")
+    data = load("cub", tmp_path)
+    assert image_of(data.train, 0).size == image_of(data.query, 0).size == (8, 6)
 
 
 def test_cub_is_built_from_its_lists(tmp_path):

@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_images import write_classes, write_image
+from tiny_images import write_classes, write_image, write_lying
 
 from dml.data import DatasetError, DatasetNotFoundError, load_dataset
+from dml.data.images import image_of
 
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]
 
@@ -126,3 +127,14 @@ def test_missing_folder(tmp_path):
 def test_neither_folder_nor_csv(tmp_path):
     with pytest.raises(DatasetError, match=r"neither a folder nor a \.csv"):
         load_dataset("folder", write_image(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("layout", ["classes", "splits", "csv"])
+def test_images_are_turned_upright(tmp_path, layout):
+    names = {"classes": "abcd", "splits": ["train/a", "train/b", "query/c", "query/d", "gallery/c", "gallery/d"]}
+    files = [write_lying(tmp_path / name / f"{i}.jpg") for name in names.get(layout, "abcd") for i in range(2)]
+    if layout == "csv":
+        (tmp_path / "list.csv").write_text("path,label\n" + "".join(f"{f},{f.parent.name}\n" for f in files))
+    data = load_dataset("folder", tmp_path, val_split=0.5, val_by_images=True)
+    splits = [data.train, data.query, data.val, *([data.gallery] if layout == "splits" else [])]
+    assert [image_of(records, 0).size for records in splits] == [(6, 8)] * len(splits)

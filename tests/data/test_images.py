@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pickle
+import struct
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from tiny_images import write_image
+from PIL import ExifTags, Image
+from tiny_images import write_image, write_lying
 from torch.utils.data import DataLoader
 
 from dml.data.images import ImageDataset, SampleKey, UnreadableImageError, collate, read_image
@@ -62,11 +63,75 @@ def test_transparent_colour_of_rgb(tmp_path):
     assert pixel(tmp_path / "a.png") == (255, 255, 255)
 
 
-def test_orientation_is_left_alone(tmp_path):
+# An F-shaped pattern as it looks upright, and how a file with each EXIF orientation stores it.
+UPRIGHT = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 0, 0]], np.uint8) * 255
+STORED = {
+    1: UPRIGHT,
+    2: UPRIGHT[:, ::-1],
+    3: UPRIGHT[::-1, ::-1],
+    4: UPRIGHT[::-1],
+    5: UPRIGHT.T,
+    6: np.rot90(UPRIGHT),  # shown turned to the right, so stored turned to the left
+    7: UPRIGHT[::-1, ::-1].T,
+    8: np.rot90(UPRIGHT, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_images_are_turned_upright_on_request(tmp_path, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees
-    Image.new("RGB", (4, 8)).save(tmp_path / "a.jpg", exif=exif)
-    assert read_image(tmp_path / "a.jpg").size == (4, 8)
+    exif[ExifTags.Base.Orientation] = orientation
+    stored = np.ascontiguousarray(STORED[orientation])
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "a.png"))[..., 0], stored)
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "a.png", upright=True))[..., 0], UPRIGHT)
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_orientations_that_do_not_exist_turn_nothing(tmp_path, orientation):
+    assert read_image(write_lying(tmp_path / "a.jpg", orientation), upright=True).size == (8, 6)
+
+
+def exif_with_text_for_a_number() -> bytes:
+    """Orientation 6 beside a resolution that is text; Pillow reads it and cannot write it again."""
+    entries = struct.pack("<HHHIHH", 2, 0x0112, 3, 1, 6, 0) + struct.pack("<HHI4s", 0x011A, 2, 4, b"abc\0")
+    return b"Exif\0\0II*\0" + struct.pack("<I", 8) + entries + bytes(4)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    ("exif", "size"),
+    [
+        (b"Exif\0\0garbage that is no TIFF", (8, 6)),
+        (b"Exif\0\0II*\0\xff\xff\xff\xff", (8, 6)),
+        (exif_with_text_for_a_number(), (6, 8)),
+    ],
+    ids=["garbage", "cut", "unwritable"],
+)
+def test_damaged_exif_data_do_not_make_an_image_unreadable(tmp_path, suffix, exif, size):
+    Image.new("RGB", (8, 6)).save(tmp_path / f"a.{suffix}", exif=exif)
+    assert read_image(tmp_path / f"a.{suffix}", upright=True).size == size
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.full((4, 4), 0.5, np.float32), "floating-point numbers; convert it to 8 or 16 bits"),
+        (np.full((4, 4), 65535, np.float32), "floating-point numbers; convert it to 8 or 16 bits"),
+        (np.full((4, 4), 65536, np.int32), "whole numbers from 65536 to 65536; convert it to 8 or 16 bits"),
+        (np.array([[-1, 7]], np.int32), "whole numbers from -1 to 7; convert it to 8 or 16 bits"),
+    ],
+)
+def test_numbers_without_a_scale_are_refused(tmp_path, pixels, message):
+    Image.fromarray(pixels).save(tmp_path / "scan.tif")
+    with pytest.raises(UnreadableImageError, match=rf"scan\.tif: its pixels are {message}"):
+        read_image(tmp_path / "scan.tif")
+
+
+def test_whole_numbers_of_32_bits_are_read_as_16(tmp_path):
+    Image.fromarray(np.full((4, 4), 257 * 77, np.int32)).save(tmp_path / "a.tif")
+    assert pixel(tmp_path / "a.tif") == (77, 77, 77)
 
 
 def test_unreadable_images_are_named(tmp_path):

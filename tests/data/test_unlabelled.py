@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tiny_images import write_lying
 
-from dml.data import DatasetError, DatasetNotFoundError
+from dml.data import DatasetError, DatasetNotFoundError, DatasetWarning
+from dml.data.images import image_of
 from dml.data.unlabelled import is_unlabelled, load_unlabelled
 
 
@@ -27,6 +29,21 @@ def test_images_directly_in_the_folder_mean_that_there_are_no_classes(tmp_path):
     (tmp_path / "list.csv").touch()
     assert not is_unlabelled(tmp_path)
     assert not is_unlabelled(tmp_path / "nowhere")
+
+
+def test_images_are_turned_upright(tmp_path):
+    for name in ("a.jpg", "trip/b.jpg"):
+        write_lying(tmp_path / name)
+    data = load_unlabelled(tmp_path)
+    assert [image_of(data.train, i).size for i in range(2)] == [(6, 8)] * 2
+
+
+def test_what_is_not_read_is_said(tmp_path):
+    for name in ("a.jpg", "b.jpg", "trip/c.heic", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.warns(DatasetWarning, match=r"1 file is not read as images \(1 \.heic\); read are \.bmp"):
+        load_unlabelled(tmp_path)
 
 
 def test_too_few_images_are_refused(tmp_path):

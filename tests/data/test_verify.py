@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from tiny_images import write_classes
+import pytest
+from tiny_images import write_classes, write_image
 
 import verify_dataset
 
@@ -33,11 +34,15 @@ def test_listed_but_missing_files_are_named(tmp_path, capsys):
 
 def test_unreadable_images_are_found_on_request(tmp_path, capsys):
     write_classes(tmp_path, ["a", "b", "c", "d"])
-    (tmp_path / "c" / "0.jpg").write_text("damaged")
+    damaged = [write_image(tmp_path / "c" / f"{i}.jpg") for i in range(12)]
+    for path in damaged:
+        path.write_text("damaged")
     arguments = ["folder", "--data-dir", str(tmp_path)]
     assert verify_dataset.main(arguments) == 0
     assert verify_dataset.main([*arguments, "--images"]) == 1
-    assert "1 unreadable: cannot read image" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "12 unreadable:" in out
+    assert all(f"cannot read image {path}" in out for path in damaged)
 
 
 def test_missing_dataset(tmp_path, capsys):
@@ -48,3 +53,49 @@ def test_missing_dataset(tmp_path, capsys):
 def test_unknown_name(capsys):
     assert verify_dataset.main(["nothing"]) == 1
     assert "glyphs" in capsys.readouterr().err
+
+
+def test_a_folder_without_classes(tmp_path, capsys):
+    for name in ("a.jpg", "trip/b.jpg"):
+        write_image(tmp_path / name)
+    arguments = ["folder", "--data-dir", str(tmp_path), "--images"]
+    assert verify_dataset.main(arguments) == 0
+    assert "without classes (images lie directly in it): 2 images" in capsys.readouterr().out
+    (tmp_path / "trip" / "b.jpg").write_text("damaged")
+    assert verify_dataset.main(arguments) == 1
+    assert "b.jpg" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("parents", [["."], ["train", "val"]])
+def test_a_folder_that_only_a_classifier_can_use(tmp_path, capsys, parents):
+    for parent in parents:
+        write_classes(tmp_path / parent, ["cat", "dog"], per_class=4)
+    arguments = ["folder", "--data-dir", str(tmp_path), "--images"]
+    assert verify_dataset.main(arguments) == 0
+    assert "folder, to be classified, test: 2 classes" in capsys.readouterr().out
+    (tmp_path / parents[0] / "dog" / "3.jpg").write_text("damaged")
+    assert verify_dataset.main(arguments) == 1
+    assert "3.jpg" in capsys.readouterr().out
+
+
+def test_a_damaged_list_is_not_passed_over_for_class_folders(tmp_path, capsys):
+    write_classes(tmp_path, ["cat", "dog"], per_class=4)
+    (tmp_path / "list.csv").write_text("path,label\nlost.jpg,cat\n")
+    assert verify_dataset.main(["folder", "--data-dir", str(tmp_path)]) == 1
+    assert "no such file" in capsys.readouterr().out
+
+
+def test_what_is_left_out_is_a_problem(tmp_path, capsys):
+    write_classes(tmp_path, ["a", "b", "c", "d"])
+    (tmp_path / "a" / "1.heic").touch()
+    assert verify_dataset.main(["folder", "--data-dir", str(tmp_path)]) == 1
+    assert "problem: " in (out := capsys.readouterr().out)
+    assert "1 file is not read as images (1 .heic)" in out
+
+
+def test_what_is_left_out_is_said_where_nothing_is_left(tmp_path, capsys):
+    (tmp_path / "photo.heic").touch()
+    assert verify_dataset.main(["folder", "--data-dir", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "no images in" in out
+    assert "1 .heic" in out

@@ -6,12 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
-from PIL import Image
+from PIL import ExifTags, Image
 
 
 def write_image(path: Path, colour: tuple[int, int, int] = (200, 30, 60), size: tuple[int, int] = (8, 6)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def write_lying(path: Path, orientation: int = 6) -> Path:
+    """An image of 8 × 6 pixels whose EXIF data say how to turn it; 6: by 90 degrees to the right."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 6), (200, 30, 60)).save(path, exif=exif)
     return path
 
 

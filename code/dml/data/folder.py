@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from dml.data.layout import (
     require_classes,
     split_classes,
 )
+from dml.data.own_images import turned_upright, warn_of_left_out
 from dml.data.records import ImageRecords, RetrievalData
 
 RECALL_KS = (1, 2, 4, 8, 16, 32)
@@ -37,29 +39,39 @@ def load_folder(data_dir: Path) -> RetrievalData:
       perhaps ``val/``;
     * ``<class>/``.
 
-    Without splits the first half of the classes, sorted by name, trains and the rest tests.
+    Without splits the first half of the classes, sorted by name, trains and the rest tests. The images are turned
+    upright.
 
     Raises:
         DatasetNotFoundError: if ``data_dir`` does not exist.
         DatasetError: if there are no images, too few classes or an unusable list; the message says where.
+
+    Warns:
+        DatasetWarning: files and class folders that are passed over; not with a CSV file, which names its images.
     """
     if not data_dir.exists():
         raise DatasetNotFoundError(f"dataset 'folder': {data_dir} does not exist. {HOW_TO_GIVE}")
     table = _csv_in(data_dir)
     if table is not None:
         try:
-            return _assemble("folder", _read_csv(table), table)
+            return turned_upright(_assemble("folder", _read_csv(table), table))
         except (UnicodeDecodeError, csv.Error) as error:
             raise DatasetError(f"{table} is no CSV file in UTF-8: {error}") from error
-    return load_class_folders("folder", data_dir)
+    warn_of_left_out(data_dir, class_roots=list(_class_roots(data_dir).values()))
+    return turned_upright(load_class_folders("folder", data_dir))
 
 
 def load_class_folders(name: str, root: Path) -> RetrievalData:
     """``root/<split>/<class>/`` or ``root/<class>/``; see :func:`load_folder`."""
+    return _assemble(name, {split: read_class_folders(folder) for split, folder in _class_roots(root).items()}, root)
+
+
+def _class_roots(root: Path) -> dict[str, Path]:
+    """Split → the folder that holds its class folders."""
     present = set(class_folders(root)) & set(SPLITS)
     if present >= {"train", "test"} or present >= {"train", "query", "gallery"}:
-        return _assemble(name, {split: read_class_folders(root / split) for split in present}, root)
-    return _assemble(name, {UNSPLIT: read_class_folders(root)}, root)
+        return {split: root / split for split in sorted(present)}
+    return {UNSPLIT: root}
 
 
 def _assemble(name: str, splits: dict[str, ImageRecords], source: Path) -> RetrievalData:
@@ -85,9 +97,14 @@ def _under_one_numbering(*parts: ImageRecords) -> list[ImageRecords]:
     """The same records, labels and class names shared: the union of their classes, sorted by name."""
     shared = sorted({name for part in parts for name in part.class_names})
     return [
-        ImageRecords(part.paths, np.searchsorted(shared, part.class_names)[part.labels], tuple(shared))
+        replace(part, labels=np.searchsorted(shared, part.class_names)[part.labels], class_names=tuple(shared))
         for part in parts
     ]
+
+
+def csv_files(data_dir: Path) -> list[Path]:
+    """The CSV files directly in a folder, sorted, hidden ones left out."""
+    return sorted(path for path in data_dir.glob("*.csv") if not path.name.startswith("."))
 
 
 def _csv_in(data_dir: Path) -> Path | None:
@@ -95,7 +112,7 @@ def _csv_in(data_dir: Path) -> Path | None:
         if data_dir.suffix.lower() != ".csv":
             raise DatasetError(f"{data_dir} is neither a folder nor a .csv file")
         return data_dir
-    found = sorted(p for p in data_dir.glob("*.csv") if not p.name.startswith("."))
+    found = csv_files(data_dir)
     if len(found) > 1:
         raise DatasetError(f"{data_dir} holds {len(found)} CSV files: name one of them with --data-dir")
     return found[0] if found else None

@@ -8,16 +8,27 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from dml.data.records import ImageRecords, PixelRecords
 from dml.structures import Batch
 
+# What turns an image upright, by its EXIF orientation; 1 is upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 class UnreadableImageError(OSError):
-    """An image file that is missing, truncated or no image; the message names it."""
+    """An image file that is missing, truncated, no image, or of numbers without a scale; the message names it."""
 
 
 class SampleKey(NamedTuple):
@@ -35,22 +46,31 @@ class Sample(NamedTuple):
     index: int
 
 
-def read_image(path: str | os.PathLike[str]) -> Image.Image:
+def read_image(path: str | os.PathLike[str], *, upright: bool = False) -> Image.Image:
     """The image at ``path`` as 8-bit RGB.
 
     Greyscale is repeated over the channels, 16-bit greyscale scaled to 8 bits, transparency laid on white.
+    32-bit whole numbers are read as 16-bit ones if all lie in 0..65535. Larger or negative ones, and floating-point
+    numbers, are refused: which of them is black and which white is not in the file.
+
+    Args:
+        upright: turn the image as its EXIF orientation says; one that is damaged or out of 1..8 counts as upright.
 
     NOTE: the published loaders drop the alpha channel (``convert("RGB")``), which shows whatever colour lies
     under transparent pixels; the four benchmarks have no transparent image, so no published figure changes.
-    NOTE: the EXIF orientation is ignored, as in the published loaders.
+    NOTE: the published loaders ignore the EXIF orientation, and so do those of every named data set here. A user's
+    own images are turned upright, for a phone's portrait photographs would lie on their side (Pillow itself turns
+    TIFF files, always).
 
     Raises:
-        UnreadableImageError: if the file is missing, truncated or not an image.
+        UnreadableImageError: if the file is missing, truncated, not an image, or of numbers without a scale.
     """
     try:
         with Image.open(path) as image:
             image.load()
-            return _to_rgb(image)
+            rgb = _to_rgb(image)
+            turn = _turn_of(image) if upright else None
+            return rgb if turn is None else rgb.transpose(turn)
     except FileNotFoundError as error:
         raise UnreadableImageError(f"image file is missing: {path}") from error
     # Pillow's decoders report damage by any of these.
@@ -62,13 +82,30 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode == "I" or image.mode.startswith("I;16"):
+        pixels = np.asarray(image).astype(np.int64)
+        low, high = pixels.min(), pixels.max()
+        if low < 0 or high > 65535:
+            raise ValueError(f"its pixels are whole numbers from {low} to {high}; convert it to 8 or 16 bits")
         # convert("RGB") would clip at 255 instead of scaling. 65535 / 257 = 255.
-        pixels = np.asarray(image).astype(np.int64).clip(0, 65535) // 257
+        pixels = pixels // 257
         return Image.fromarray(pixels.astype(np.uint8)).convert("RGB")
+    if image.mode == "F":  # convert("RGB") would cut 0..1 to black and 0..65535 to white
+        raise ValueError("its pixels are floating-point numbers; convert it to 8 or 16 bits")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def _turn_of(image: Image.Image) -> Image.Transpose | None:
+    """What turns a loaded image upright; None: it is, as far as can be read.
+
+    Not ``ImageOps.exif_transpose``, which writes the EXIF data anew and fails where some of them are damaged.
+    """
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # damaged EXIF data make the parser fail in any way; the image itself is whole
+        return None
 
 
 def image_of(records: ImageRecords, index: int) -> Image.Image:
@@ -79,7 +116,7 @@ def image_of(records: ImageRecords, index: int) -> Image.Image:
     """
     if isinstance(records, PixelRecords):
         return Image.fromarray(records.pixels[index])
-    return read_image(records.paths[index])
+    return read_image(records.paths[index], upright=records.upright)
 
 
 class ImageDataset(Dataset):

@@ -57,7 +57,7 @@ def load_inshop(data_dir: Path) -> RetrievalData:
     is_train = status == "train"
     train = ImageRecords.from_classes(images[is_train].tolist(), items[is_train])
     test = ImageRecords.from_classes(images[~is_train].tolist(), items[~is_train])
-    query, gallery = (_part(test, status[~is_train] == part) for part in ("query", "gallery"))
+    query, gallery = (test.take(np.flatnonzero(status[~is_train] == part)) for part in ("query", "gallery"))
     for records in (train, query, gallery):
         require_classes(records, path)
     return RetrievalData("Inshop", train, query, gallery, None, RECALL_KS)
@@ -72,12 +72,6 @@ def _image_folder(root: Path) -> Path:
         f"dataset 'Inshop': {root} holds the list of images but no img/ folder, nor Img/img/. "
         f"Unpack img.zip there: {fetch_command('Inshop')} says how"
     )
-
-
-def _part(records: ImageRecords, mask: np.ndarray) -> ImageRecords:
-    """The records under ``mask`` with labels and class names as they are."""
-    positions = np.flatnonzero(mask)
-    return ImageRecords(tuple(records.paths[i] for i in positions), records.labels[positions], records.class_names)
 
 
 SPEC = DatasetSpec(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,10 @@ import numpy as np
 
 from dml.data.records import ImageRecords, RetrievalData
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp"),
+    *(".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"),
+)
 
 
 class DatasetError(ValueError):
@@ -121,11 +124,14 @@ def images_below(folder: Path) -> list[str]:
 
     Sorted by name within a folder, whose own images come before those of its subfolders.
     """
-    found: list[str] = []
+    return [f"{directory}/{name}" for directory, files in files_below(folder) for name in files if is_image(name)]
+
+
+def files_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """``folder`` and each folder below it, hidden ones left out, with the sorted names of the files in it."""
     for directory, subfolders, files in os.walk(folder):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-        found += [f"{directory}/{name}" for name in sorted(files) if is_image(name)]
-    return found
+        yield directory, sorted(files)
 
 
 def split_classes(records: ImageRecords, num_train: int | None = None) -> tuple[ImageRecords, ImageRecords]:

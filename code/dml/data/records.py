@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ class ImageRecords:
         paths: N file paths.
         labels: (N,) int64 in 0..C−1.
         class_names: C names; name ``c`` belongs to label ``c``.
+        upright: whether the images are turned as their EXIF orientation says when they are read.
 
     Raises:
         ValueError: if the lengths differ or a label is out of range.
@@ -25,6 +26,7 @@ class ImageRecords:
     paths: tuple[str, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
+    upright: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.paths),):

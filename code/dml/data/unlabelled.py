@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dml.data.folder import csv_files
 from dml.data.layout import DatasetError, DatasetNotFoundError, images_below, is_image
+from dml.data.own_images import turned_upright, warn_of_left_out
 from dml.data.records import ImageRecords
 
 NO_CLASS = "image"
@@ -30,21 +32,28 @@ class UnlabelledData:
 
 def is_unlabelled(data_dir: Path) -> bool:
     """Whether ``data_dir`` is a folder with images directly in it, rather than in class folders or in a CSV file."""
-    if not data_dir.is_dir() or any(data_dir.glob("*.csv")):
+    if not data_dir.is_dir() or csv_files(data_dir):
         return False
     return any(is_image(entry.name) for entry in data_dir.iterdir())
 
 
 def load_unlabelled(data_dir: Path) -> UnlabelledData:
-    """Every image below ``data_dir``, at any depth, in the order of ``images_below``. One directory listing per folder.
+    """Every image below ``data_dir``, at any depth, in the order of ``images_below``, turned upright.
+
+    Two directory listings per folder.
 
     Raises:
         DatasetNotFoundError: there is no such folder.
         DatasetError: fewer than two images.
+
+    Warns:
+        DatasetWarning: files that are passed over.
     """
     if not data_dir.is_dir():
         raise DatasetNotFoundError(f"dataset 'folder': {data_dir} is no folder. Name the one with your images")
+    warn_of_left_out(data_dir)
     paths = images_below(data_dir)
     if len(paths) < 2:
         raise DatasetError(f"{len(paths)} image(s) below {data_dir}: at least 2 are needed")
-    return UnlabelledData("folder", ImageRecords(tuple(paths), np.zeros(len(paths), np.int64), (NO_CLASS,)))
+    records = ImageRecords(tuple(paths), np.zeros(len(paths), np.int64), (NO_CLASS,))
+    return turned_upright(UnlabelledData("folder", records))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from dml.data.layout import (
     read_class_folders,
     require_classes,
 )
+from dml.data.own_images import turned_upright, warn_of_left_out
 from dml.data.records import ImageRecords
 
 TEST_SHARE = 0.2  # of each class, where a folder has no split of its own
@@ -30,22 +32,27 @@ HOW_TO_GIVE = (
 
 def load_folder(data_dir: Path) -> ClassificationData:
     """``train/<class>/`` with ``test/<class>/`` or ``val/<class>/`` (beside ``test/``: the validation split), or
-    ``<class>/``, of which a seeded fifth of each class tests.
+    ``<class>/``, of which a seeded fifth of each class tests. The images are turned upright.
 
     Raises:
         DatasetNotFoundError: if ``data_dir`` does not exist.
         DatasetError: no images, too few classes, or a class that was never trained.
+
+    Warns:
+        DatasetWarning: files and class folders that are passed over.
     """
     if not data_dir.is_dir():
         raise DatasetNotFoundError(f"dataset 'folder': there is no folder {data_dir}. {HOW_TO_GIVE}")
     present = set(class_folders(data_dir))
     if "train" in present and present & {"val", "test"}:
-        return load_splits("folder", data_dir)
+        splits = sorted(present & {"train", "val", "test"})
+        warn_of_left_out(data_dir, class_roots=[data_dir / split for split in splits])
+        return turned_upright(load_splits("folder", data_dir))
+    warn_of_left_out(data_dir, class_roots=[data_dir])
     records = read_class_folders(data_dir)
     require_classes(records, data_dir)
-    return ClassificationData(
-        "folder", *hold_out_images(records, TEST_SHARE, seed=TEST_SEED, flag=f"{data_dir}: a test share of")
-    )
+    held = hold_out_images(records, TEST_SHARE, seed=TEST_SEED, flag=f"{data_dir}: a test share of")
+    return turned_upright(ClassificationData("folder", *held))
 
 
 def load_splits(name: str, root: Path) -> ClassificationData:
@@ -66,7 +73,7 @@ def _like(train: ImageRecords, folder: Path) -> ImageRecords:
     if unknown:
         raise DatasetError(f"{folder}: training has no class {', '.join(unknown[:5])}")
     numbers = np.searchsorted(train.class_names, records.class_names)  # both are sorted
-    return ImageRecords(records.paths, numbers[records.labels], train.class_names)
+    return replace(records, labels=numbers[records.labels], class_names=train.class_names)
 
 
 def load_imagenet(data_dir: Path) -> ClassificationData:

@@ -94,7 +94,7 @@ def _gallery_title(right: np.ndarray, rows: np.ndarray) -> str:
 
 def show_image(axes: Axes, path: str, color: str, name: str, value: str) -> None:
     """An image in a frame of ``color``, ``name`` above and ``value`` below it. OSError if it cannot be read."""
-    axes.imshow(read_image(path), aspect="equal")
+    axes.imshow(read_image(path, upright=True), aspect="equal")
     short = name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
     axes.set_title(short.replace("$", r"\$"), fontsize=6, color=color, pad=2)
     axes.set_xlabel(value, fontsize=6.5, color=color, labelpad=2)

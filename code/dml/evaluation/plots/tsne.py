@@ -169,7 +169,7 @@ def _add_points(
 
 def _thumbnail(path: str) -> str:
     """The image as a small data URI."""
-    image = read_image(path)
+    image = read_image(path, upright=True)
     image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)
