@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from dml.training.retrieval import RetrievalTask
 from entrypoints import SMALL, record, run, run_inside, start, wait_for
 
 EPOCHS = ("--epochs", "3")
@@ -101,6 +102,14 @@ def test_a_disk_that_fills_up_ends_the_run_and_loses_nothing(digits, tmp_path, f
     assert not list(folder.glob(".*.tmp"))
     run("train.py", "--resume-run", folder)
     assert record(folder) == record(finished[0])
+
+
+def test_stopped_while_the_pictures_are_drawn(finished, capsys, monkeypatch):
+    """Training is over then; what is left is said too."""
+    monkeypatch.setattr(RetrievalTask, "draw", lambda task, folder: os.kill(os.getpid(), signal.SIGTERM))
+    said = run_inside("train.py", "--resume-run", finished[0], status=130, capsys=capsys).out
+    assert "Interrupted: 3 epochs and 0 batches are saved. Continue with:\n  python" in said
+    assert said.rstrip().endswith(f"--resume-run {finished[0]}")
 
 
 def test_killed_before_the_first_checkpoint_begins_again(digits, tmp_path):
@@ -204,6 +213,7 @@ def test_evaluation_repeats_the_runs_figures(finished, tmp_path):
         (["--dataset", "folder", "--data-dir", "{digits}", "--crop-size", "64"], "--resize 64"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--metrics", "map"], "unknown metric 'map'"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--select-metric", "map"], "--select-metric"),
+        (["--dataset", "folder", "--data-dir", "{digits}", "--lr", "inf"], "--lr must be a finite number"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--select", "val"], "--select val needs held-out classes"),
     ],
 )
@@ -211,6 +221,14 @@ def test_mistakes_end_in_one_line(digits, tmp_path, capsys, arguments, message):
     arguments = [text.format(digits=digits) for text in arguments]
     assert message in run_inside("train.py", *SMALL, *arguments, "--log-dir", tmp_path, status=2, capsys=capsys).err
     assert not list(tmp_path.glob("*/*")), "a run folder was made for a run that never began"
+
+
+def test_a_log_folder_that_cannot_be(digits, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    words = ["--dataset", "folder", "--data-dir", digits, *SMALL, "--log-dir", file]
+    said = run_inside("train.py", *words, status=2, capsys=capsys).err
+    assert f"--log-dir {file}: cannot make {file}/folder: Not a directory" in said
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>sign in</html>", b"\x80\x04K\x01."], ids=["empty", "page", "pickle"])

@@ -73,8 +73,11 @@ def test_a_run_with_published_metrics(digits, tmp_path, capsys):
     ("arguments", "message"),
     [
         (("--metrics", "e_recal@1"), "unknown metric 'e_recal@1'"),
-        (("--metrics", "nmi", "--storage_metrics", "nmi", "f1"), "--select-metric f1 is not among"),
-        (("--metrics", "rho_spectrum@0", "--select-metric", "rho_spectrum@0"), "rho_spectrum_at_0 is not among"),
+        (("--metrics", "nmi", "--storage_metrics", "nmi", "f1"), "--storage-metrics f1 is to choose"),
+        (
+            ("--metrics", "rho_spectrum@0", "--select-metric", "rho_spectrum@0"),
+            "rho_spectrum_at_0 is to choose",
+        ),
     ],
 )
 def test_wrong_metrics_are_refused_before_a_folder_is_made(digits, tmp_path, capsys, arguments, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from dml.config import EvalConfig, OptimConfig
+from dml.data.images import UnreadableImageError
 from dml.methods.base import Method, ParamGroup
 from dml.models.reading import read_torch_file
 from dml.structures import Batch, StepOutput
@@ -288,6 +290,48 @@ def test_loss_watch_sums_in_double_precision():
         watch.add(StepOutput(torch.tensor(0.1), {"part": torch.tensor(0.5)}), step, torch.arange(2))
     assert watch.totals() == {"loss": pytest.approx(2.0, abs=1e-7), "part": 5.0}
     assert watch.latest == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("where", ["in a batch", "in the evaluation"])
+def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypatch, capsys, where):
+    folders = [tmp_path / name for name in ("whole", "stopped")]
+    for folder in folders:
+        folder.mkdir()
+    whole = trainer(folders[0], epochs=2)
+    whole.fit()
+    run = trainer(folders[1], epochs=2)
+    with monkeypatch.context() as broken:
+        if where == "in a batch":
+            broken.setattr(run, "loader", BrokenAfterTwo(run.loader))
+        else:
+            broken.setattr(run, "evaluate", {"eval": no_such_image})
+        with pytest.raises(UnreadableImageError):
+            run.fit()
+    done = 2 if where == "in a batch" else 4
+    assert f"Stopped: 0 epochs and {done} batches are saved. Continue with:\n  go on" in capsys.readouterr().out
+    again = trainer(folders[1], epochs=2)
+    again.resume(folders[1] / "last.pt")
+    again.fit()
+    assert torch.equal(again.method.model.weight, whole.method.model.weight)
+    assert again.state.totals == whole.state.totals
+    records = [[json.loads(line) for line in (folder / "metrics.jsonl").open()] for folder in folders]
+    losses = [[line["train/loss"] for line in lines if "train/loss" in line] for lines in records]
+    assert losses[0] == losses[1]
+
+
+def no_such_image(model):
+    raise UnreadableImageError("cannot read image x.png")
+
+
+class BrokenAfterTwo:
+    """A loader whose third batch has an image that cannot be read."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        yield from itertools.islice(self.loader, 2)
+        raise UnreadableImageError("cannot read image x.png")
 
 
 def test_buffers_are_shared_before_every_plan_and_every_evaluation(tmp_path, monkeypatch):

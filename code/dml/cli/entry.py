@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import torch
+
 from dml.training.interrupt import Interrupted
 
 
@@ -30,6 +32,21 @@ def guarded(main: Callable[[], None]) -> NoReturn:
         text = str(error) or type(error).__name__
         if "Original Traceback" in text:  # a loader worker's error comes wrapped in its traceback
             text = text.strip().splitlines()[-1].partition(": ")[2]
-        print(f"{Path(sys.argv[0]).name}: error: {text}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _end_with(text)
+    except RuntimeError as error:
+        if os.environ.get("DML_TRACEBACK") == "1" or not _is_out_of_memory(error):
+            raise
+        _end_with(
+            f"out of memory: {str(error).splitlines()[0]}\nLess is needed with a smaller --batch-size, --crop-size or"
+            " --embedding-size, and on a GPU with --precision bf16-mixed"
+        )
     raise SystemExit(0)
+
+
+def _end_with(text: str) -> NoReturn:
+    print(f"{Path(sys.argv[0]).name}: error: {text}", file=sys.stderr)
+    raise SystemExit(2) from None
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

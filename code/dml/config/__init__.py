@@ -1,5 +1,6 @@
 """What a run is told: frozen dataclasses, one a concern, whose fields are the flags of the entry points."""
 
+from dml.config.base import ConfigWarning
 from dml.config.classification import ClassificationConfig
 from dml.config.evaluate import EvaluateConfig
 from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
@@ -7,7 +8,6 @@ from dml.config.noise import NoiseConfig
 from dml.config.sampling import FEATURE_SAMPLERS, SAMPLER_OPTIONS, FeatureSamplingConfig
 from dml.config.sections import (
     ROOT,
-    ConfigWarning,
     DataConfig,
     EvalConfig,
     ModelConfig,

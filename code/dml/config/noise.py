@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dml.config.sections import Section, option, require
+from dml.config.base import Section, option, require
 
 
 @dataclass(frozen=True)

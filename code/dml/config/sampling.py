@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dml.config.sections import Section, option, require
+from dml.config.base import Section, option, require
 
 FEATURE_SAMPLERS = ("greedy_coreset", "d2_coreset", "fid_batchmatch", "disthist_batchmatch")
 

@@ -1,53 +1,15 @@
-"""What a run is told: frozen dataclasses, one a concern, whose fields are the flags of the entry points.
-
-A field's name is its flag's (``batch_size`` is ``--batch-size`` and ``--batch_size``) and is unique over all
-sections; ``option`` keeps the help line and the historic spellings beside it. Checks of single values and of
-values against each other happen at construction, before any data is read.
-"""
+"""What every run is told: images, network, optimiser, evaluation, and what it leaves behind."""
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from dml.config.base import ConfigWarning, Section, option, require
 from dml.metric_names import metric_key
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-class ConfigWarning(UserWarning):
-    """A setting that has no effect or is likely a slip."""
-
-
-def option(default: Any, help: str, *, aliases: tuple[str, ...] = (), choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field that is also a flag.
-
-    Args:
-        default: used when neither the user, nor the data set, nor the recipe says otherwise.
-        help: one line.
-        aliases: historic flag names, without dashes, beside the field's own.
-        choices: the valid values, where they are few and fixed.
-    """
-    return field(default=default, metadata={"help": help, "aliases": aliases, "choices": choices})
-
-
-def require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-class Section:
-    """Checks the ``choices`` of every field of a section."""
-
-    def __post_init__(self) -> None:
-        for item in dataclasses.fields(self):
-            value, choices = getattr(self, item.name), item.metadata.get("choices")
-            if choices and value is not None and value not in choices:
-                flag = item.name.replace("_", "-")
-                raise ValueError(f"--{flag} {value!r} is not one of {', '.join(choices)}")
 
 
 @dataclass(frozen=True)
@@ -295,9 +257,3 @@ class RunConfig(Section):
             f"--run-name {name!r} is no name",
         )
         require("/" not in self.remark, f"--remark {self.remark!r} becomes part of a folder's name: leave out the /")
-
-
-def like(section: type, name: str, default: Any) -> Any:
-    """The same flag as field ``name`` of ``section``, with another default."""
-    original = next(item for item in dataclasses.fields(section) if item.name == name)
-    return field(default=default, metadata=original.metadata)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dml.config.base import Section, like, option, require
 from dml.config.methods import TransferConfig
-from dml.config.sections import Section, like, option, require
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,19 @@ def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:
 
     Returns:
         the same path on every process.
+
+    Raises:
+        ValueError: ``--log-dir`` is no folder that can be written to.
     """
     folder = None
     if fabric.is_global_zero:
         name = config.run.run_name or config.default_run_name()
         parent = Path(config.run.log_dir).expanduser().resolve() / config.data.dataset
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = _first_free(parent, name)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = _first_free(parent, name)
+        except OSError as error:
+            raise ValueError(f"--log-dir {config.run.log_dir}: cannot make {parent}: {error.strerror}") from error
         write_text_atomically(config.to_json(), folder / "config.json")
     return fabric.broadcast(folder)
 

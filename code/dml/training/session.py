@@ -89,11 +89,12 @@ def train(
         if resume is not None:
             trainer.resume(folder / "last.pt")
         trainer.fit()
-        # A finished run was taken up again, or nothing is evaluated on the way.
-        if not task.is_evaluated and (config.run.pictures or not task.splits):
-            task.evaluate("eval", method.model)
-        if fabric.is_global_zero:
-            _conclude(config, trainer, task)
+        with trainer.stopping_in_order(), trainer.guard.immediately():
+            # A finished run was taken up again, or nothing is evaluated on the way.
+            if not task.is_evaluated and (config.run.pictures or not task.splits):
+                task.evaluate("eval", method.model)
+            if fabric.is_global_zero:
+                _conclude(config, trainer, task)
         finished = True
     finally:
         trainer.tracker.close(failed=not finished)

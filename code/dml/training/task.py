@@ -57,10 +57,12 @@ class Task(ABC):
         evaluation = self.config.evaluation
         if evaluation.select == "val" and self.data.val is None:
             raise ValueError(f"--select val needs {self.held_out}: add {self.how_to_hold_out}")
-        for metric in (evaluation.select_metric, *evaluation.storage_metrics):
+        flag = "--storage-metrics" if evaluation.storage_metrics else "--select-metric"
+        for metric in evaluation.storage_metrics or (evaluation.select_metric,):
             if metric not in self.metric_names():
                 raise ValueError(
-                    f"--select-metric {metric} is not among the metrics of this run: {', '.join(self.metric_names())}"
+                    f"{flag} {metric} is to choose the best epoch, but is not among the metrics of this run:"
+                    f" {', '.join(self.metric_names())}. Add it to --metrics, or choose by one of these"
                 )
 
     @abstractmethod

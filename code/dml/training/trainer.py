@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dml.config import EvalConfig, OptimConfig
+from dml.data.images import UnreadableImageError
 from dml.data.loader import PlannedBatches
 from dml.methods.base import Method
 from dml.metric_names import label, value_text
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
 from dml.training.checkpoint import Checkpoints
-from dml.training.interrupt import Interrupted, InterruptGuard
+from dml.training.interrupt import Interrupted, InterruptGuard, stopping_in_order
 from dml.training.losswatch import LossWatch
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.results import write_results
@@ -103,37 +104,25 @@ class Trainer:
         """Train from where the state stands to the last epoch.
 
         Raises:
-            Interrupted: Ctrl-C or SIGTERM came; the run is saved and the way to continue it was said.
+            Interrupted, OSError: see ``stopping_in_order``.
             NonFiniteLossError: the loss stopped being a number; last.pt is left as it was.
         """
-        with self.guard:
-            try:
-                with self._dying_workers_interrupt():
-                    if self.state.epoch == 0 and self.state.plan is None:
-                        self.after_epoch(0)
-                        if self.evaluation.eval_first and not self.state.untrained:
-                            self.state.untrained = self._evaluate(0)
-                    while self.state.epoch < self.optim.epochs:
-                        self._epoch()
-            except Interrupted as stop:
-                self._stop_in_order(torn=stop.torn)
-                raise
-            except OSError:  # a full disk, a file system that went away: the run's end only if nobody says otherwise
-                self._say_how_to_go_on("Stopped", self._saved_last())
-                raise
+        with self.stopping_in_order():
+            if self.state.epoch == 0 and self.state.plan is None:
+                self.after_epoch(0)
+                if self.evaluation.eval_first and not self.state.untrained:
+                    self.state.untrained = self._evaluate(0)
+            while self.state.epoch < self.optim.epochs:
+                self._epoch()
         return self.state
 
-    @contextmanager
-    def _dying_workers_interrupt(self) -> Iterator[None]:
-        """Some clusters signal every process, and loader workers die of it: torch raises that wherever the program
-        stands, in the middle of a step too.
+    def stopping_in_order(self) -> AbstractContextManager[None]:
+        """What stops the block from outside leaves a saved run, and the way to continue it is said.
+
+        Raises:
+            Interrupted, OSError: see ``dml.training.interrupt.stopping_in_order``.
         """
-        try:
-            yield
-        except RuntimeError as error:
-            if self.guard.requested and "DataLoader worker" in str(error):
-                raise Interrupted(torn=True) from error
-            raise
+        return stopping_in_order(self.guard, self._stop)
 
     def _epoch(self) -> None:
         state = self.state
@@ -181,7 +170,11 @@ class Trainer:
         with bar:
             while state.batches_done < len(plan):
                 asked = time.perf_counter()
-                batch = next(loader)
+                try:
+                    batch = next(loader)
+                except UnreadableImageError:
+                    state.totals = watch.totals()
+                    raise
                 waited += time.perf_counter() - asked
                 self._step(batch.to(self.fabric.device, non_blocking=True), plan, watch)
                 bar.update()
@@ -260,19 +253,13 @@ class Trainer:
 
     # ------------------------------------------------------------------ checkpoints
 
-    def _stop_in_order(self, *, torn: bool) -> None:
-        """Save an interrupted run where it stands, in the middle of an epoch if need be; but never half a step."""
+    def _stop(self, what: str, torn: bool) -> None:
+        """Save a stopped run where it stands, in the middle of an epoch if need be; but never half a step."""
         if not torn and self.fabric.world_size == 1:
             self._save()
             done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
         else:
-            done = self._saved_last()
-        self._say_how_to_go_on("Interrupted", done)
-
-    def _saved_last(self) -> str:
-        return "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
-
-    def _say_how_to_go_on(self, what: str, done: str) -> None:
+            done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
         if self.fabric.is_global_zero:
             say(f"{what}: {done}. Continue with:\n  {self.resume_hint}")
 
