@@ -87,6 +87,14 @@ def test_images_are_turned_upright_on_request(tmp_path, orientation):
     np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "a.png", upright=True))[..., 0], UPRIGHT)
 
 
+@pytest.mark.parametrize("orientation", STORED)
+def test_tiff_files_are_not_turned_twice(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(np.ascontiguousarray(STORED[orientation])).save(tmp_path / "a.tif", exif=exif)
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "a.tif", upright=True))[..., 0], UPRIGHT)
+
+
 @pytest.mark.parametrize("orientation", [0, 9])
 def test_orientations_that_do_not_exist_turn_nothing(tmp_path, orientation):
     assert read_image(write_lying(tmp_path / "a.jpg", orientation), upright=True).size == (8, 6)

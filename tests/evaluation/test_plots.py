@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from matplotlib.figure import Figure
+from PIL import ExifTags, Image
 
 from dml.evaluation.plots import plot_curves, plot_gallery, tsne_page
-from dml.evaluation.plots.gallery import _choose_queries, _gallery_title
-from dml.evaluation.plots.tsne import whole_classes
+from dml.evaluation.plots.gallery import _choose_queries, _gallery_title, show_image
+from dml.evaluation.plots.tsne import _thumbnail, whole_classes
 
 
 @pytest.fixture
@@ -89,6 +92,17 @@ def test_half_of_the_queries_are_failures(num_right, num_wrong, shown_wrong):
     assert len(set(rows.tolist())) == len(rows) == min(8, len(right))
     assert (~right[rows]).sum() == shown_wrong
     assert f"of which {shown_wrong} were chosen because" in _gallery_title(right, rows)
+
+
+def test_pictures_show_images_upright(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (12, 8)).save(tmp_path / "lying.jpg", exif=exif)
+    axes = Figure().subplots()
+    show_image(axes, str(tmp_path / "lying.jpg"), "black", "name", "value")
+    assert axes.images[0].get_array().shape == (12, 8, 3)  # (H, W, 3)
+    encoded = _thumbnail(str(tmp_path / "lying.jpg")).partition(",")[2]
+    assert Image.open(io.BytesIO(base64.b64decode(encoded))).size == (8, 12)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
