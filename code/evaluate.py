@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Retrieval metrics of a checkpoint, ours or published, on the test split of a data set.
 
+Of images without classes, which nothing judges: embeddings and pictures.
+
 python code/evaluate.py --ckpt logs/cub/RUN/best.pt
 python code/evaluate.py --ckpt cub_bn_inception_512dim_Proxy_Anchor_ckpt.pth --dataset cub --json metrics.json
+python code/evaluate.py --ckpt logs/folder/RUN/best.pt --data-dir PHOTOS --save-embeddings new.npz --gallery new.png
 """
 
 from __future__ import annotations
@@ -10,14 +13,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from lightning_fabric import Fabric
+
 from dml.cli.entry import guarded
-from dml.cli.evaluate import parse_evaluate
-from dml.config import DataConfig, EvalConfig, EvaluateConfig
+from dml.cli.evaluate import complete, parse_evaluate
+from dml.config import EvaluateConfig
 from dml.data import load_dataset
-from dml.models.convert import LoadedModel, load_model_checkpoint
+from dml.data.unlabelled import load_unlabelled
+from dml.models import EmbeddingNet
+from dml.models.convert import load_model_checkpoint
 from dml.tracking import say, table
-from dml.training.embedding import create_evaluator
-from dml.training.evaluation_files import write_files
+from dml.training.collection import Collection
+from dml.training.embedding import create_evaluator, embed_records
+from dml.training.evaluation_files import write_collection, write_files
 from dml.training.launch import launch
 from dml.training.uncertainty import judge_uncertainty, require_uncertainty
 
@@ -33,6 +41,14 @@ def main() -> None:
     if config.l2_norm is not None:
         model.architecture = replace(model.architecture, l2_norm=config.l2_norm)
     say(f"{config.ckpt}: {loaded.description}")
+    if config.unlabelled:
+        embed(config, model, fabric)
+    else:
+        judge(config, model, fabric)
+
+
+def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
+    """Say how well images of a class find each other, and write what was asked for."""
     data = load_dataset(config.dataset, config.data_dir)
     evaluator = create_evaluator(
         data.query,
@@ -58,39 +74,13 @@ def main() -> None:
         write_files(config, data, evaluation, unsure)
 
 
-def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
-    """Fill what was not typed from the checkpoint's own run, then from the defaults.
-
-    Raises:
-        ValueError: a flag contradicts the checkpoint, or nothing says which data set to use.
-    """
-    network = loaded.architecture
-    for flag, typed, found in (
-        ("--model", config.model, network.backbone),
-        ("--embedding-size", config.embedding_size, network.embedding_size),
-    ):
-        if typed is not None and typed != found:
-            raise ValueError(f"{flag} {typed}, but {config.ckpt} holds {network.describe()}")
-    run = loaded.config or {}
-    stored = {**run.get("data", {}), **run.get("evaluation", {})}
-    if config.dataset is not None and config.dataset != stored.get("dataset"):
-        stored.pop("data_dir", None)
-    defaults = {
-        "dataset": None,
-        "data_dir": DataConfig.data_dir,
-        "resize": DataConfig.resize,
-        "crop_size": None,
-        "eval_distance": EvalConfig.eval_distance,
-    }
-    filled = {
-        name: stored.get(name, default) if getattr(config, name) is None else getattr(config, name)
-        for name, default in defaults.items()
-    }
-    if filled["dataset"] is None:
-        raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
-    if config.metrics is None:  # those of the run, and those that every network can be compared by
-        filled["metrics"] = tuple(dict.fromkeys([*stored.get("metrics", ()), *EvalConfig.metrics]))
-    return replace(config, **filled)
+def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
+    """Embed images without classes, and write what was asked for."""
+    images = load_unlabelled(Path(config.data_dir).expanduser()).train
+    embeddings = embed_records(model, images, config, fabric, progress="images")
+    if fabric.is_global_zero:
+        say(f"\n{config.data_dir}: {len(images)} images without classes, and so no metrics")
+        write_collection(config, Collection(images, embeddings, distance=config.eval_distance, seed=config.seed))
 
 
 if __name__ == "__main__":

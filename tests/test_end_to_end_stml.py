@@ -6,6 +6,7 @@ import csv
 import os
 import random
 import signal
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 from dml.methods.self_taught import SelfTaughtMethod
+from dml.models import create_model
+from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.extract import background_of
 from dml.training import embedding
 from entrypoints import SMALL, record, run_inside
@@ -116,21 +119,86 @@ def test_a_baseline_trains_from_the_weights_of_a_run(whole, digits, logs, capsys
     assert "background head 24-d" in said
 
 
-def test_photographs_without_classes_become_searchable(digits, tmp_path, capsys):
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for number, path in enumerate(sorted(digits.glob("*/*.png"))[::10]):
-        (photos / f"{number:02d}.png").symlink_to(path)
-    words = [*arguments_of(photos, tmp_path, "photos", *STML, "--epochs", "1"), "--pictures", "1"]
-    said = run_inside("main.py", *words, status=0, capsys=capsys).out
-    assert "folder: 24 images without classes" in said
-    assert "best epoch" not in said
-    run = tmp_path / "folder" / "photos"
-    with np.load(run / "embeddings.npz") as saved:
+@pytest.fixture
+def photographs(digits, logs, capsys) -> Path:
+    """The run of a network trained on 24 photographs without classes, made once."""
+    run = logs / "folder" / "photos"
+    if not run.exists():
+        photos = photographs_of(digits, logs / "photos")
+        words = [*arguments_of(photos, logs, "photos", *STML, "--epochs", "1"), "--pictures", "1"]
+        said = run_inside("main.py", *words, status=0, capsys=capsys).out
+        assert "folder: 24 images without classes" in said
+        assert "best epoch" not in said
+    return run
+
+
+def photographs_of(digits: Path, folder: Path, *, first: int = 0) -> Path:
+    """A folder with every tenth of the images from the ``first`` on in it."""
+    folder.mkdir()
+    for number, path in enumerate(sorted(digits.glob("*/*.png"))[first::10]):
+        (folder / f"{number:02d}.png").symlink_to(path)
+    return folder
+
+
+def evaluate(*arguments, status: int, capsys):
+    """What evaluate.py prints."""
+    return run_inside("evaluate.py", *arguments, "--workers", "0", "--batch-size", "16", status=status, capsys=capsys)
+
+
+def test_photographs_without_classes_become_searchable(photographs, logs):
+    with np.load(photographs / "embeddings.npz") as saved:
         assert saved["embeddings"].shape == (24, 16)
-        assert saved["paths"].tolist() == [str(path) for path in sorted(photos.iterdir())]
-    assert all((run / name).stat().st_size > 0 for name in ("gallery.png", "curves.png", "tsne.html", "best.pt"))
-    assert not any(key.startswith("eval/") for line in record(run) for key in line)
+        assert saved["paths"].tolist() == [str(path) for path in sorted((logs / "photos").iterdir())]
+    names = ("gallery.png", "curves.png", "tsne.html", "best.pt")
+    assert all((photographs / name).stat().st_size > 0 for name in names)
+    assert not any(key.startswith("eval/") for line in record(photographs) for key in line)
+
+
+def test_evaluation_leaves_what_the_run_left(photographs, tmp_path, capsys):
+    arrays, gallery = tmp_path / "found.npz", tmp_path / "gallery.png"
+    files = ("--save-embeddings", arrays, "--gallery", gallery)
+    said = evaluate("--ckpt", photographs / "best.pt", *files, status=0, capsys=capsys).out
+    assert "24 images without classes, and so no metrics" in said
+    assert f"gallery: {gallery}" in said
+    with np.load(arrays) as found, np.load(photographs / "embeddings.npz") as saved:
+        assert set(found) == {"embeddings", "paths"}
+        assert all(np.array_equal(found[name], saved[name]) for name in saved)
+    assert gallery.read_bytes() == (photographs / "gallery.png").read_bytes()
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["flat", "in sub-folders"])
+def test_new_photographs_are_embedded(photographs, digits, tmp_path, capsys, below):
+    photos = photographs_of(digits, tmp_path / "new", first=5)
+    if below:
+        photos = tmp_path
+    arrays, page = tmp_path / "new.npz", tmp_path / "new.html"
+    files = ("--save-embeddings", arrays, "--tsne", page, *(["--unlabelled"] if below else []))
+    evaluate("--ckpt", photographs / "best.pt", "--data-dir", photos, *files, status=0, capsys=capsys)
+    assert "plotly" in page.read_text()
+    with np.load(arrays) as found, np.load(photographs / "embeddings.npz") as saved:
+        assert found["paths"].tolist() == [str(path) for path in sorted((tmp_path / "new").iterdir())]
+        assert found["embeddings"].shape == (24, 16)
+        assert not np.isclose(found["embeddings"], saved["embeddings"]).all(1).any(), "embeddings of other images"
+
+
+def test_a_network_that_learned_from_classes_embeds_photographs(digits, tmp_path, capsys):
+    model, file = create_model("resnet18", embedding_size=4, pretrained=False), tmp_path / "supervised.pt"
+    described = {"architecture": asdict(model.architecture), "config": {"data": {"dataset": "cub", "crop_size": 32}}}
+    torch.save({"format": CHECKPOINT_FORMAT, "model": model.state_dict(), **described}, file)
+    photos, arrays = photographs_of(digits, tmp_path / "photos"), tmp_path / "found.npz"
+    words = ("--ckpt", file, "--dataset", "folder", "--data-dir", photos, "--save-embeddings", arrays)
+    assert "24 images without classes" in evaluate(*words, status=0, capsys=capsys).out
+    with np.load(arrays) as found:
+        assert np.linalg.norm(found["embeddings"], axis=1) == pytest.approx(1, abs=1e-5), "of unit length, as trained"
+
+
+def test_evaluation_without_classes_gives_no_metrics(photographs, tmp_path, capsys):
+    checkpoint = ("--ckpt", photographs / "best.pt")
+    said = evaluate(*checkpoint, status=2, capsys=capsys).err
+    assert "say what to make of their embeddings by --save-embeddings FILE" in said
+    said = evaluate(*checkpoint, "--json", tmp_path / "metrics.json", status=2, capsys=capsys).err
+    assert said.startswith("evaluate.py: error: --json: the images have no classes")
+    assert not any(tmp_path.iterdir())
 
 
 def test_classes_cannot_be_held_out_where_there_are_none(digits, tmp_path, capsys):

@@ -1,21 +1,27 @@
-"""The command line of evaluate.py: a checkpoint and how to judge it."""
+"""The command line of evaluate.py: a checkpoint and how to judge it, completed by what the checkpoint says."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from dml.cli.parser import Parser, add_section
-from dml.config import EvaluateConfig
+from dml.config import DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
+from dml.data.unlabelled import is_unlabelled
 from dml.evaluation.evaluator import METRICS
+from dml.models.convert import LoadedModel
 
 
 def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
     """Parse the command line of ``code/evaluate.py``; exits with status 2 and a message if it does not fit."""
     parser = Parser(
         prog="evaluate.py",
-        description="Retrieval metrics of a checkpoint, ours or published, on the test split of a data set.",
+        description="Retrieval metrics of a checkpoint, ours or published, on the test split of a data set; of images"
+        " without classes embeddings and pictures.",
     )
     add_section(parser, EvaluateConfig)
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
@@ -28,3 +34,63 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
         return EvaluateConfig(**values)
     except ValueError as error:
         parser.error(str(error))
+
+
+def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
+    """Fill what was not typed from the checkpoint's own run, then from the defaults.
+
+    Raises:
+        ValueError: a flag contradicts the checkpoint or the images, or nothing says which data set to use.
+    """
+    network = loaded.architecture
+    for flag, typed, found in (
+        ("--model", config.model, network.backbone),
+        ("--embedding-size", config.embedding_size, network.embedding_size),
+    ):
+        if typed is not None and typed != found:
+            raise ValueError(f"{flag} {typed}, but {config.ckpt} holds {network.describe()}")
+    stored = _stored(loaded.config or {})
+    if config.dataset is not None and config.dataset != stored.get("dataset"):
+        stored.pop("data_dir", None)
+    if config.data_dir is not None or "data_dir" not in stored:  # other images than those of the run
+        stored.pop("unlabelled", None)
+    defaults = {
+        "dataset": None,
+        "data_dir": DataConfig.data_dir,
+        "unlabelled": None,
+        "resize": DataConfig.resize,
+        "crop_size": None,
+        "eval_distance": EvalConfig.eval_distance,
+        "seed": 0,
+    }
+    filled = {
+        name: stored.get(name, default) if getattr(config, name) is None else getattr(config, name)
+        for name, default in defaults.items()
+    }
+    if filled["dataset"] is None:
+        raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
+    filled["unlabelled"] = _without_classes(filled)
+    if config.metrics is None and not filled["unlabelled"]:
+        # Those of the run, and those that every network can be compared by.
+        filled["metrics"] = tuple(dict.fromkeys([*stored.get("metrics", ()), *EvalConfig.metrics]))
+    return replace(config, **filled)
+
+
+def _stored(run: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a checkpoint's run that evaluation shares, name → value; ``run`` is empty if published."""
+    sections = [run.get(name) or {} for name in ("data", "evaluation", "run", "self_taught")]
+    stored = {name: value for section in sections for name, value in section.items()}
+    if run and not run.get("self_taught"):
+        stored["unlabelled"] = False  # all but code/main.py train on classes, also with images beside their folders
+    return stored
+
+
+def _without_classes(filled: dict[str, Any]) -> bool:
+    """Whether the images are to be taken without classes. ValueError if that was said of another data set."""
+    if filled["dataset"] != "folder":
+        if filled["unlabelled"]:
+            raise ValueError(f"--unlabelled is for --dataset folder, not for {filled['dataset']}")
+        return False
+    if filled["unlabelled"] is None:
+        return is_unlabelled(Path(filled["data_dir"]).expanduser())
+    return filled["unlabelled"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dml.config.sections import DataConfig, EvalConfig, ModelConfig, RunConfig, Section, like, option, require
+from dml.config.base import Section, like, option, require
+from dml.config.sections import DataConfig, EvalConfig, ModelConfig, RunConfig
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,11 @@ class EvaluateConfig(Section):
     ckpt: str = option("", "the checkpoint to evaluate, ours or published", aliases=("resume",))
     dataset: str | None = like(DataConfig, "dataset", None)
     data_dir: str | None = like(DataConfig, "data_dir", None)
+    unlabelled: bool | None = option(
+        None,
+        "of --dataset folder embed every image, at any depth, without classes and metrics; unset: as the checkpoint's"
+        " run, or of --data-dir if images lie directly in it",
+    )
     model: str | None = option(
         None, "backbone that the checkpoint must hold; unset: whatever it holds", aliases=("arch",)
     )
@@ -28,9 +34,15 @@ class EvaluateConfig(Section):
     eval_distance: str | None = like(EvalConfig, "eval_distance", None)
     metrics: tuple[str, ...] | None = like(EvalConfig, "metrics", None)
     l2_norm: bool | None = option(None, "embeddings of unit length; unset: as trained", aliases=("target_norm",))
-    seed: int = option(0, "of the clustering behind nmi and f1, and of the pictures' choices")
+    seed: int | None = option(
+        None,
+        "of the clustering behind nmi and f1, and of the pictures' choices; unset: that of the checkpoint's run, 0 for"
+        " a published checkpoint",
+    )
     json: str | None = option(None, "write the metrics to this file")
-    save_embeddings: str | None = option(None, "write embeddings, labels and paths to this .npz file")
+    save_embeddings: str | None = option(
+        None, "write embeddings, labels (if there are classes) and paths to this .npz file"
+    )
     gallery: str | None = option(None, "draw queries and their neighbours into this .png file")
     tsne: str | None = option(None, "draw a t-SNE page of the embeddings into this .html file")
     uncertainty: bool = option(
@@ -63,3 +75,19 @@ class EvaluateConfig(Section):
             require(file is None or file.endswith(suffix), f"{flag} {file}: the file's name must end in {suffix}")
         require(self.uncertainty or self.uncertainty_gallery is None, "--uncertainty-gallery needs --uncertainty")
         require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
+        if self.unlabelled:
+            self._check_without_classes()
+
+    def _check_without_classes(self) -> None:
+        """Refuse what needs classes, and to embed for nothing. ValueError."""
+        for flag, value in (("--metrics", self.metrics), ("--json", self.json), ("--uncertainty", self.uncertainty)):
+            require(
+                not value,
+                f"{flag}: the images have no classes to judge by; leave it out, or add --unlabelled 0 if their folders"
+                " are classes",
+            )
+        require(
+            any((self.save_embeddings, self.gallery, self.tsne)),
+            "the images have no classes, and so no metrics: say what to make of their embeddings by --save-embeddings"
+            " FILE, --gallery FILE or --tsne FILE, or add --unlabelled 0 if their folders are classes",
+        )

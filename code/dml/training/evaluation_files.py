@@ -11,6 +11,7 @@ from dml.config import EvaluateConfig
 from dml.data import RetrievalData
 from dml.evaluation.evaluator import Evaluation
 from dml.tracking import say
+from dml.training.collection import Collection
 from dml.training.pictures import draw_gallery, draw_tsne
 from dml.training.uncertainty import UncertaintyReport
 
@@ -38,6 +39,18 @@ def write_files(
         path = Path(config.uncertainty_gallery or Path(config.ckpt).with_name("uncertainty.png"))
         unsure.draw(data.query, path)
         say(f"most and least certain images: {path}")
+
+
+def write_collection(config: EvaluateConfig, collection: Collection) -> None:
+    """The same of images without classes."""
+    for name, file, write in (
+        ("embeddings", config.save_embeddings, collection.save),
+        ("gallery", config.gallery, collection.draw_gallery),
+        ("t-SNE page", config.tsne, collection.draw_page),
+    ):
+        if file:
+            write(Path(file))
+            say(f"{name}: {file}")
 
 
 def _arrays(data: RetrievalData, evaluation: Evaluation, unsure: UncertaintyReport | None) -> dict[str, np.ndarray]:

@@ -5,23 +5,19 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dml.config import EvalConfig
 from dml.data.images import ImageDataset
 from dml.data.unlabelled import UnlabelledData
-from dml.evaluation.plots import plot_curves, plot_similar, tsne_page
-from dml.neighbours import nearest_neighbours
+from dml.evaluation.plots import plot_curves
 from dml.tracking import METRICS_FILE
-from dml.training.atomic import replacing
+from dml.training.collection import Collection
 from dml.training.embedding import embed_records
 from dml.training.retrieval import training_crops
 from dml.training.task import Task
 
 EMBEDDINGS_FILE = "embeddings.npz"
-QUERIES, NEIGHBOURS, POINTS = 8, 8, 2000
 
 
 class UnlabelledTask(Task):
@@ -34,7 +30,7 @@ class UnlabelledTask(Task):
     data: UnlabelledData
     splits = ()
 
-    embeddings: Tensor | None = None
+    collection: Collection | None = None
 
     def _check_selection(self) -> None:
         """Nothing chooses an epoch. ValueError for flags that need classes."""
@@ -64,47 +60,27 @@ class UnlabelledTask(Task):
 
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
         """Embed all images for what is left behind; no metric."""
-        self.embeddings = embed_records(model, self.data.train, self.config.data, self.fabric, progress="images")
+        embeddings = embed_records(model, self.data.train, self.config.data, self.fabric, progress="images")
+        how = {"distance": self.config.evaluation.eval_distance, "seed": self.config.run.seed}
+        self.collection = Collection(self.data.train, embeddings, **how)
         return {}
 
     @property
     def is_evaluated(self) -> bool:
         """Whether the embeddings are at hand."""
-        return self.embeddings is not None
+        return self.collection is not None
 
     def write(self, folder: Path) -> dict[str, Path]:
         """``embeddings.npz``."""
         path = folder / EMBEDDINGS_FILE
-        with replacing(path) as file:
-            np.savez(file, embeddings=self.embeddings.numpy(), paths=np.array(self.data.train.paths))
+        self.collection.save(path)
         return {"embeddings": path}
 
     def draw(self, folder: Path) -> dict[str, Path]:
         """Curves, gallery, t-SNE page."""
         pictures = {"curves": "curves.png", "gallery": "gallery.png", "t-SNE page": "tsne.html"}
         pictures = {name: folder / file for name, file in pictures.items()}
-        shuffled = np.random.default_rng(self.config.run.seed).permutation(len(self.embeddings))
         plot_curves(folder / METRICS_FILE, pictures["curves"])
-        self._draw_gallery(shuffled[:QUERIES], pictures["gallery"])
-        self._draw_page(shuffled[:POINTS], pictures["t-SNE page"])
+        self.collection.draw_gallery(pictures["gallery"])
+        self.collection.draw_page(pictures["t-SNE page"])
         return pictures
-
-    def _draw_gallery(self, queries: np.ndarray, path: Path) -> None:
-        distance, rows = self.config.evaluation.eval_distance, torch.from_numpy(queries)
-        number = min(NEIGHBOURS, len(self.embeddings) - 1)
-        indices, values = nearest_neighbours(
-            self.embeddings[rows], self.embeddings, number, distance=distance, exclude=rows
-        )
-        name = "similarity" if distance == "cosine" else "distance"
-        plot_similar(self.data.train.paths, queries, indices.numpy(), values.numpy(), path, value_name=name)
-
-    def _draw_page(self, points: np.ndarray, path: Path) -> None:
-        tsne_page(
-            self.embeddings[torch.from_numpy(points)],
-            torch.zeros(len(points), dtype=torch.int64),
-            self.data.train.class_names,
-            path,
-            image_paths=[self.data.train.paths[i] for i in points],
-            title="t-SNE of the images' embeddings",
-            seed=self.config.run.seed,
-        )

@@ -1,0 +1,92 @@
+"""What evaluate.py takes from the checkpoint where no flag says otherwise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_cli import error_of, train
+
+from dml.cli.evaluate import complete, parse_evaluate
+from dml.cli.stml import parse_stml
+from dml.config import EvaluateConfig, TrainConfig
+from dml.models import Architecture
+from dml.models.convert import LoadedModel
+
+
+def completed(run: TrainConfig | None, *arguments: str) -> EvaluateConfig:
+    """The settings for a checkpoint of ``run``, or for a published one."""
+    config = None if run is None else json.loads(run.to_json())
+    loaded = LoadedModel(None, Architecture(backbone="resnet18", embedding_size=16), "", config)
+    return complete(parse_evaluate(["--ckpt", "some.pt", *arguments]), loaded)
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> str:
+    (tmp_path / "1.png").touch()
+    return str(tmp_path)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> str:
+    folder = tmp_path / "folders" / "2026"
+    folder.mkdir(parents=True)
+    (folder / "1.png").touch()
+    return str(folder.parent)
+
+
+def self_taught(*arguments: str) -> TrainConfig:
+    return parse_stml(["--dataset", "folder", *arguments]).config
+
+
+def test_the_seed_is_that_of_the_run():
+    run = train("--introspective", "--metrics", "recall", "nmi", "--seed", "5")
+    assert completed(run).seed == 5
+    assert completed(run, "--seed", "0").seed == 0
+    assert completed(run, "--dataset", "cars").seed == 5
+    assert completed(None, "--dataset", "cub").seed == 0
+
+
+def test_images_without_classes_are_recognised(flat, folders):
+    wanted = ["--gallery", "g.png"]
+    published = ["--dataset", "folder", "--data-dir"]
+    assert completed(None, *published, flat, *wanted).unlabelled is True
+    assert completed(None, *published, flat, "--unlabelled", "0").unlabelled is False
+    assert completed(None, *published, folders).unlabelled is False
+    assert completed(None, *published, folders, *wanted, "--unlabelled").metrics is None
+    assert completed(train("--dataset", "cub"), *published, flat, *wanted).unlabelled is True
+
+
+def test_images_of_the_run_are_taken_as_the_run_took_them(flat, folders):
+    wanted = ["--gallery", "g.png"]
+    assert completed(self_taught("--data-dir", flat), *wanted).unlabelled is True
+    assert completed(self_taught("--data-dir", flat, "--unlabelled", "0")).unlabelled is False
+    run = self_taught("--data-dir", folders, "--unlabelled")
+    assert completed(run, *wanted).unlabelled is True
+    assert completed(run, "--data-dir", folders).unlabelled is False
+    assert completed(run, "--dataset", "cub").unlabelled is False
+    # An image beside the class folders that a run was trained on with its classes.
+    assert completed(train("--dataset", "folder", "--data-dir", flat)).unlabelled is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "by --save-embeddings FILE, --gallery FILE or --tsne FILE"),
+        (["--metrics", "nmi"], "--metrics: the images have no classes"),
+        (["--json", "m.json"], "--json: the images have no classes"),
+        (["--uncertainty"], "--uncertainty: the images have no classes"),
+    ],
+)
+def test_what_needs_classes_is_refused_where_there_are_none(flat, capsys, arguments, message):
+    files = ["--tsne", "t.html"] if arguments else []
+    with pytest.raises(ValueError, match=message):
+        completed(None, "--dataset", "folder", "--data-dir", flat, *arguments, *files)
+    typed = ["--ckpt", "some.pt", "--unlabelled", *arguments, *files]
+    assert message in error_of(capsys, *typed, parse=parse_evaluate)
+
+
+def test_other_data_sets_have_classes():
+    with pytest.raises(ValueError, match="--unlabelled is for --dataset folder, not for cub"):
+        completed(train("--dataset", "cub"), "--unlabelled", "--gallery", "g.png")
