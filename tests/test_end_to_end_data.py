@@ -36,6 +36,7 @@ def stopped(tmp_path, monkeypatch) -> Path:
 def test_a_noisy_run_continued_equals_one_that_was_not_stopped(digits, tmp_path, stopped, capsys):
     place = ["--dataset", "folder", "--data-dir", digits, "--log-dir", tmp_path]
     said = run_inside("train.py", *place, *SMALL, *NOISY, "--epochs", "2", status=0, capsys=capsys).out
+    assert "best epoch by recall_at_1 on held-out images of the training classes" in said
     whole = tmp_path / "folder" / "noisy"
     with np.load(whole / "label_noise.npz") as saved:
         assert (saved["labels"] != saved["true_labels"]).all()

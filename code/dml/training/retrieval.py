@@ -29,6 +29,8 @@ class RetrievalTask(Task):
     data: RetrievalData
 
     def __init__(self, config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Method):
+        if config.data.val_by_images:
+            self.held_out = "held-out images of the training classes"
         super().__init__(config, fabric, data, method)
         self.last: Evaluation | None = None
         options = {
