@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -66,13 +67,17 @@ def read_image(path: str | os.PathLike[str], *, upright: bool = False) -> Image.
         UnreadableImageError: if the file is missing, truncated, not an image, or of numbers without a scale.
     """
     try:
-        with Image.open(path) as image:
+        # Not by its name: Pillow maps raw greyscale files into memory then, and from 11 on garbles the TIFF files among
+        # them that it has to turn.
+        with Path(path).open("rb") as file, Image.open(file) as image:
             image.load()
             rgb = _to_rgb(image)
             turn = _turn_of(image) if upright else None
             return rgb if turn is None else rgb.transpose(turn)
     except FileNotFoundError as error:
         raise UnreadableImageError(f"image file is missing: {path}") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError(f"cannot read image {path}: it is no image, or one of an unknown format") from error
     # Pillow's decoders report damage by any of these.
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"cannot read image {path}: {error}") from error
