@@ -248,6 +248,7 @@ def test_one_folder_of_classes_is_split_alike_for_every_seed(tmp_path):
     held = load("folder", tmp_path, val_split=0.25, seed=1)
     assert held.val.class_counts().tolist() == [2, 2]
     assert set(held.train.paths) | set(held.val.paths) == set(data.train.paths)
+    assert held.train.upright and held.val.upright and held.test.upright
 
 
 def test_holding_out():
