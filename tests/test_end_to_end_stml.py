@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import re
 import signal
 from dataclasses import asdict
 from pathlib import Path
@@ -179,6 +180,18 @@ def test_new_photographs_are_embedded(photographs, digits, tmp_path, capsys, bel
         assert found["paths"].tolist() == [str(path) for path in sorted((tmp_path / "new").iterdir())]
         assert found["embeddings"].shape == (24, 16)
         assert not np.isclose(found["embeddings"], saved["embeddings"]).all(1).any(), "embeddings of other images"
+
+
+def test_one_photograph_is_enough_to_search_with(photographs, digits, tmp_path, capsys):
+    photos, arrays = tmp_path / "one", tmp_path / "one.npz"
+    photos.mkdir()
+    (photos / "1.png").symlink_to(next(digits.glob("*/*.png")))
+    words = ("--ckpt", photographs / "best.pt", "--data-dir", photos, "--save-embeddings", arrays)
+    evaluate(*words, status=0, capsys=capsys)
+    with np.load(arrays) as found:
+        assert found["embeddings"].shape == (1, 16)
+    said = evaluate(*words, "--gallery", tmp_path / "g.png", status=2, capsys=capsys).err
+    assert re.search(r"1 image\(s\) below .*: at least 2 are needed", said)
 
 
 def test_a_network_that_learned_from_classes_embeds_photographs(digits, tmp_path, capsys):

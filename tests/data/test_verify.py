@@ -56,11 +56,11 @@ def test_unknown_name(capsys):
 
 
 def test_a_folder_without_classes(tmp_path, capsys):
-    for name in ("a.jpg", "trip/b.jpg"):
+    for name in ("a.jpg", "trip/b.jpg", "trip/c.jpg", "trip/d.jpg", "trip/e.jpg"):
         write_image(tmp_path / name)
     arguments = ["folder", "--data-dir", str(tmp_path), "--images"]
     assert verify_dataset.main(arguments) == 0
-    assert "without classes (images lie directly in it): 2 images" in capsys.readouterr().out
+    assert "without classes (images lie directly in it): 5 images" in capsys.readouterr().out
     (tmp_path / "trip" / "b.jpg").write_text("damaged")
     assert verify_dataset.main(arguments) == 1
     assert "b.jpg" in capsys.readouterr().out

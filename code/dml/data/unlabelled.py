@@ -13,6 +13,7 @@ from dml.data.own_images import turned_upright, warn_of_left_out
 from dml.data.records import ImageRecords
 
 NO_CLASS = "image"
+FEWEST_TO_TRAIN = 5  # t-SNE, which maps them at the end, takes no fewer
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +38,14 @@ def is_unlabelled(data_dir: Path) -> bool:
     return any(is_image(entry.name) for entry in data_dir.iterdir())
 
 
-def load_unlabelled(data_dir: Path) -> UnlabelledData:
+def load_unlabelled(data_dir: Path, *, at_least: int = FEWEST_TO_TRAIN) -> UnlabelledData:
     """Every image below ``data_dir``, at any depth, in the order of ``images_below``, turned upright.
 
     Two directory listings per folder.
 
     Raises:
         DatasetNotFoundError: there is no such folder.
-        DatasetError: fewer than two images.
+        DatasetError: fewer than ``at_least`` images.
 
     Warns:
         DatasetWarning: files that are passed over.
@@ -53,7 +54,7 @@ def load_unlabelled(data_dir: Path) -> UnlabelledData:
         raise DatasetNotFoundError(f"dataset 'folder': {data_dir} is no folder. Name the one with your images")
     warn_of_left_out(data_dir)
     paths = images_below(data_dir)
-    if len(paths) < 2:
-        raise DatasetError(f"{len(paths)} image(s) below {data_dir}: at least 2 are needed")
+    if len(paths) < at_least:
+        raise DatasetError(f"{len(paths)} image(s) below {data_dir}: at least {at_least} are needed")
     records = ImageRecords(tuple(paths), np.zeros(len(paths), np.int64), (NO_CLASS,))
     return turned_upright(UnlabelledData("folder", records))

@@ -101,7 +101,7 @@ def tsne_page(
         texts = [f"proxy of {html.escape(str(name))}" for name in proxy_names]
         star = {"color": "black", "size": 8, "symbol": "star" if dimensions == 2 else "diamond"}
         _add_points(figure, places[len(rows) :], "proxies", star, texts=texts)
-    shown = f"{len(rows):,} images of {len(classes):,} classes"
+    shown = f"{len(rows):,} images" + (f" of {len(classes):,} classes" if len(class_names) > 1 else "")
     if len(rows) < len(labels):
         shown += f", of {len(labels):,} images of {len(np.unique(labels)):,}"
     stars = f"; black: {len(proxies):,} proxies" if proxies is not None else ""
