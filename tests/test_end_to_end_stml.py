@@ -68,7 +68,7 @@ def whole(digits, logs, capsys) -> Path:
     return run
 
 
-def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(whole, logs, capsys, monkeypatch):
+def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(whole, logs, tmp_path, capsys, monkeypatch):
     update, calls = SelfTaughtMethod.after_backward, []
 
     def signalled(method):
@@ -78,24 +78,24 @@ def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(whole, log
         update(method)
 
     monkeypatch.setattr(SelfTaughtMethod, "after_backward", signalled)
-    words = arguments_of(logs / "right.csv", logs, "stopped", *STML)
+    words = arguments_of(logs / "right.csv", tmp_path, "stopped", *STML)
     run_inside("main.py", *words, status=130, capsys=capsys)
     monkeypatch.undo()
-    stopped = logs / "folder" / "stopped"
+    stopped = tmp_path / "folder" / "stopped"
     assert torch.load(stopped / "last.pt", weights_only=True)["state"]["batches_done"] == 2
     run_inside("main.py", "--resume-run", stopped, status=0, capsys=capsys)
     assert record(stopped) == record(whole)
     assert_same(stopped, whole)
 
 
-def test_shuffled_training_labels_give_the_same_weights(whole, digits, logs, capsys):
-    data = list_of(digits, logs / "shuffled.csv", shuffled=True)
-    run_inside("main.py", *arguments_of(data, logs, "shuffled", *STML), status=0, capsys=capsys)
-    assert_same(logs / "folder" / "shuffled", whole)
+def test_shuffled_training_labels_give_the_same_weights(whole, digits, tmp_path, capsys):
+    data = list_of(digits, tmp_path / "shuffled.csv", shuffled=True)
+    run_inside("main.py", *arguments_of(data, tmp_path, "shuffled", *STML), status=0, capsys=capsys)
+    assert_same(tmp_path / "folder" / "shuffled", whole)
 
 
 def test_neighbours_are_those_of_the_whole_training_images_by_the_background_embedding(
-    whole, logs, capsys, monkeypatch
+    whole, logs, tmp_path, capsys, monkeypatch
 ):
     asked, embed = [], embedding.embed_records
 
@@ -106,16 +106,16 @@ def test_neighbours_are_those_of_the_whole_training_images_by_the_background_emb
         return found
 
     monkeypatch.setattr(embedding, "embed_records", watched)  # main.py's; evaluation has its own name for it
-    words = arguments_of(logs / "right.csv", logs, "neighbours", *STML)
+    words = arguments_of(logs / "right.csv", tmp_path, "neighbours", *STML)
     run_inside("main.py", *words, status=0, capsys=capsys)
     assert asked == [(TRAIN, background_of, True)] * 2
 
 
-def test_a_baseline_trains_from_the_weights_of_a_run(whole, digits, logs, capsys):
+def test_a_baseline_trains_from_the_weights_of_a_run(whole, logs, tmp_path, capsys):
     own = ("--method", "meanshift", "--memory-size", "64", "--topk", "3", "--epochs", "1")
-    words = arguments_of(logs / "right.csv", logs, "meanshift", *own)
+    words = arguments_of(logs / "right.csv", tmp_path, "meanshift", *own)
     run_inside("main.py", *words, status=0, capsys=capsys)
-    assert learned(logs / "folder" / "meanshift")["criterion.queue.written"] == 3 * 2 * 16
+    assert learned(tmp_path / "folder" / "meanshift")["criterion.queue.written"] == 3 * 2 * 16
     said = run_inside("main.py", *words, "--resume", whole / "last.pt", status=2, capsys=capsys).err
     assert "background head 24-d" in said
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -292,8 +293,10 @@ def test_loss_watch_sums_in_double_precision():
     assert watch.latest == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("where", ["in a batch", "in the evaluation"])
-def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypatch, capsys, where):
+@pytest.mark.parametrize(
+    ("where", "done"), [("in a batch", (0, 2)), ("in the evaluation", (0, 4)), ("in a page", (1, 0))]
+)
+def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypatch, capsys, where, done):
     folders = [tmp_path / name for name in ("whole", "stopped")]
     for folder in folders:
         folder.mkdir()
@@ -303,20 +306,35 @@ def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypa
     with monkeypatch.context() as broken:
         if where == "in a batch":
             broken.setattr(run, "loader", BrokenAfterTwo(run.loader))
-        else:
+        elif where == "in the evaluation":
             broken.setattr(run, "evaluate", {"eval": no_such_image})
+        else:
+            broken.setattr(run, "after_epoch", lambda epoch: epoch and no_such_image(run.method.model))
         with pytest.raises(UnreadableImageError):
             run.fit()
-    done = 2 if where == "in a batch" else 4
-    assert f"Stopped: 0 epochs and {done} batches are saved. Continue with:\n  go on" in capsys.readouterr().out
+    told = "Stopped: {} epochs and {} batches are saved. Continue with:\n  go on".format(*done)
+    assert told in capsys.readouterr().out
+    assert (folders[1] / "best.pt").exists() == (where == "in a page")
+    pages = []
     again = trainer(folders[1], epochs=2)
+    again.after_epoch = pages.append
     again.resume(folders[1] / "last.pt")
     again.fit()
+    assert pages == [1, 2]  # the page of epoch 1 was not drawn before
     assert torch.equal(again.method.model.weight, whole.method.model.weight)
     assert again.state.totals == whole.state.totals
     records = [[json.loads(line) for line in (folder / "metrics.jsonl").open()] for folder in folders]
     losses = [[line["train/loss"] for line in lines if "train/loss" in line] for lines in records]
     assert losses[0] == losses[1]
+
+
+def test_a_full_disk_met_while_stopping(tmp_path, monkeypatch, capsys):
+    run = trainer(tmp_path, epochs=2)
+    monkeypatch.setattr(run, "loader", BrokenAfterTwo(run.loader))
+    monkeypatch.setattr(run.checkpoints, "save", mock.Mock(side_effect=OSError("no room")))
+    with pytest.raises(OSError, match="no room"):
+        run.fit()
+    assert "Stopped: nothing is saved yet. Continue with:" in capsys.readouterr().out
 
 
 def no_such_image(model):

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from dml.training.interrupt import Interrupted
 
 
@@ -49,4 +47,5 @@ def _end_with(text: str) -> NoReturn:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    # By name: importing torch takes seconds, and report.py does without it.
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)

@@ -43,7 +43,8 @@ def turned_upright(data: Splits) -> Splits:
 
 def warn_of_left_out(folder: Path, *, class_roots: Sequence[Path] = ()) -> None:
     """Say once what in ``folder`` is not read: files whose ending is none of an image, class folders without an image,
-    and images beside the class folders. Hidden files and those that are plainly no images are not worth a word.
+    folders beside those of the splits, and images beside the class folders. Hidden files and those that are plainly no
+    images are not worth a word.
 
     Takes one directory listing per folder; no file is opened.
 
@@ -54,7 +55,9 @@ def warn_of_left_out(folder: Path, *, class_roots: Sequence[Path] = ()) -> None:
         DatasetWarning: something is left out.
     """
     classes = {root / name: list(_names_below(root / name)) for root in class_roots for name in class_folders(root)}
-    beside = [entry.name for root in class_roots for entry in root.iterdir() if entry.is_file()]
+    tops = {folder, *class_roots} if class_roots else set()
+    beside = [entry.name for top in tops for entry in top.iterdir() if entry.is_file()]
+    unsplit = [name for name in class_folders(folder) if folder / name not in tops] if len(tops) > 1 else []
     names = beside + [name for files in classes.values() for name in files] if class_roots else _names_below(folder)
     unread = Counter(Path(name).suffix.lower() or NO_ENDING for name in names if _may_be_image(name))
     empty = [str(path.relative_to(folder)) for path, files in classes.items() if not any(map(is_image, files))]
@@ -65,6 +68,8 @@ def warn_of_left_out(folder: Path, *, class_roots: Sequence[Path] = ()) -> None:
         parts.append(f"{_count(unread.total(), 'file is', 'files are')} not read as images ({_some(endings)})")
     if empty:
         parts.append(f"{_count(len(empty), 'class folder holds', 'class folders hold')} no image ({_some(empty)})")
+    if unsplit:
+        parts.append(f"{_count(len(unsplit), 'folder', 'folders')} beside the splits not read ({_some(unsplit)})")
     if astray:
         parts.append(f"{_count(astray, 'image lies', 'images lie')} beside the class folders, not in one")
     if parts:

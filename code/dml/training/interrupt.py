@@ -1,13 +1,9 @@
-"""What ends a run from outside (Ctrl-C, SIGTERM, a file): finish the step, save, say how to go on."""
+"""Ctrl-C and SIGTERM wait for a moment at which nothing is torn."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import FrameType
-
-from dml.data.images import UnreadableImageError
 
 
 class Interrupted(Exception):
@@ -75,35 +71,3 @@ class _Immediate:
 
     def __exit__(self, *_: object) -> None:
         self.guard._immediate = False
-
-
-@contextmanager
-def stopping_in_order(guard: InterruptGuard, stop: Callable[[str, bool], None]) -> Iterator[None]:
-    """Enter ``guard``, and call ``stop`` before anything leaves the block that came from outside.
-
-    Args:
-        stop: takes what happened, in a word, and whether it may have torn a step, whose effects must not be saved.
-
-    Raises:
-        Interrupted: Ctrl-C or SIGTERM came.
-        OSError: a file cannot be read or written.
-    """
-    with guard:
-        try:
-            yield
-        except Interrupted as interrupted:
-            stop("Interrupted", interrupted.torn)
-            raise
-        except UnreadableImageError:  # images are read between steps
-            stop("Stopped", False)
-            raise
-        except OSError:  # a full disk: what is saved already must do
-            stop("Stopped", True)
-            raise
-        except RuntimeError as error:
-            # Some clusters signal every process, and loader workers die of it: torch raises that wherever the program
-            # stands, in the middle of a step too.
-            if not (guard.requested and "DataLoader worker" in str(error)):
-                raise
-            stop("Interrupted", True)
-            raise Interrupted(torn=True) from error

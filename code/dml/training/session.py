@@ -85,7 +85,8 @@ def train(
     finished = False
     try:
         if config.optim.init_type == "center" and not (folder / "last.pt").exists():
-            start_at_class_means(config, fabric, data, method)
+            with trainer.stopping_in_order(saving=False), trainer.guard.immediately():
+                start_at_class_means(config, fabric, data, method)
         if resume is not None:
             trainer.resume(folder / "last.pt")
         trainer.fit()

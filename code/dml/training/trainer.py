@@ -22,12 +22,13 @@ from dml.metric_names import label, value_text
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
 from dml.training.checkpoint import Checkpoints
-from dml.training.interrupt import Interrupted, InterruptGuard, stopping_in_order
+from dml.training.interrupt import Interrupted, InterruptGuard
 from dml.training.losswatch import LossWatch
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.results import write_results
 from dml.training.selection import Selection
 from dml.training.state import Metrics, TrainingState
+from dml.training.stopping import stopping_in_order
 
 Evaluate = Callable[[torch.nn.Module], Metrics]
 
@@ -108,21 +109,24 @@ class Trainer:
             NonFiniteLossError: the loss stopped being a number; last.pt is left as it was.
         """
         with self.stopping_in_order():
-            if self.state.epoch == 0 and self.state.plan is None:
-                self.after_epoch(0)
-                if self.evaluation.eval_first and not self.state.untrained:
+            if self.state.plan is None:  # of a continued run too: it may have been stopped while it drew
+                self.after_epoch(self.state.epoch)
+                if self.state.epoch == 0 and self.evaluation.eval_first and not self.state.untrained:
                     self.state.untrained = self._evaluate(0)
             while self.state.epoch < self.optim.epochs:
                 self._epoch()
         return self.state
 
-    def stopping_in_order(self) -> AbstractContextManager[None]:
+    def stopping_in_order(self, *, saving: bool = True) -> AbstractContextManager[None]:
         """What stops the block from outside leaves a saved run, and the way to continue it is said.
 
+        Args:
+            saving: False where a run that goes on from here would have missed something.
+
         Raises:
-            Interrupted, OSError: see ``dml.training.interrupt.stopping_in_order``.
+            Interrupted, OSError: see ``dml.training.stopping.stopping_in_order``.
         """
-        return stopping_in_order(self.guard, self._stop)
+        return stopping_in_order(self.guard, lambda what, torn: self._stop(what, save=saving and not torn))
 
     def _epoch(self) -> None:
         state = self.state
@@ -145,8 +149,8 @@ class Trainer:
         state.plan, state.batches_done, state.totals = None, 0, {}
         if improved:
             state.best_epoch, state.best = state.epoch, state.latest
-        self.after_epoch(state.epoch)
         self._save(kept)
+        self.after_epoch(state.epoch)
 
     def is_due(self, epoch: int) -> bool:
         """Whether epoch ``epoch`` (from 1) ends with an evaluation."""
@@ -253,15 +257,16 @@ class Trainer:
 
     # ------------------------------------------------------------------ checkpoints
 
-    def _stop(self, what: str, torn: bool) -> None:
-        """Save a stopped run where it stands, in the middle of an epoch if need be; but never half a step."""
-        if not torn and self.fabric.world_size == 1:
-            self._save()
-            done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
-        else:
-            done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
-        if self.fabric.is_global_zero:
-            say(f"{what}: {done}. Continue with:\n  {self.resume_hint}")
+    def _stop(self, what: str, *, save: bool) -> None:
+        """Save a stopped run where it stands, in the middle of an epoch if need be, and say how to continue it."""
+        done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
+        try:
+            if save and self.fabric.world_size == 1:
+                self._save()
+                done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
+        finally:  # a full disk can be what stops the run, or what it meets when it is stopped
+            if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
+                say(f"{what}: {done}. Continue with:\n  {self.resume_hint}")
 
     def _save(self, best: Sequence[str] = ()) -> None:
         """Write last.pt, before it the files ``best`` of what this epoch is the best in, and the summary for people."""
