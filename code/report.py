@@ -35,6 +35,8 @@ def main() -> None:
             print(f"{group.title}: several runs with seed {seeds} count as if they were different", file=sys.stderr)
     rows, caption = summarise(groups, metrics, split=command.split), explain(groups)
     print(FORMATS[command.format](rows, metrics, caption=caption))
+    if command.format == "csv":  # whose lines are for programs
+        print(caption, file=sys.stderr)
     if command.out is not None:
         for path in write_report(command.out, groups, rows, metrics, split=command.split, caption=caption):
             print(path, file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import statistics
 
 import pytest
@@ -172,3 +173,28 @@ def test_a_group_s_legend_says_what_its_values_are():
     assert Group({"loss": "triplet", "noisy_ratio": "0.3"}, ()).title == "triplet, noisy_ratio 0.3"
     assert Group({"loss": "triplet", "noisy_ratio": ABSENT}, ()).title == "triplet"
     assert Group({"noisy_ratio": ABSENT}, ()).title == "all runs"
+
+
+def test_differences_that_names_do_not_say_are_in_the_caption(tmp_path):
+    for seed in range(2):
+        make_run(tmp_path / f"a{seed}", loss="triplet", seed=seed, lr=5e-3, workers=seed)
+        make_run(tmp_path / f"b{seed}", loss="triplet_lsd", seed=seed, sections=("noise",), noisy_ratio=0.3, remark="b")
+    runs = read_runs([str(tmp_path)])[0]
+    groups = group_runs(runs)
+    assert [list(group.fields) for group in groups] == [["loss"]] * 2
+    assert "The groups also differ in lr, noisy_ratio, " in explain(groups)
+    assert not any(word in explain(groups) for word in ("workers", "remark", "seed", "Runs of one group"))
+    groups = group_runs(runs, ["loss", "lr"])
+    assert "The groups also differ in noisy_ratio, " in explain(groups)
+    (group,) = group_runs(runs, ["dataset"])
+    assert "Runs of one group differ in loss, lr, noisy_ratio" in explain([group])
+    assert "differ" not in explain(group_runs(runs[:1]))
+
+
+def test_many_differences_are_counted(tmp_path):
+    make_run(tmp_path / "plain")
+    make_run(tmp_path / "other", loss="ms", sections=("self_taught", "distillation"), lr=1.0, batch_size=3)
+    sentence = explain(group_runs(read_runs([str(tmp_path)])[0])).partition("also differ in ")[2]
+    assert sentence.startswith("lr, batch_size, ")
+    assert sentence.count(",") == 7
+    assert re.search(r" and \d+ more settings\.$", sentence)

@@ -14,7 +14,20 @@ INCIDENTAL = (
     *("run.seed", "run.run_name", "run.log_dir", "run.gpu_id", "run.wandb", "run.project", "run.group"),
     *("run.pictures", "run.visualize", "run.save", "data.data_dir", "data.workers"),
 )
-FIRST_FIELDS = ("data.dataset", "model.model", "model.embedding_size", "loss.loss")
+NAMING = ("data.dataset", "model.model", "model.embedding_size", "loss.loss")
+# What people look for first after those.
+FIRST_FIELDS = (
+    *NAMING,
+    *(
+        "optim.lr",
+        "noise.noisy_ratio",
+        "data.sampler",
+        "data.batch_size",
+        "data.IPC",
+        "optim.epochs",
+        "optim.optimizer",
+    ),
+)
 ABSENT = "–"
 
 
@@ -56,28 +69,41 @@ def group_runs(runs: Sequence[Run], fields: Sequence[str] = ()) -> list[Group]:
     Raises:
         ValueError: a setting that no run has, or an ambiguous one.
     """
-    known = _settings(runs)
+    known = settings_of(runs)
     names = [_resolve(field, known) for field in fields] or [name for name in known if name not in INCIDENTAL]
     together: dict[tuple, list[Run]] = {}
     for run in runs:
         together.setdefault(_values(run, names), []).append(run)
     members = list(together.values())
     shown = names if fields else _telling(members, names)
-    words = _short(shown)
+    words = short_names(shown)
     return [
-        Group({word: _text(value) for word, value in zip(words, _values(same[0], shown), strict=True)}, tuple(same))
+        Group({word: text_of(value) for word, value in zip(words, _values(same[0], shown), strict=True)}, tuple(same))
         for same in members
     ]
 
 
-def _settings(runs: Sequence[Run]) -> list[str]:
-    """Names of all settings; a section that some runs have and others do not is known by what it holds."""
+def settings_of(runs: Sequence[Run]) -> list[str]:
+    """Names of all settings, ``FIRST_FIELDS`` before the others.
+
+    A section that some runs have and others do not is known by what it holds.
+    """
     names = dict.fromkeys(name for run in runs for name in run.config)
     sections = {name[:end] for name in names for end, letter in enumerate(name) if letter == "."}
-    return [name for name in names if name not in sections]
+    ordered = sorted(names, key=lambda name: FIRST_FIELDS.index(name) if name in FIRST_FIELDS else len(FIRST_FIELDS))
+    return [name for name in ordered if name not in sections]
 
 
-def _short(names: Sequence[str]) -> list[str]:
+def text_of(value: Any) -> str:
+    """A setting's value as tables show it."""
+    if isinstance(value, tuple):
+        return " ".join(value) or ABSENT
+    if value is None:
+        return ABSENT
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
     """Names of settings without their sections, where that leaves them distinct."""
     last = [name.rpartition(".")[2] for name in names]
     return last if len(set(last)) == len(last) else list(names)
@@ -93,23 +119,17 @@ def _resolve(field: str, known: Sequence[str]) -> str:
 
 
 def _telling(members: Sequence[Sequence[Run]], names: Sequence[str]) -> list[str]:
-    """A few settings that tell all groups apart, those that people look for first before the others."""
+    """A few of the settings ``names``, the earlier ones first, that tell all groups apart."""
     shown: list[str] = []
     parts = 1
-    for name in sorted(names, key=lambda name: FIRST_FIELDS.index(name) if name in FIRST_FIELDS else len(names)):
+    for name in names:
         finer = len({_values(same[0], [*shown, name]) for same in members})
         if finer > parts:
             shown, parts = [*shown, name], finer
-    return shown or [name for name in FIRST_FIELDS if name in names]
+    return shown or [name for name in NAMING if name in names]
 
 
 def _values(run: Run, names: Sequence[str]) -> tuple:
-    return tuple(run.config.get(name, ABSENT) for name in names)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " ".join(value) or ABSENT
-    if value is None:
-        return ABSENT
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Without a setting, and with one that is unset, is the same."""
+    values = (run.config.get(name) for name in names)
+    return tuple(ABSENT if value is None else value for value in values)

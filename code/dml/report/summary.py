@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dml.metric_names import label, metric_key
+from dml.report.differences import unsaid_differences
 from dml.report.groups import Group
 from dml.report.runs import Run
 from dml.tracking import TIMINGS
@@ -87,8 +88,9 @@ def _row(group: Group, choice: str, metrics: Sequence[str], split: str) -> Row:
 
 
 def explain(groups: Sequence[Group]) -> str:
-    """How the figures came about, in two sentences for a caption."""
+    """How the figures came about, and what the groups differ in that their names do not say, for a caption."""
     keys = sorted({run.select_metric for group in groups for run in group.runs})
     chosen = {"eval": "the test split, as published, which is optimistic", "val": "held-out images"}
     by = [f"{label(key.partition('/')[2])} on {chosen[key.partition('/')[0]]}" for key in keys]
-    return f"Mean ± sample standard deviation over n runs. Best epoch of each run by {'; '.join(by)}."
+    figures = f"Mean ± sample standard deviation over n runs. Best epoch of each run by {'; '.join(by)}."
+    return " ".join([figures, *unsaid_differences(groups)])
