@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -60,8 +62,12 @@ def test_killed_and_resumed_equals_uninterrupted(digits, source, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert len(record(folder)) < len(record(tmp_path / "folder" / "whole"))
-    run("train_target.py", "--resume-run", folder)
+    moved = tmp_path / "moved.pt"
+    shutil.copy(source, moved)
+    run("train_target.py", "--resume-run", folder, "--source-ckpt", moved, "--workers", "1")
     assert record(folder) == record(tmp_path / "folder" / "whole")
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["transfer"]["source_ckpt"], config["data"]["workers"]) == (str(moved), 1)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,15 @@ def test_mistakes_are_named(capsys, arguments, message):
     assert message in error_of(capsys, *arguments)
 
 
+def test_a_continued_run_may_find_its_files_elsewhere_and_nothing_else_changed(tmp_path, capsys):
+    (tmp_path / "config.json").write_text(parse_train(["--dataset", "cub", "--lr", "0.5"]).config.to_json())
+    there = parse_train(["--resume-run", str(tmp_path), "--data-dir", "elsewhere", "--workers", "3"])
+    assert there.config.data.data_dir == str(Path("elsewhere").absolute())
+    assert (there.config.data.workers, there.config.optim.lr) == (3, 0.5)
+    said = error_of(capsys, "--resume-run", str(tmp_path), "--workers", "3", "--lr", "1", "--seed", "2")
+    assert "leave out --lr, --seed (only --data-dir, --source-ckpt, --workers, --gpu-id, --wandb may change)" in said
+
+
 def test_the_key_itself_is_not_repeated(capsys):
     assert "secret" not in error_of(capsys, "--wandb_key", "secret")
 

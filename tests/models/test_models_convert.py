@@ -119,7 +119,7 @@ def test_our_format_round_trips(tmp_path):
     ours = loaded.model.state_dict()
     assert list(ours) == list(content["model"])
     assert all(torch.equal(ours[key], value) for key, value in content["model"].items())
-    assert "epoch 5" in loaded.description
+    assert "epoch 5" in loaded.origin
 
 
 @pytest.mark.parametrize(
@@ -211,3 +211,15 @@ def test_published_files_that_do_not_fit_name_the_tensors(tmp_path):
     imagenet = {key: value for key, value in state.items() if "embedding" not in key}
     with pytest.raises(CheckpointError, match=r"without an embedding head.*--weights FILE"):
         load_model_checkpoint(saved(imagenet, tmp_path))
+
+
+def test_a_byte_that_flipped_is_found(tmp_path):
+    """A flipped bit of a weight is a weight: only the checksums tell."""
+    file = tmp_path / "flipped.pth"
+    torch.save({"weight": torch.full((1000,), 0.5)}, file)
+    content = bytearray(file.read_bytes())
+    content[content.index(torch.full((4,), 0.5).numpy().tobytes()) + 3] ^= 1
+    file.write_bytes(content)
+    assert torch.load(file, weights_only=True)["weight"][0] != 0.5
+    with pytest.raises(CheckpointError, match=r"flipped\.pth: damaged: the checksum of flipped/data/0 is wrong"):
+        load_model_checkpoint(file)

@@ -16,6 +16,9 @@ from dml.models.arch_name import parse_arch
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
+# What a continued run may have otherwise than when it began: where things are, not what is computed.
+MOVABLE = ("data_dir", "source_ckpt", "workers", "gpu_id", "wandb")
+
 
 @dataclass(frozen=True)
 class TrainCommand:
@@ -54,15 +57,28 @@ def parse_command(
 
 
 def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
-    """The command that continues the run in ``folder``. ValueError if there is none, or if other flags were typed."""
-    if typed:
+    """The command that continues the run in ``folder``, with what of ``MOVABLE`` was typed in place of its own.
+
+    Raises:
+        ValueError: there is no run, or other flags were typed.
+    """
+    if fixed := [flag_of(name) for name in typed if name not in MOVABLE]:
         raise ValueError(
-            f"--resume-run continues with the run's own settings: leave out {', '.join(map(flag_of, typed))}"
+            f"--resume-run continues with the run's own settings: leave out {', '.join(fixed)}"
+            f" (only {', '.join(map(flag_of, MOVABLE))} may change)"
         )
+    _make_absolute(typed)
     file = folder / "config.json"
     if not file.is_file():
         raise ValueError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
-    return TrainCommand(train_config_from_json(file.read_text()), folder)
+    return TrainCommand(train_config_from_json(file.read_text(), typed), folder)
+
+
+def _make_absolute(values: dict[str, Any]) -> None:
+    """Of the paths among ``values``: a run is continued from any directory."""
+    for name in ("data_dir", "log_dir", "weights", "source_ckpt"):
+        if values.get(name):
+            values[name] = str(Path(values[name]).expanduser().absolute())
 
 
 def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DATASETS) -> dict[str, Any]:
@@ -75,9 +91,7 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     values = recipe.defaults | recipe.model_defaults.get(model, {})
     values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset | typed
     values["dataset"] = datasets.canonical(values["dataset"])
-    for name in ("data_dir", "log_dir", "weights"):  # a run is continued from any directory
-        if values.get(name):
-            values[name] = str(Path(values[name]).expanduser().absolute())
+    _make_absolute(values)
     if values.get("weights") and not Path(values["weights"]).is_file():
         raise ValueError(f"--weights: no such file: {values['weights']}")
     scheduler = values.get("scheduler", "step")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
@@ -58,8 +57,6 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     if "proxy_lr_scale" in typed and not spec.with_proxy_anchor:
         raise ValueError(f"{flag_of('proxy_lr_scale')} is not used by --loss {loss}, which has no proxies")
     values = fill_defaults(RECIPES[RECIPE], typed)
-    if values.get("source_ckpt"):  # a continued run may be started from elsewhere
-        values["source_ckpt"] = str(Path(values["source_ckpt"]).expanduser().resolve())
     config = train_config(RECIPE, LossConfig(loss, options=options), values, "transfer")
     if config.transfer.cache_source:
         _check_cache(config, spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,13 +146,17 @@ def train_config(recipe: str, loss: LossConfig, values: dict[str, Any], *own: st
     return TrainConfig(recipe=recipe, loss=loss, **built)
 
 
-def train_config_from_json(text: str) -> TrainConfig:
-    """The inverse of ``TrainConfig.to_json``. ValueError on anything else, naming what is wrong."""
+def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) -> TrainConfig:
+    """The inverse of ``TrainConfig.to_json``. ValueError on anything else, naming what is wrong.
+
+    Args:
+        changes: field name → another value than the stored one.
+    """
     try:
         stored = json.loads(text)
         own = [name for name in OWN_SECTIONS if stored.get(name) is not None]
         sections = sections_with(*own)
-        flat = {name: value for section in sections for name, value in stored[section].items()}
+        flat = {name: value for section in sections for name, value in stored[section].items()} | dict(changes or {})
         known = {item.name for section in sections.values() for item in dataclasses.fields(section)}
         if unknown := sorted(set(flat) - known):
             raise ValueError(f"settings unknown to this version: {', '.join(unknown)}")

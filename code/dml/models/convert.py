@@ -57,7 +57,7 @@ class LoadedModel:
     Attributes:
         model: in evaluation mode, on the CPU.
         architecture: what it was built from.
-        description: one line for people: what it is and what was inferred.
+        origin: whose checkpoint it is, and what was inferred, in words.
         config: the configuration of the run that trained it; None in published files.
         epoch: epochs completed; None in published files.
         metrics: metric → value after that epoch; None in published files.
@@ -65,10 +65,15 @@ class LoadedModel:
 
     model: EmbeddingNet
     architecture: Architecture
-    description: str
+    origin: str
     config: dict[str, Any] | None = None
     epoch: int | None = None
     metrics: dict[str, float] | None = None
+
+    @property
+    def description(self) -> str:
+        """One line for people: what the network is, and where it comes from."""
+        return f"{self.model.architecture.describe()}; {self.origin}"
 
 
 def load_model_checkpoint(path: Path | str, *, system: str | None = None) -> LoadedModel:
@@ -96,8 +101,7 @@ def load_model_checkpoint(path: Path | str, *, system: str | None = None) -> Loa
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     reason = "by its keys and shapes" if system is None else "as asked"
-    description = f"{architecture.describe()}; published checkpoint, taken as {architecture.system} {reason}"
-    return LoadedModel(model, architecture, description)
+    return LoadedModel(model, architecture, f"published checkpoint, taken as {architecture.system} {reason}")
 
 
 def infer_architecture(state: dict[str, Tensor], system: str | None = None) -> Architecture:
@@ -232,7 +236,7 @@ def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
     return LoadedModel(
         model=model.eval(),
         architecture=architecture,
-        description=f"{architecture.describe()}; checkpoint of this project{age}",
+        origin=f"checkpoint of this project{age}",
         config=content.get("config"),
         epoch=epoch,
         metrics=content.get("metrics"),

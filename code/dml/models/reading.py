@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shlex
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         start = file.read(64)
     if not start.startswith(_ZIP) and not (start.startswith(_PICKLE) and _TORCH_NUMBER in start):
         raise CheckpointError(f"{path}: {_explain_start(start, path)}")
+    if start.startswith(_ZIP):
+        _check_sums(path)  # which torch.load does not do: a flipped byte would pass as a weight
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -44,11 +47,26 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         raise CheckpointError(
-            f"{path}: damaged or incomplete, fetch it again. torch says: {_first_line(error)}"
+            f"{path}: damaged or incomplete; if it was downloaded, fetch it again. torch says: {_first_line(error)}"
         ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
     return content
+
+
+def _check_sums(path: Path) -> None:
+    """CheckpointError unless every part of the archive has the checksum that it was written with. Reads it once."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: damaged or incomplete; if it was downloaded, fetch it again ({_first_line(error)})"
+        ) from error
+    if damaged is not None:
+        raise CheckpointError(
+            f"{path}: damaged: the checksum of {damaged} is wrong; if it was downloaded, fetch it again"
+        )
 
 
 def state_dict_of(content: dict[str, Any], source: str) -> dict[str, Tensor]:

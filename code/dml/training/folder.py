@@ -33,8 +33,9 @@ def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:
     return fabric.broadcast(folder)
 
 
-def reopen_run_folder(folder: Path, fabric: Fabric) -> Path:
-    """The folder of a run to continue, cleared of what a killed process left half written.
+def reopen_run_folder(config: TrainConfig, folder: Path, fabric: Fabric) -> Path:
+    """The folder of a run to continue, cleared of what a killed process left half written, its configuration renewed:
+    files may have moved since.
 
     Raises:
         ValueError: the run is still going.
@@ -42,6 +43,7 @@ def reopen_run_folder(folder: Path, fabric: Fabric) -> Path:
     if fabric.is_global_zero:
         lock_run_folder(folder).close()
         remove_leftovers(folder)
+        write_text_atomically(config.to_json(), folder / "config.json")
     fabric.barrier()
     return folder.resolve()
 

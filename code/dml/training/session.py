@@ -47,7 +47,7 @@ def train(
     task = kind(config, fabric, data, method)
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
     batches.check_share(method.images_per_batch())  # before a folder is made
-    folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(resume, fabric)
+    folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
     if fabric.is_global_zero:
         task.keep_records(folder)

@@ -182,7 +182,7 @@ class Trainer:
                 waited += time.perf_counter() - asked
                 self._step(batch.to(self.fabric.device, non_blocking=True), plan, watch)
                 bar.update()
-                bar.set_postfix(loss=f"{watch.latest:.4f}", refresh=False)
+                bar.set_postfix(loss=f"{watch.latest:.4g}", refresh=False)
                 if self.guard.requested:
                     state.totals = watch.totals()
                     raise Interrupted
@@ -250,7 +250,7 @@ class Trainer:
     @staticmethod
     def _summary(prefix: str, metrics: Metrics) -> str:
         if prefix == "train":
-            return f"loss {metrics['loss']:.4f}  lr {metrics['lr']:.2e}  {metrics['seconds']:.1f} s"
+            return f"loss {metrics['loss']:.4g}  lr {metrics['lr']:.2e}  {metrics['seconds']:.1f} s"
         shown = [name for name in metrics if name != "seconds"][:3] + ["map_at_r"] * ("map_at_r" in metrics)
         values = "  ".join(f"{label(name)} {value_text(name, metrics[name])}" for name in dict.fromkeys(shown))
         return f"{'test' if prefix == 'eval' else prefix}: {values}"
