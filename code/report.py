@@ -28,12 +28,14 @@ def main() -> None:
     if not runs:
         raise ValueError("no finished run is left to report on")
     metrics = choose_metrics(runs, command.metrics, split=command.split)
-    groups = group_runs(runs, command.group_by)
+    keys = [f"{command.split}/{metric}" for metric in metrics]
+    groups = group_runs(runs, command.group_by, having=keys)
     for group in groups:
         if group.repeated_seeds:
             seeds = ", ".join(map(str, group.repeated_seeds))
             print(f"{group.title}: several runs with seed {seeds} count as if they were different", file=sys.stderr)
-    rows, caption = summarise(groups, metrics, split=command.split), explain(groups)
+    empty = len(group_runs(runs, command.group_by)) - len(groups)
+    rows, caption = summarise(groups, metrics, split=command.split), explain(groups, empty=empty)
     print(FORMATS[command.format](rows, metrics, caption=caption))
     if command.format == "csv":  # whose lines are for programs
         print(caption, file=sys.stderr)

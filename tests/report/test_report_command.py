@@ -26,6 +26,18 @@ def test_tables_and_pictures(tmp_path, capsys):
     assert names == {"table.md", "table.tex", "table.csv", "curves.png", "correlation.png", "scatter.png"}
 
 
+def test_groups_without_held_out_images_are_counted(tmp_path, capsys):
+    for loss in ("triplet", "ms", "contrastive"):
+        folder = make_run(tmp_path / loss, loss=loss)
+    write_record(folder, [{"epoch": epoch, "val/nmi": 0.5} for epoch in range(7)])
+    printed = run_inside("report.py", tmp_path, "--split", "val", status=0, capsys=capsys)
+    assert printed.out.count("| contrastive |") == 2
+    assert "triplet" not in printed.out
+    assert "having none of these figures: 2 groups." in printed.out
+    printed = run_inside("report.py", tmp_path, "--split", "val", "--format", "csv", status=0, capsys=capsys)
+    assert "2 groups" in printed.err and "2 groups" not in printed.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

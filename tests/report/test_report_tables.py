@@ -198,3 +198,13 @@ def test_many_differences_are_counted(tmp_path):
     assert sentence.startswith("lr, batch_size, ")
     assert sentence.count(",") == 7
     assert re.search(r" and \d+ more settings\.$", sentence)
+
+
+def test_groups_without_any_figure_are_left_out(tmp_path):
+    for loss in ("triplet", "ms", "contrastive"):
+        folder = make_run(tmp_path / loss, loss=loss, lr=1e-3 if loss == "ms" else 1e-4)
+    write_record(folder, [*read_lines(folder), {"epoch": 3, "val/nmi": 0.5}])
+    runs = read_runs([str(tmp_path)])[0]
+    assert [group.fields["loss"] for group in group_runs(runs, having=["val/nmi", "val/f1"])] == ["contrastive"]
+    assert len(group_runs(runs, ["lr"], having=["val/nmi"])) == 1
+    assert len(group_runs(runs, having=["eval/mAP_c"])) == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,11 +60,12 @@ class Group:
         return [seed for seed, times in count.items() if times > 1]
 
 
-def group_runs(runs: Sequence[Run], fields: Sequence[str] = ()) -> list[Group]:
+def group_runs(runs: Sequence[Run], fields: Sequence[str] = (), *, having: Collection[str] = ()) -> list[Group]:
     """Group ``runs`` by the settings ``fields``, or where none are given by all but the incidental ones.
 
     Args:
         fields: names of settings, such as ``optim.lr``; ``lr`` alone where no other section has one.
+        having: keys of the record, such as ``val/nmi``; groups without a value of any of them are left out.
 
     Raises:
         ValueError: a setting that no run has, or an ambiguous one.
@@ -74,7 +75,7 @@ def group_runs(runs: Sequence[Run], fields: Sequence[str] = ()) -> list[Group]:
     together: dict[tuple, list[Run]] = {}
     for run in runs:
         together.setdefault(_values(run, names), []).append(run)
-    members = list(together.values())
+    members = [same for same in together.values() if not having or any(run.has(having) for run in same)]
     shown = names if fields else _telling(members, names)
     words = short_names(shown)
     return [

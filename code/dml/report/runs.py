@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,10 @@ class Run:
     def last_epoch(self) -> int:
         """The last one on record."""
         return max(self.epochs)
+
+    def has(self, keys: Collection[str]) -> bool:
+        """Whether any of ``keys`` is on record, at any epoch."""
+        return any(key in line for line in self.epochs.values() for key in keys)
 
 
 def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> Run:

@@ -87,10 +87,15 @@ def _row(group: Group, choice: str, metrics: Sequence[str], split: str) -> Row:
     return Row(group.fields, choice, tuple(sorted(set(epochs))), len(lines), found)
 
 
-def explain(groups: Sequence[Group]) -> str:
-    """How the figures came about, and what the groups differ in that their names do not say, for a caption."""
+def explain(groups: Sequence[Group], *, empty: int = 0) -> str:
+    """How the figures came about, and what the groups differ in that their names do not say, for a caption.
+
+    Args:
+        empty: how many more groups there are, which have no figure to show.
+    """
     keys = sorted({run.select_metric for group in groups for run in group.runs})
     chosen = {"eval": "the test split, as published, which is optimistic", "val": "held-out images"}
     by = [f"{label(key.partition('/')[2])} on {chosen[key.partition('/')[0]]}" for key in keys]
     figures = f"Mean ± sample standard deviation over n runs. Best epoch of each run by {'; '.join(by)}."
-    return " ".join([figures, *unsaid_differences(groups)])
+    left_out = [f"Left out, having none of these figures: {empty} group{'s' * (empty > 1)}."] if empty else []
+    return " ".join([figures, *unsaid_differences(groups), *left_out])
