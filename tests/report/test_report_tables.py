@@ -172,7 +172,8 @@ def test_a_group_s_legend_says_what_its_values_are():
     """A bare number or a dash would tell nobody anything."""
     assert Group({"loss": "triplet", "noisy_ratio": "0.3"}, ()).title == "triplet, noisy_ratio 0.3"
     assert Group({"loss": "triplet", "noisy_ratio": ABSENT}, ()).title == "triplet"
-    assert Group({"noisy_ratio": ABSENT}, ()).title == "all runs"
+    assert Group({"noisy_ratio": ABSENT}, ()).title == "without noisy_ratio"
+    assert Group({}, ()).title == "all runs"
 
 
 def test_differences_that_names_do_not_say_are_in_the_caption(tmp_path):

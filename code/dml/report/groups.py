@@ -45,12 +45,15 @@ class Group:
 
     @property
     def title(self) -> str:
-        """For legends: losses, models and data sets by name, other settings with their names, unset ones left out."""
+        """For people: losses, models and data sets by name, other settings with their names, unset ones left out
+        unless there are no others."""
         words = [
             value if name.rpartition(".")[2] in ("loss", "model", "dataset") else f"{name} {value}"
             for name, value in self.fields.items()
             if value != ABSENT
         ]
+        if not words and self.fields:
+            return f"without {', '.join(self.fields)}"
         return ", ".join(words) or "all runs"
 
     @property
@@ -101,7 +104,7 @@ def text_of(value: Any) -> str:
         return " ".join(value) or ABSENT
     if value is None:
         return ABSENT
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,57 +11,64 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from scipy import stats
 
 from dml.metric_names import is_share, label
+from dml.report.correlation import correlations, observations, pair_counts
 from dml.report.groups import Group
+from dml.report.legend import styles, titles
 from dml.report.runs import Run
 
 _COLUMNS = 3
-_LINESTYLES = ("-", "--", ":", "-.")
-_MOST_TITLES = 60  # characters of a legend's entry
+_LEGEND = 9  # points, the size of its letters
+_CHARACTERS = 13  # of that size, to an inch
+_HANDLE = 0.6  # inches beside an entry
 
 
 def draw_curves(groups: Sequence[Group], metrics: Sequence[str], path: Path, *, split: str = "eval") -> None:
     """A panel for each metric: the mean over a group's runs by epoch, in a band of ± one standard deviation."""
     figure, panels = _panels(len(metrics))
+    looks = styles(len(groups))
     for axes, metric in zip(panels, metrics, strict=True):
-        for number, group in enumerate(groups):
-            _draw_band(axes, group, f"{split}/{metric}", **_style(number))
+        for group, look in zip(groups, looks, strict=False):
+            _draw_band(axes, group, f"{split}/{metric}", **look)
         _format(axes.yaxis, metric)
         axes.set_title(label(metric), fontsize=10)
         axes.set_xlabel("epoch (0: before training)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    _finish(figure, panels, path)
+    _finish(figure, panels, groups, looks, path)
 
 
 def draw_scatter(groups: Sequence[Group], metrics: Sequence[str], path: Path, *, split: str = "eval") -> None:
     """The first metric against each other one: a point for each run and epoch, a colour for each group."""
     first, *others = metrics
     figure, panels = _panels(len(others))
+    looks = [look | {"linestyle": ""} for look in styles(len(groups))]
     for axes, metric in zip(panels, others, strict=True):
-        for number, group in enumerate(groups):
+        for group, look in zip(groups, looks, strict=False):
             points = observations(group.runs, [first, metric], split=split)
-            style = {"color": _style(number)["color"], "marker": "osD^"[number // 10 % 4]}
-            axes.scatter(points[:, 1], points[:, 0], s=14, alpha=0.6, linewidths=0, label=_title(group), **style)
+            axes.plot(points[:, 1], points[:, 0], markersize=4, alpha=0.6, markeredgewidth=0, **look)
         runs = [run for group in groups for run in group.runs]
         pearson, spearman = correlations(observations(runs, [first, metric], split=split))
-        axes.set_title(f"Pearson {_coefficient(pearson[0, 1])}, Spearman {_coefficient(spearman[0, 1])}", fontsize=10)
+        axes.set_title(
+            f"Pearson {_coefficient(pearson[0, 1])}, Spearman {_coefficient(spearman[0, 1])}\n"
+            f"{_basis(runs, [first, metric], split)}",
+            fontsize=9,
+        )
         axes.set_xlabel(label(metric))
         axes.xaxis.set_major_locator(MaxNLocator(5))
         _format(axes.xaxis, metric)
         _format(axes.yaxis, first)
         if axes.get_subplotspec().is_first_col():
             axes.set_ylabel(label(first))
-    _finish(figure, panels, path)
+    _finish(figure, panels, groups, looks, path)
 
 
 def draw_correlations(runs: Sequence[Run], metrics: Sequence[str], path: Path, *, split: str = "eval") -> None:
     """A map of all pairs of metrics over runs and epochs: Pearson's coefficient below the diagonal, Spearman's
     above it."""
-    points = observations(runs, metrics, split=split)
-    pearson, spearman = correlations(points)
+    pearson, spearman = correlations(observations(runs, metrics, split=split))
     values = np.tril(pearson, -1) + np.triu(spearman, 1)
     np.fill_diagonal(values, np.nan)
     side = 1.8 + 0.62 * len(metrics)
@@ -78,30 +84,9 @@ def draw_correlations(runs: Sequence[Run], metrics: Sequence[str], path: Path, *
     names = [label(metric) for metric in metrics]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
-    axes.set_title(f"below: Pearson, above: Spearman\n{len(points)} points of {len(runs)} runs", fontsize=10)
+    axes.set_title(f"below: Pearson, above: Spearman\n{_basis(runs, metrics, split)}", fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.8)
     figure.savefig(path, dpi=130)
-
-
-def observations(runs: Sequence[Run], metrics: Sequence[str], *, split: str = "eval") -> np.ndarray:
-    """(P, M) float64 values of the metrics, a row for each run and epoch that has them all."""
-    keys = [f"{split}/{metric}" for metric in metrics]
-    lines = [line for run in runs for _, line in sorted(run.epochs.items()) if all(key in line for key in keys)]
-    return np.array([[line[key] for key in keys] for line in lines], dtype=np.float64).reshape(-1, len(keys))
-
-
-def correlations(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pearson's and Spearman's coefficients of the columns of ``points`` (P, M): (M, M) each, −1..1.
-
-    NaN where a column is constant, or with fewer than three points.
-    """
-    size = points.shape[1]
-    if len(points) < 3:
-        return np.full((size, size), np.nan), np.full((size, size), np.nan)
-    ranks = stats.rankdata(points, axis=0)
-    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.corrcoef(points, rowvar=False), np.corrcoef(ranks, rowvar=False)
 
 
 def _draw_band(axes: Axes, group: Group, key: str, **style: str) -> None:
@@ -113,13 +98,8 @@ def _draw_band(axes: Axes, group: Group, key: str, **style: str) -> None:
     epochs = sorted(values)
     mean = np.array([statistics.fmean(values[epoch]) for epoch in epochs])
     deviation = np.array([statistics.stdev(values[e]) if len(values[e]) > 1 else 0.0 for e in epochs])
-    axes.plot(epochs, mean, marker="o", markersize=3, label=_title(group), **style)
+    axes.plot(epochs, mean, markersize=3, **style)
     axes.fill_between(epochs, mean - deviation, mean + deviation, color=style["color"], alpha=0.18, linewidth=0)
-
-
-def _title(group: Group) -> str:
-    title = group.title if len(group.title) <= _MOST_TITLES else group.title[: _MOST_TITLES - 1] + "…"
-    return f"{title} (n={len(group.runs)})"
 
 
 def _panels(number: int) -> tuple[Figure, list[Axes]]:
@@ -133,12 +113,6 @@ def _panels(number: int) -> tuple[Figure, list[Axes]]:
     return figure, list(grid[:number])
 
 
-def _style(number: int) -> dict[str, str]:
-    """Ten colours, then the same with another line."""
-    colour = matplotlib.colors.to_hex(matplotlib.colormaps["tab10"](number % 10))
-    return {"color": colour, "linestyle": _LINESTYLES[number // 10 % len(_LINESTYLES)]}
-
-
 def _format(axis: matplotlib.axis.Axis, metric: str) -> None:
     if is_share(metric):
         axis.set_major_formatter(PercentFormatter(1.0))
@@ -148,10 +122,34 @@ def _coefficient(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}"
 
 
-def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
+def _basis(runs: Sequence[Run], metrics: Sequence[str], split: str) -> str:
+    """Over how many points, of how many runs, the pairs of ``metrics`` are compared."""
+    pairs = np.triu_indices(len(metrics), 1)
+    points = pair_counts(observations(runs, metrics, split=split))[pairs]
+    of_runs = sum((pair_counts(observations([run], metrics, split=split)) > 0)[pairs].astype(int) for run in runs)
+    return f"{_range(points, 'point')} of {_range(of_runs, 'run')}" + " for a pair" * (len(points) > 1)
+
+
+def _range(counts: np.ndarray, noun: str) -> str:
+    least, most = counts.min(), counts.max()
+    number = str(least) if least == most else f"{least} to {most}"
+    return f"{number} {noun}{'' if most == least == 1 else 's'}"
+
+
+def _finish(
+    figure: Figure, panels: Sequence[Axes], groups: Sequence[Group], looks: Sequence[dict[str, str]], path: Path
+) -> None:
+    """Add the legend of the groups that have a look, for which the figure grows, and save."""
     for axes in panels:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    handles, titles = panels[0].get_legend_handles_labels()
-    figure.legend(handles, titles, loc="outside lower center", ncols=1 if len(titles) < 4 else 2, frameon=False)
+    width, height = figure.get_size_inches()
+    columns = 2 if len(groups) > 3 and len(panels) > 1 else 1
+    entries = titles(groups, width=int((width / columns - _HANDLE) * _CHARACTERS))[: len(looks)]
+    options = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": _LEGEND}
+    figure.legend([Line2D([], [], **look) for look in looks], entries, **options)
+    if len(groups) > len(looks):
+        figure.suptitle(f"the first {len(looks)} of {len(groups)} groups", fontsize=10)
+    lines = sum(entry.count("\n") + 1 for entry in entries) / columns
+    figure.set_size_inches(width, height + 1.4 * _LEGEND / 72 * lines)
     figure.savefig(path, dpi=130)
