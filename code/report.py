@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from dml.cli.entry import guarded
-from dml.cli.report import parse_report
+from dml.cli.report import parse_report, with_used_settings
 from dml.report.groups import group_runs
 from dml.report.runs import read_runs
 from dml.report.summary import choose_metrics, explain, summarise
@@ -27,6 +27,7 @@ def main() -> None:
         print(f"left out {name}: {reason}", file=sys.stderr)
     if not runs:
         raise ValueError("no finished run is left to report on")
+    runs = with_used_settings(runs)
     metrics = choose_metrics(runs, command.metrics, split=command.split)
     keys = [f"{command.split}/{metric}" for metric in metrics]
     groups = group_runs(runs, command.group_by, having=keys)

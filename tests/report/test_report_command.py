@@ -8,6 +8,9 @@ from types import SimpleNamespace
 import pytest
 from made_runs import make_run, write_record
 
+from dml.cli.report import with_used_settings
+from dml.report.groups import ABSENT, group_runs
+from dml.report.runs import read_runs
 from dml.report.wandb_runs import read_wandb_runs
 from entrypoints import run_inside
 
@@ -24,6 +27,20 @@ def test_tables_and_pictures(tmp_path, capsys):
     assert "several runs with seed 1 count" in printed.err
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"table.md", "table.tex", "table.csv", "curves.png", "correlation.png", "scatter.png"}
+
+
+def test_settings_that_an_entry_point_does_not_use_are_no_difference(tmp_path):
+    make_run(tmp_path / "0", loss="triplet", embedding_size=64, p=0.5)
+    make_run(tmp_path / "1", loss="cross_entropy", sections=("classification",), embedding_size=512, lr=1e-3)
+    make_run(tmp_path / "2", loss="stml", sections=("self_taught",), embedding_size=512, p=0.3)
+    runs, _ = read_runs([str(tmp_path)])
+    retrieval, classifier, self_taught = with_used_settings(runs)
+    assert retrieval == runs[0]
+    assert not {"model.embedding_size", "optim.warm", "evaluation.eval_distance"} & set(classifier.config)
+    assert {"classification.mix", "optim.lr", "model.model"} <= set(classifier.config)
+    assert self_taught.config["model.embedding_size"] == 512 and "data.p" not in self_taught.config
+    groups = group_runs([retrieval, classifier], ["embedding_size", "loss"])
+    assert [group.fields["embedding_size"] for group in groups] == ["64", ABSENT]
 
 
 def test_groups_without_held_out_images_are_counted(tmp_path, capsys):

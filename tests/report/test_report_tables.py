@@ -138,6 +138,9 @@ def test_damaged_and_unfinished_runs_are_named(logs):
     write_record(make_run(logs / "stopped"), [{"epoch": 2, "eval/e_recall_at_1": 0.1}])
     (make_run(logs / "young") / "metrics.jsonl").unlink()
     (make_run(logs / "bad") / "config.json").write_text("[")
+    (make_run(logs / "nameless") / "config.json").unlink()
+    (logs / "network").mkdir()
+    (logs / "network" / "last.pt").write_bytes(b"")
     (make_run(logs / "binary") / "metrics.jsonl").write_bytes(b"\xff\xfe")
     (make_run(logs / "foreign") / "config.json").write_text('{"name": "something else"}')
     runs, skipped = read_runs([str(logs)])
@@ -146,6 +149,8 @@ def test_damaged_and_unfinished_runs_are_named(logs):
     assert "line 2: not JSON" in reasons["torn"]
     assert reasons["stopped"] == "unfinished, 2 of 6 epochs on record"
     assert "no metrics.jsonl" in reasons["young"]
+    assert "no config.json" in reasons["nameless"]
+    assert "no config.json" in reasons["network"]
     assert "config.json is not JSON" in reasons["bad"]
     assert "metrics.jsonl is not text" in reasons["binary"]
     assert "how many epochs" in reasons["foreign"]

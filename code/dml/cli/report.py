@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dml.cli.parser import Parser, spellings_of
-from dml.config import ROOT
+from dml.config import ROOT, SECTIONS
+from dml.report.runs import Run
 from dml.report.summary import SPLITS
 from dml.report.tables import FORMATS
 
@@ -62,3 +63,23 @@ def parse_report(arguments: Sequence[str] | None = None) -> ReportCommand:
     if typed.get("out") is not None and typed["out"].exists() and not typed["out"].is_dir():
         parser.error(f"--out {typed['out']}: not a folder")
     return ReportCommand(places or (str(ROOT / "logs"),), **typed)
+
+
+def with_used_settings(runs: Sequence[Run]) -> list[Run]:
+    """The runs without those settings of the shared sections that their entry points do not take, such as the size of
+    a classifier's embedding."""
+    return [run.without({f"{section}.{name}" for section in SECTIONS for name in _not_taken(run)}) for run in runs]
+
+
+def _not_taken(run: Run) -> Collection[str]:
+    # The imports stand here because they load torch, which a report of other runs does without.
+    own = {name.partition(".")[0] for name in run.config if "." in name}
+    if "classification" in own:
+        from dml.cli.classify import RETRIEVAL_ONLY
+
+        return RETRIEVAL_ONLY
+    if "self_taught" in own:
+        from dml.cli.stml import ABSENT
+
+        return ABSENT
+    return ()

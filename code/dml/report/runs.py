@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dml.record import read_record, read_utf8
 from dml.tracking import METRICS_FILE
 
 CONFIG_FILE = "config.json"
+RUN_FILES = (CONFIG_FILE, METRICS_FILE, "last.pt")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Run:
         """The last one on record."""
         return max(self.epochs)
 
+    def without(self, settings: Collection[str]) -> Run:
+        """The same run without some settings, named as in ``config``."""
+        return replace(self, config={name: value for name, value in self.config.items() if name not in settings})
+
     def has(self, keys: Collection[str]) -> bool:
         """Whether any of ``keys`` is on record, at any epoch."""
         return any(key in line for line in self.epochs.values() for key in keys)
@@ -77,6 +82,8 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
 
 def read_run(folder: Path) -> Run:
     """The run in ``folder``. ValueError or OSError saying what is wrong with it."""
+    if not (folder / CONFIG_FILE).is_file():
+        raise ValueError(f"no {CONFIG_FILE}: what was trained is not on record")
     text = read_utf8(folder / CONFIG_FILE)
     try:
         config = json.loads(text)
@@ -114,10 +121,11 @@ def read_runs(places: Sequence[str]) -> tuple[list[Run], dict[str, str]]:
 
 
 def _run_folders(place: str) -> list[Path]:
+    """Folders with any file of a run: one without its configuration is to be named, too."""
     path = Path(place).expanduser()
     # A pattern may be absolute, which Path.glob refuses.
     given = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-    return [file.parent for folder in given for file in sorted(folder.rglob(CONFIG_FILE))]
+    return [found for folder in given for found in sorted({f.parent for n in RUN_FILES for f in folder.rglob(n)})]
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
