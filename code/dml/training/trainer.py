@@ -194,8 +194,7 @@ class Trainer:
             "lr": self._optimizer.param_groups[0]["lr"] * self.schedule.factor(self._progress(plan)),
             "seconds": seconds,
             "data_wait": waited / seconds,
-            "images_per_second": images / seconds,
-        }
+        } | ({"images_per_second": images / seconds} if images else {})  # none: continued after its last batch
 
     def _step(self, batch: Batch, plan: np.ndarray, watch: LossWatch) -> None:
         state = self.state
