@@ -19,7 +19,7 @@ from dml.cli.entry import guarded
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.config import EvaluateConfig
 from dml.data import load_dataset
-from dml.data.unlabelled import load_unlabelled
+from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.models import EmbeddingNet
 from dml.models.convert import load_model_checkpoint
 from dml.tracking import say, table
@@ -76,7 +76,7 @@ def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
 
 def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     """Embed images without classes, and write what was asked for."""
-    at_least = 5 if config.tsne else 2 if config.gallery else 1
+    at_least = FEWEST_TO_MAP if config.tsne else 2 if config.gallery else 1
     images = load_unlabelled(Path(config.data_dir).expanduser(), at_least=at_least).train
     embeddings = embed_records(model, images, config, fabric, progress="images")
     if fabric.is_global_zero:

@@ -17,7 +17,7 @@ from dml.cli.entry import guarded
 from dml.cli.stml import parse_stml
 from dml.config import TrainConfig
 from dml.data import RetrievalData, data_from_config
-from dml.data.unlabelled import UnlabelledData, is_unlabelled, load_unlabelled
+from dml.data.unlabelled import UnlabelledData, load_unlabelled, without_classes
 from dml.methods.build_self_taught import create_student, self_taught
 from dml.models import EmbeddingNet
 from dml.models.extract import background_of
@@ -46,10 +46,8 @@ def main() -> None:
 
 def images_of(config: TrainConfig) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
     """The images, and by what the network is judged: by nothing where they have no classes."""
-    folder, unlabelled = Path(config.data.data_dir), config.self_taught.unlabelled
-    if unlabelled is None:
-        unlabelled = config.data.dataset == "folder" and is_unlabelled(folder)
-    if unlabelled:
+    folder = Path(config.data.data_dir)
+    if without_classes(config.data.dataset, folder, config.self_taught.unlabelled):
         return load_unlabelled(folder), UnlabelledTask
     return data_from_config(config.data, seed=config.run.seed), RetrievalTask
 

@@ -11,7 +11,7 @@ from typing import Any
 from dml.cli.parser import Parser, add_section
 from dml.config import DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
-from dml.data.unlabelled import is_unlabelled
+from dml.data.unlabelled import without_classes
 from dml.evaluation.evaluator import METRICS
 from dml.models.convert import LoadedModel
 
@@ -69,7 +69,8 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     }
     if filled["dataset"] is None:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
-    filled["unlabelled"] = _without_classes(filled)
+    folder = Path(filled["data_dir"]).expanduser()
+    filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:
         # Those of the run, and those that every network can be compared by.
         filled["metrics"] = tuple(dict.fromkeys([*stored.get("metrics", ()), *EvalConfig.metrics]))
@@ -83,14 +84,3 @@ def _stored(run: dict[str, Any]) -> dict[str, Any]:
     if run and not run.get("self_taught"):
         stored["unlabelled"] = False  # all but code/main.py train on classes, also with images beside their folders
     return stored
-
-
-def _without_classes(filled: dict[str, Any]) -> bool:
-    """Whether the images are to be taken without classes. ValueError if that was said of another data set."""
-    if filled["dataset"] != "folder":
-        if filled["unlabelled"]:
-            raise ValueError(f"--unlabelled is for --dataset folder, not for {filled['dataset']}")
-        return False
-    if filled["unlabelled"] is None:
-        return is_unlabelled(Path(filled["data_dir"]).expanduser())
-    return filled["unlabelled"]

@@ -15,6 +15,7 @@ from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
+from dml.data.unlabelled import without_classes
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.recipes import RECIPES
 
@@ -68,8 +69,8 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     values = fill_defaults(RECIPES[spec.recipe], typed)
     values["model"] = GOOGLENET.get(values["model"], values["model"])
     config = train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught")
-    if config.self_taught.unlabelled and config.data.dataset != "folder":
-        raise ValueError(f"--unlabelled is for --dataset folder, not for {config.data.dataset}")
+    # Refuses --unlabelled for other data sets, before anything is read.
+    without_classes(config.data.dataset, Path(config.data.data_dir), config.self_taught.unlabelled)
     _check_weights(config)
     _check_sizes(config)
     return config

@@ -13,7 +13,7 @@ from dml.data.own_images import turned_upright, warn_of_left_out
 from dml.data.records import ImageRecords
 
 NO_CLASS = "image"
-FEWEST_TO_TRAIN = 5  # t-SNE, which maps them at the end, takes no fewer
+FEWEST_TO_MAP = 5  # by t-SNE, as at the end of every training
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,20 @@ def is_unlabelled(data_dir: Path) -> bool:
     return any(is_image(entry.name) for entry in data_dir.iterdir())
 
 
-def load_unlabelled(data_dir: Path, *, at_least: int = FEWEST_TO_TRAIN) -> UnlabelledData:
+def without_classes(dataset: str, data_dir: Path, asked: bool | None) -> bool:
+    """Whether the images of ``dataset`` are taken without classes: as asked, else if they are a user's own flat folder.
+
+    Raises:
+        ValueError: it was asked of another data set than ``folder``.
+    """
+    if dataset != "folder":
+        if asked:
+            raise ValueError(f"--unlabelled is for --dataset folder, not for {dataset}")
+        return False
+    return is_unlabelled(data_dir) if asked is None else asked
+
+
+def load_unlabelled(data_dir: Path, *, at_least: int = FEWEST_TO_MAP) -> UnlabelledData:
     """Every image below ``data_dir``, at any depth, in the order of ``images_below``, turned upright.
 
     Two directory listings per folder.

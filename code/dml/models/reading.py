@@ -35,9 +35,9 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         start = file.read(64)
     if not start.startswith(_ZIP) and not (start.startswith(_PICKLE) and _TORCH_NUMBER in start):
         raise CheckpointError(f"{path}: {_explain_start(start, path)}")
-    if start.startswith(_ZIP):
-        _check_sums(path)  # which torch.load does not do: a flipped byte would pass as a weight
     try:
+        if start.startswith(_ZIP):
+            _check_sums(path)  # which torch.load does not do: a flipped byte would pass as a weight
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -45,9 +45,9 @@ def read_torch_file(path: Path) -> dict[str, Any]:
             " such a file can run code when loaded. Expected a state dict of tensors."
             f" torch says: {_first_line(error)}"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         raise CheckpointError(
-            f"{path}: damaged or incomplete; if it was downloaded, fetch it again. torch says: {_first_line(error)}"
+            f"{path}: damaged or incomplete: {_first_line(error)}; if it was downloaded, fetch it again"
         ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
@@ -55,18 +55,11 @@ def read_torch_file(path: Path) -> dict[str, Any]:
 
 
 def _check_sums(path: Path) -> None:
-    """CheckpointError unless every part of the archive has the checksum that it was written with. Reads it once."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: damaged or incomplete; if it was downloaded, fetch it again ({_first_line(error)})"
-        ) from error
+    """BadZipFile unless every part of the archive has the checksum that it was written with. Reads the file once."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
     if damaged is not None:
-        raise CheckpointError(
-            f"{path}: damaged: the checksum of {damaged} is wrong; if it was downloaded, fetch it again"
-        )
+        raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
 
 
 def state_dict_of(content: dict[str, Any], source: str) -> dict[str, Tensor]:

@@ -18,15 +18,8 @@ NAMING = ("data.dataset", "model.model", "model.embedding_size", "loss.loss")
 # What people look for first after those.
 FIRST_FIELDS = (
     *NAMING,
-    *(
-        "optim.lr",
-        "noise.noisy_ratio",
-        "data.sampler",
-        "data.batch_size",
-        "data.IPC",
-        "optim.epochs",
-        "optim.optimizer",
-    ),
+    *("optim.lr", "noise.noisy_ratio", "data.sampler", "data.batch_size", "data.IPC"),
+    *("optim.epochs", "optim.optimizer"),
 )
 ABSENT = "–"
 
