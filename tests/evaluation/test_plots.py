@@ -50,6 +50,10 @@ def test_curves(tmp_path):
     write_lines(path, lines[:1])
     plot_curves(path, tmp_path / "before_training.png")
     assert is_picture(tmp_path / "before_training.png")
+    write_lines(path, [{"epoch": 1, "train/loss": 0.5}])
+    plot_curves(path, tmp_path / "without_classes.png")
+    widths = [Image.open(tmp_path / f"{name}.png").width for name in ("curves", "before_training", "without_classes")]
+    assert widths == [1300, 650, 650], "no panel is empty"
 
 
 @pytest.mark.parametrize(

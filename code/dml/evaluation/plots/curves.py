@@ -22,10 +22,12 @@ CURVES = {
 }
 COLOURS = ("#1f4e79", "#c96a1b")  # most runs have one of these pairs
 SPLITS = {"eval": ("test", "-"), "val": ("held-out", "--")}
+LOSS = "train/loss"
+METRICS = {f"{split}/{name}" for split in SPLITS for name in CURVES}
 
 
 def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | None = None) -> None:
-    """Training loss by epoch, and what of recall@1, MAP@R and accuracies the run has.
+    """Training loss by epoch, and what of recall@1, MAP@R and accuracies the run has; a panel for each that is there.
 
     Args:
         metrics_jsonl: a run's metrics.jsonl: an object a line, with ``epoch`` and names such as ``train/loss``
@@ -38,27 +40,34 @@ def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | 
     """
     path = Path(metrics_jsonl)
     lines = read_record(path)
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    on_record = {name for line in lines if "epoch" in line for name in line}
+    panels = [draw for draw, names in ((_draw_loss, {LOSS}), (_draw_metrics, METRICS)) if names & on_record]
+    if not panels:
+        raise ValueError(f"{path} holds neither {LOSS} nor {' nor '.join(f'eval/{name}' for name in CURVES)}")
+    figure = Figure(figsize=(5 * len(panels), 3.8), layout="constrained")
     figure.suptitle(title or path.resolve().parent.name)
-    loss_axes, metric_axes = figure.subplots(1, 2)
-    _draw(loss_axes, lines, "train/loss", color="#1f4e79", linestyle="-", label="training loss")
-    loss_axes.set_ylabel("training loss, mean over the epoch")
-    for prefix, (split, linestyle) in SPLITS.items():
-        for color, (name, words) in zip(cycle(COLOURS), CURVES.items()):
-            _draw(metric_axes, lines, f"{prefix}/{name}", color=color, linestyle=linestyle, label=f"{words}, {split}")
-    if not (loss_axes.lines or metric_axes.lines):
-        raise ValueError(f"{path} holds neither train/loss nor {' nor '.join(f'eval/{name}' for name in CURVES)}")
-    metric_axes.set_ylabel("metric on evaluated images")
-    metric_axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    metric_axes.set_ylim(0, 1)
-    if metric_axes.lines:
-        metric_axes.legend(frameon=False)
-    for axes in (loss_axes, metric_axes):
+    for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw(axes, lines)
         axes.set_xlabel("epoch (0: before training)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(out_png, dpi=130)
+
+
+def _draw_loss(axes: Axes, lines: Sequence[dict]) -> None:
+    _draw(axes, lines, LOSS, color=COLOURS[0], linestyle="-", label="training loss")
+    axes.set_ylabel("training loss, mean over the epoch")
+
+
+def _draw_metrics(axes: Axes, lines: Sequence[dict]) -> None:
+    for prefix, (split, linestyle) in SPLITS.items():
+        for color, (name, words) in zip(cycle(COLOURS), CURVES.items()):
+            _draw(axes, lines, f"{prefix}/{name}", color=color, linestyle=linestyle, label=f"{words}, {split}")
+    axes.set_ylabel("metric on evaluated images")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False)
 
 
 def _draw(axes: Axes, lines: Sequence[dict], name: str, **style: str) -> None:

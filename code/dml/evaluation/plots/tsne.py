@@ -107,7 +107,7 @@ def tsne_page(
     stars = f"; black: {len(proxies):,} proxies" if proxies is not None else ""
     figure.update_layout(
         title=f"{html.escape(title)}<br><sup>{shown}{stars}; axes have no unit</sup>",
-        showlegend=len(classes) <= _LEGEND_CLASSES,
+        showlegend=len(class_names) > 1 and len(classes) <= _LEGEND_CLASSES,
         template="plotly_white",
         legend={"itemsizing": "constant"},
     )
