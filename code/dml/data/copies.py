@@ -1,0 +1,70 @@
+"""Which images are the same image: one file listed twice, or files of equal content under several names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from dml.data.records import ImageRecords, PixelRecords
+
+_THREADS = 8  # they wait for the disk
+_PIECE = 2**20  # bytes read at a time
+
+
+def same_image(*parts: ImageRecords) -> list[np.ndarray]:
+    """For each of ``parts`` (N,) int64: images of equal content, byte for byte, have the same number, in all of them.
+
+    Files are told apart by their sizes first: only those that share theirs with another file are read. A file that is
+    not there is like no other. Grows with the number of images, and the bytes of the files of equal size.
+    """
+    paths = {os.path.realpath(path) for records in parts if not _in_memory(records) for path in records.paths}
+    keys = _content_keys(sorted(paths))
+    numbers: dict[Hashable, int] = {}
+    return [
+        np.array([numbers.setdefault(key, len(numbers)) for key in _keys_of(records, keys)], dtype=np.int64)
+        for records in parts
+    ]
+
+
+def _in_memory(records: ImageRecords) -> bool:
+    return isinstance(records, PixelRecords)
+
+
+def _keys_of(records: ImageRecords, keys: dict[str, Hashable]) -> list[Hashable]:
+    if isinstance(records, PixelRecords):
+        return [hashlib.sha256(image).digest() for image in records.pixels]
+    return [keys[os.path.realpath(path)] for path in records.paths]
+
+
+def _content_keys(paths: Sequence[str]) -> dict[str, Hashable]:
+    """Path → something equal exactly for files of equal content."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        sizes = list(pool.map(_size_of, paths))
+        shared = Counter(sizes)
+        doubtful = [path for path, size in zip(paths, sizes, strict=True) if size is not None and shared[size] > 1]
+        digests = dict(zip(doubtful, pool.map(_digest_of, doubtful), strict=True))
+    return {path: digests.get(path, path) for path in paths}
+
+
+def _size_of(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return None
+
+
+def _digest_of(path: str) -> Hashable:
+    try:
+        with Path(path).open("rb") as file:
+            digest = hashlib.sha256()
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+            return digest.digest()
+    except OSError:
+        return path
