@@ -29,7 +29,7 @@ def main() -> None:
     command = parse_classify()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data = classification_from_config(config.data, seed=config.run.seed)
+    data = classification_from_config(config.data, seed=config.run.seed, run=command.resume)
     if command.evaluate is not None:
         evaluate(command, fabric, data)
         return

@@ -33,7 +33,7 @@ def main() -> None:
     command = parse_stml()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data, task = images_of(config)
+    data, task = images_of(config, command.resume)
 
     def embed_training_set(model: EmbeddingNet) -> Tensor:
         how = {"read": background_of, "whole_images": True, "progress": "neighbours"}
@@ -44,12 +44,13 @@ def main() -> None:
     train(config, fabric, data, method, resume=command.resume, kind=task)
 
 
-def images_of(config: TrainConfig) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
-    """The images, and by what the network is judged: by nothing where they have no classes."""
+def images_of(config: TrainConfig, run: Path | None) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
+    """The images, and by what the network is judged: by nothing where they have no classes; ``run`` is the one that is
+    continued."""
     folder = Path(config.data.data_dir)
     if without_classes(config.data.dataset, folder, config.self_taught.unlabelled):
-        return load_unlabelled(folder), UnlabelledTask
-    return data_from_config(config.data, seed=config.run.seed), RetrievalTask
+        return load_unlabelled(folder, run=run), UnlabelledTask
+    return data_from_config(config.data, seed=config.run.seed, run=run), RetrievalTask
 
 
 if __name__ == "__main__":

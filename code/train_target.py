@@ -35,7 +35,7 @@ def main() -> None:
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
     if fabric.is_global_zero:
         say(f"source {config.transfer.source_ckpt}: {description}")
-    data = data_from_config(config.data, seed=config.run.seed)
+    data = data_from_config(config.data, seed=config.run.seed, run=command.resume)
     model = model_from_config(config.model, continued=command.has_checkpoint)
     method = transfer(config, model, source, data.train)
     if config.transfer.cache_source:

@@ -36,8 +36,14 @@ DATASETS: Registry[DatasetSpec] = Registry(
 )
 
 
-def data_from_config(config: DataConfig, *, seed: int, noise: NoiseConfig | None = None) -> RetrievalData:
-    """The splits that a run's settings describe, with wrong training labels if ``noise``; see ``load_dataset``."""
+def data_from_config(
+    config: DataConfig, *, seed: int, noise: NoiseConfig | None = None, run: Path | None = None
+) -> RetrievalData:
+    """The splits that a run's settings describe, with wrong training labels if ``noise``; see ``load_dataset``.
+
+    Args:
+        run: folder of the run that is continued; None: a new one.
+    """
     data = load_dataset(
         config.dataset,
         config.data_dir,

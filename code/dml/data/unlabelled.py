@@ -51,10 +51,13 @@ def without_classes(dataset: str, data_dir: Path, asked: bool | None) -> bool:
     return is_unlabelled(data_dir) if asked is None else asked
 
 
-def load_unlabelled(data_dir: Path, *, at_least: int = FEWEST_TO_MAP) -> UnlabelledData:
+def load_unlabelled(data_dir: Path, *, at_least: int = FEWEST_TO_MAP, run: Path | None = None) -> UnlabelledData:
     """Every image below ``data_dir``, at any depth, in the order of ``images_below``, turned upright.
 
     Two directory listings per folder.
+
+    Args:
+        run: folder of the run that is continued; None: a new one.
 
     Raises:
         DatasetNotFoundError: there is no such folder.

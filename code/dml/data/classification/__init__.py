@@ -31,8 +31,12 @@ CLASSIFICATION_DATASETS: Registry[ClassificationSpec] = Registry(
 )
 
 
-def classification_from_config(config: DataConfig, *, seed: int) -> ClassificationData:
-    """The splits that a run's settings describe; see ``load_classification``."""
+def classification_from_config(config: DataConfig, *, seed: int, run: Path | None = None) -> ClassificationData:
+    """The splits that a run's settings describe; see ``load_classification``.
+
+    Args:
+        run: folder of the run that is continued; None: a new one.
+    """
     return load_classification(config.dataset, config.data_dir, val_split=config.val_split, seed=seed)
 
 
