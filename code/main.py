@@ -17,7 +17,7 @@ from dml.cli.entry import guarded
 from dml.cli.stml import parse_stml
 from dml.config import TrainConfig
 from dml.data import RetrievalData, data_from_config
-from dml.data.unlabelled import UnlabelledData, load_unlabelled, without_classes
+from dml.data.unlabelled import UnlabelledData, load_unlabelled
 from dml.methods.build_self_taught import create_student, self_taught
 from dml.models import EmbeddingNet
 from dml.models.extract import background_of
@@ -47,9 +47,8 @@ def main() -> None:
 def images_of(config: TrainConfig, run: Path | None) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
     """The images, and by what the network is judged: by nothing where they have no classes; ``run`` is the one that is
     continued."""
-    folder = Path(config.data.data_dir)
-    if without_classes(config.data.dataset, folder, config.self_taught.unlabelled):
-        return load_unlabelled(folder, run=run), UnlabelledTask
+    if config.self_taught.unlabelled:
+        return load_unlabelled(Path(config.data.data_dir), run=run), UnlabelledTask
     return data_from_config(config.data, seed=config.run.seed, run=run), RetrievalTask
 
 

@@ -14,6 +14,7 @@ from dml.cli.entry import guarded
 from dml.cli.report import parse_report, with_used_settings
 from dml.report.groups import group_runs
 from dml.report.runs import read_runs
+from dml.report.settings import with_all_settings
 from dml.report.summary import choose_metrics, explain, summarise
 from dml.report.tables import FORMATS
 from dml.report.wandb_runs import read_wandb_runs
@@ -27,7 +28,7 @@ def main() -> None:
         print(f"left out {name}: {reason}", file=sys.stderr)
     if not runs:
         raise ValueError("no finished run is left to report on")
-    runs = with_used_settings(runs)
+    runs = with_used_settings(with_all_settings(runs))
     metrics = choose_metrics(runs, command.metrics, split=command.split)
     keys = [f"{command.split}/{metric}" for metric in metrics]
     groups = group_runs(runs, command.group_by, having=keys)

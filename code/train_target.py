@@ -8,7 +8,6 @@ python code/train_target.py --resume-run logs/cub/RUN
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from dml.cli.entry import guarded
@@ -39,9 +38,8 @@ def main() -> None:
     model = model_from_config(config.model, continued=command.has_checkpoint)
     method = transfer(config, model, source, data.train)
     if config.transfer.cache_source:
-        seen = replace(config.data, crop_size=config.data.crop_size or model.input_spec.crop_size)
         source = fabric.to_device(source)
-        method.source = CachedSource(embed_records(source, data.train, seen, fabric, progress="source"))
+        method.source = CachedSource(embed_records(source, data.train, config.data, fabric, progress="source"))
     train(config, fabric, data, method, resume=command.resume)
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import netrc
 import os
+import sys
 import uuid
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from tqdm import tqdm
 
 from dml.metric_names import label, value_text
+from dml.redact import redact_command
 
 METRICS_FILE = "metrics.jsonl"
 TIMINGS = (
@@ -151,6 +155,16 @@ class WandbBackend:
         self._try("finish", lambda: self.run.finish(exit_code=int(failed)))
 
 
+@contextmanager
+def _command_without_secrets() -> Iterator[None]:
+    """The command line as it may be recorded, for what reads it, as W&B does."""
+    words, sys.argv = sys.argv, redact_command(sys.argv)
+    try:
+        yield
+    finally:
+        sys.argv = words
+
+
 def open_wandb(
     mode: str, *, folder: Path, project: str, group: str, name: str, config: dict[str, Any]
 ) -> WandbBackend | None:
@@ -173,17 +187,18 @@ def open_wandb(
         id_file = folder / "wandb_id.txt"
         if not id_file.exists():
             id_file.write_text(uuid.uuid4().hex[:8])
-        run = wandb.init(
-            mode=mode,
-            dir=str(folder),
-            project=project,
-            group=group,
-            name=name,
-            id=id_file.read_text().strip(),
-            resume="allow",
-            config=config,
-            settings=wandb.Settings(silent=True, console="off"),
-        )
+        with _command_without_secrets():
+            run = wandb.init(
+                mode=mode,
+                dir=str(folder),
+                project=project,
+                group=group,
+                name=name,
+                id=id_file.read_text().strip(),
+                resume="allow",
+                config=config,
+                settings=wandb.Settings(silent=True, console="off"),
+            )
         run.define_metric("epoch")
         run.define_metric("*", step_metric="epoch")
     except Exception as error:  # whatever W&B raises: a dashboard never stops a run

@@ -44,7 +44,7 @@ def test_augmentations():
     assert train().data.augmentation == "base"
     assert train("--augmentation", "big").data.crop_size == 256
     assert train("--augmentation", "big", "--crop-size", "240").data.crop_size == 240
-    assert train("--augmentation", "red").data.crop_size is None
+    assert train("--augmentation", "red").data.crop_size == 224  # the network's own
     assert train("--loss", "triplet", "--arch", "googlenet", "--augmentation", "big").data.crop_size == 256
     assert train("--dataset", "glyphs", "--augmentation", "big").data.crop_size == 48  # of small pictures
 

@@ -49,6 +49,8 @@ def test_published_defaults(method, entry):
         assert config.optim.scheduler == "cosine"
     elif name.replace("_", "-") in SELF_TAUGHT_LOSSES[method].options:
         assert SELF_TAUGHT_LOSSES[method].default(name.replace("_", "-")) == expected
+    elif name == "emb_lr" and expected is None:
+        assert config.optim.head_lr == config.optim.lr
     elif (field := NAMES.get(name, name)) is not None:
         assert (flat(config) | dataclasses.asdict(config.self_taught))[field] == expected
     assert config.run.seed == 0
@@ -94,7 +96,7 @@ def test_the_unwritten_part_of_the_recipe():
     config = parse()
     assert (config.optim.clip_value, config.optim.warm, config.optim.nesterov) == (0, 0, False)
     assert (config.data.crop_scale, config.data.resize, config.data.crop_size) == (0.16, 256, 227)
-    assert parse("--model", "resnet50").data.crop_size is None
+    assert parse("--model", "resnet50").data.crop_size == 224
     assert (config.model.head_init, config.model.pooling, config.model.l2_norm) == ("orthogonal", "avg_max", False)
     assert config.model.backbone_init == "torch"
     assert config.evaluation.eval_distance == "euclidean"

@@ -25,6 +25,7 @@ from dml.config import (
 )
 from dml.data.classification import CLASSIFICATION_DATASETS
 from dml.evaluation.classification import CLASSIFICATION_METRICS
+from dml.methods.effective import effective
 from dml.models.classifiers import (
     CLASSIFIER_BACKBONES,
     NAMED_BY_DEPTH,
@@ -129,7 +130,7 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
         # NOTE: the published code does not warm up. Without, a rate too high for the first steps ends in calling
         # every image uncertain, at which the introspective logits have no gradient (docs/classification.md).
         values.setdefault("lr_warmup", 1.0)
-    config = train_config(recipe, LossConfig(_loss_name(values)), values, "classification")
+    config = effective(train_config(recipe, LossConfig(_loss_name(values)), values, "classification"))
     _warn_without_decay(config.optim)
     return config
 

@@ -12,12 +12,16 @@ from typing import Any
 from dml.cli.parser import Parser, flag_of
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
+from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
+from dml.models.backbones import BACKBONES
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
+from dml.training.extension import with_epochs
 
-# What a continued run may have otherwise than when it began: where things are, not what is computed.
-MOVABLE = ("data_dir", "source_ckpt", "workers", "gpu_id", "wandb")
+# What a continued run may have otherwise than when it began: where things are, not what is computed; and how long it
+# trains, where that changes no step.
+MOVABLE = ("data_dir", "source_ckpt", "workers", "gpu_id", "wandb", "epochs")
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     """The command that continues the run in ``folder``, with what of ``MOVABLE`` was typed in place of its own.
 
     Raises:
-        ValueError: there is no run, or other flags were typed.
+        ValueError: there is no run, other flags were typed, or its epochs cannot be changed.
     """
     if fixed := [flag_of(name) for name in typed if name not in MOVABLE]:
         raise ValueError(
@@ -71,7 +75,9 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     file = folder / "config.json"
     if not file.is_file():
         raise ValueError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
-    return TrainCommand(train_config_from_json(file.read_text(), typed), folder)
+    epochs = typed.pop("epochs", None)
+    config = effective(train_config_from_json(file.read_text(), typed))
+    return TrainCommand(config if epochs is None else with_epochs(config, epochs, folder), folder)
 
 
 def _make_absolute(values: dict[str, Any]) -> None:
@@ -86,6 +92,8 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     if "arch" in typed:
         named = recipe.arch_without_endings | parse_arch(typed["arch"])
         typed = named | {name: value for name, value in typed.items() if name != "arch"}
+    if "model" in typed:  # defaults go by the name, not by its other spellings
+        typed = typed | {"model": BACKBONES.aliases.get(typed["model"], typed["model"])}
     dataset = DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", recipe.defaults["dataset"])), {})
     model = (recipe.defaults | dataset | typed)["model"]
     values = recipe.defaults | recipe.model_defaults.get(model, {})

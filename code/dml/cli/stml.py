@@ -15,8 +15,8 @@ from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
-from dml.data.unlabelled import without_classes
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
+from dml.methods.effective import effective
 from dml.recipes import RECIPES
 
 DEFAULT_METHOD = "stml"
@@ -68,9 +68,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     typed.setdefault("head", spec.head)
     values = fill_defaults(RECIPES[spec.recipe], typed)
     values["model"] = GOOGLENET.get(values["model"], values["model"])
-    config = train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught")
-    # Refuses --unlabelled for other data sets, before anything is read.
-    without_classes(config.data.dataset, Path(config.data.data_dir), config.self_taught.unlabelled)
+    config = effective(train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught"))
     _check_weights(config)
     _check_sizes(config)
     return config
@@ -100,12 +98,7 @@ def _check_weights(config: TrainConfig) -> None:
 
 def _check_sizes(config: TrainConfig) -> None:
     """The queue must take a whole batch; views need room for their neighbours, targets for theirs. ValueError."""
-    spec, rows = SELF_TAUGHT_LOSSES[config.loss.loss], config.data.batch_size * config.self_taught.view
-    sizes = {
-        flag: config.loss.options.get(flag, spec.default(flag))
-        for flag in ("memory-size", "topk")
-        if flag in spec.options
-    }
+    sizes, rows = config.loss.options, config.data.batch_size * config.self_taught.view
     batch = f"a batch of {config.data.batch_size} images in {config.self_taught.view} views"
     if sizes.get("memory-size", rows) < rows:
         raise ValueError(

@@ -26,6 +26,7 @@ from dml.config import (
     train_config,
 )
 from dml.losses import LOSSES, LossChoice, choose_loss
+from dml.methods.effective import effective
 from dml.recipes import RECIPES
 
 DEFAULT_LOSS = "Proxy_Anchor"
@@ -118,8 +119,14 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     if values.get("run_name") == "group_plus_seed":  # LSD's way of naming
         values["run_name"] = f"{values.get('group') or values['dataset']}_s{values['seed']}"
     loss = dataclasses.replace(loss, mixup=values.get("mixup", False))
-    config = train_config(recipe, loss, values, *(name for name, used in own.items() if used))
+    config = effective(train_config(recipe, loss, values, *(name for name, used in own.items() if used)))
     _check_loss(config, choice)
+    if choice.spec.needs_positives and config.data.IPC is None and values.get("sampler") is None:
+        warnings.warn(
+            f"--loss {config.loss.loss} learns from pairs of a class, and batches are drawn without regard to"
+            " classes, as published: --IPC 5 would give every image four partners",
+            ConfigWarning,
+        )
     _check_source(config)
     return config
 
@@ -145,6 +152,8 @@ def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed
     for dest in ("proxy_lr_scale", "init_type"):
         if dest in typed and spec.lr_scale is None:
             raise ValueError(f"{flag_of(dest)} is not used by --loss {loss}, which has no parameters")
+    if spec.lr_option in options and "proxy_lr_scale" in typed:
+        raise ValueError(f"--proxy-lr-scale and --{spec.lr_option} set the same learning rate: leave out one of them")
 
 
 def _check_introspective(loss: str, choice: LossChoice) -> None:
@@ -183,7 +192,7 @@ def _check_loss(config: TrainConfig, choice: LossChoice) -> None:
         warnings.warn(choice.spec.advice, ConfigWarning)
     if "memory-size" not in choice.spec.options:
         return
-    size, start = (config.loss.options.get(flag, choice.spec.default(flag)) for flag in ("memory-size", "start-epoch"))
+    size, start = (config.loss.options[flag] for flag in ("memory-size", "start-epoch"))
     if size < config.data.batch_size:
         raise ValueError(
             f"--memory-size (--T) {size} is smaller than a batch, --batch-size {config.data.batch_size}:"

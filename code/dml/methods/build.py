@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from dml.config import ConfigWarning, OptimConfig, TrainConfig
+from dml.config import OptimConfig, TrainConfig
 from dml.data import ImageRecords
 from dml.losses import LossChoice, choose_loss, create_loss
 from dml.losses.functional import redraw_uniformly
@@ -39,27 +38,19 @@ def supervised(
     choice = choose_loss(config.loss.loss, memory=config.loss.memory)
     spec = choice.spec
     sampler = create_sampler(config, train.labels)
-    if spec.needs_positives and config.data.IPC is None and config.data.sampler is None:
-        warnings.warn(
-            f"--loss {config.loss.loss} learns from pairs of a class, and batches are drawn without regard to"
-            " classes, as published: --IPC 5 would give every image four partners",
-            ConfigWarning,
-        )
     criterion = create_criterion(config, choice, train.num_classes)
     if config.optim.init_type != "normal":
         proxies = proxies_of(criterion, config)
         if config.optim.init_type == "uniform":
             redraw_uniformly(proxies)
-    proxy_lr_scale = config.optim.proxy_lr_scale
-    if proxy_lr_scale is None:
-        proxy_lr_scale = spec.parameter_lr_scale(config.loss.options, base_lr=config.optim.lr)
+    scale = config.optim.proxy_lr_scale
     method = MixupMethod if config.loss.mixup else SupervisedMethod
     return method(
         model=model,
         criterion=criterion,
         sampler=sampler,
         head_lr_scale=head_lr_scale(config.optim),
-        proxy_lr_scale=proxy_lr_scale,
+        proxy_lr_scale=1.0 if scale is None else scale,  # None: of a loss without parameters
         clip_proxies=spec.clip,
         decay_proxies=spec.decays,
         warm=config.optim.warm,
@@ -90,8 +81,6 @@ def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) 
         embedding_size=size,
         options=options,
         similarity=similarity_of(config),
-        miner=miner,
-        model=config.model.model,
     )
     if not spec.tuples:
         return criterion
@@ -110,7 +99,7 @@ def similarity_of(config: TrainConfig) -> Similarity | None:
 
 def head_lr_scale(optim: OptimConfig) -> float:
     """``--head-lr`` in multiples of the base rate."""
-    return 1.0 if optim.head_lr in (None, -1) else optim.head_lr / optim.lr
+    return optim.head_lr / optim.lr
 
 
 def self_distillation(config: TrainConfig, model: EmbeddingNet, choice: LossChoice) -> SelfDistillation | None:

@@ -8,24 +8,22 @@ import numpy as np
 
 from dml.config import FEATURE_SAMPLERS, FeatureSamplingConfig, TrainConfig
 from dml.data.samplers import SAMPLERS, Sampler
-from dml.recipes import RECIPES
 
 _BY_CLASS = ("class_balanced", "balanced", "class_random", *FEATURE_SAMPLERS)
 
 
 def create_sampler(config: TrainConfig, labels: np.ndarray) -> Sampler:
-    """The sampler of ``--sampler``, or the one that the recipe uses with and without ``--IPC``.
+    """The sampler of ``--sampler``.
 
     Raises:
         ValueError: settings that the sampler does not have, or that the training set cannot satisfy.
     """
     data = config.data
-    name = data.sampler or (RECIPES[config.recipe].ipc_sampler if data.IPC else "random")
-    kind = SAMPLERS.canonical(name)
+    kind = SAMPLERS.canonical(data.sampler)
     options: dict[str, Any] = {}
     if kind in _BY_CLASS:
         if data.IPC is None:
-            raise ValueError(f"--sampler {name} needs --IPC, the images per class in a batch")
+            raise ValueError(f"--sampler {kind} needs --IPC, the images per class in a batch")
         options["images_per_class"] = data.IPC
     if kind == "power_balanced":
         options["power"] = data.p

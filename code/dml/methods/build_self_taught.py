@@ -73,8 +73,7 @@ def _warn_of_long_queue(name: str, arguments: dict[str, object], rows_per_epoch:
     """Where MoCo would push an image away from its own earlier keys."""
     if name != "moco":
         return
-    size = arguments.get("memory_size", SELF_TAUGHT_LOSSES[name].default("memory-size"))
-    if size >= rows_per_epoch:
+    if (size := arguments["memory_size"]) >= rows_per_epoch:
         warnings.warn(
             f"--memory-size {size} holds a whole epoch of {rows_per_epoch} views: among MoCo's negatives are then"
             " earlier keys of the very images of the batch; a smaller queue avoids that",

@@ -61,6 +61,8 @@ class LoadedModel:
         config: the configuration of the run that trained it; None in published files.
         epoch: epochs completed; None in published files.
         metrics: metric → value after that epoch; None in published files.
+        class_names: of the classes that it was trained on, by label; None in published files, in those of versions
+            that did not keep them, and of networks that were trained without classes.
     """
 
     model: EmbeddingNet
@@ -69,6 +71,7 @@ class LoadedModel:
     config: dict[str, Any] | None = None
     epoch: int | None = None
     metrics: dict[str, float] | None = None
+    class_names: tuple[str, ...] | None = None
 
     @property
     def description(self) -> str:
@@ -240,4 +243,5 @@ def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
         config=content.get("config"),
         epoch=epoch,
         metrics=content.get("metrics"),
+        class_names=content.get("class_names"),
     )

@@ -9,11 +9,20 @@ from typing import Any
 
 from dml.report.runs import Run
 
-# What may differ between runs of one group: the draw, and where and with whom it was run.
-INCIDENTAL = (
-    *("run.seed", "run.run_name", "run.log_dir", "run.gpu_id", "run.wandb", "run.project", "run.group"),
-    *("run.pictures", "run.visualize", "run.save", "data.data_dir", "data.workers"),
+CHANGES_NOTHING = (
+    # The draw, and where and under which name it was run.
+    *("run.seed", "run.run_name", "run.remark", "run.log_dir", "run.gpu_id", "run.wandb", "run.project", "run.group"),
+    *("data.data_dir", "data.workers"),
+    # What else is computed, drawn or kept.
+    *("run.pictures", "run.visualize", "run.save", "run.as_source"),
+    *("evaluation.metrics", "evaluation.train_metrics", "evaluation.storage_metrics", "evaluation.eval_first"),
+    # Whose defaults apply, each of which is on record; and in which form options are.
+    *("recipe", "loss.complete"),
+    # Checks of a file, and flags that are accepted as published and have no effect.
+    *("transfer.source_model", "transfer.source_embedding_size", "self_taught.teacher_norm"),
+    *("loss.options.miner_distance_upper_cutoff", "loss.options.miner_rho_distance_upper_cutoff"),
 )
+"""Settings that no figure depends on but for chance: they tell no groups apart, and no caption names them."""
 NAMING = ("data.dataset", "model.model", "model.embedding_size", "loss.loss")
 # What people look for first after those.
 FIRST_FIELDS = (
@@ -57,7 +66,7 @@ class Group:
 
 
 def group_runs(runs: Sequence[Run], fields: Sequence[str] = (), *, having: Collection[str] = ()) -> list[Group]:
-    """Group ``runs`` by the settings ``fields``, or where none are given by all but the incidental ones.
+    """Group ``runs`` by the settings ``fields``, or where none are given by all but ``CHANGES_NOTHING``.
 
     Args:
         fields: names of settings, such as ``optim.lr``; ``lr`` alone where no other section has one.
@@ -67,7 +76,7 @@ def group_runs(runs: Sequence[Run], fields: Sequence[str] = (), *, having: Colle
         ValueError: a setting that no run has, or an ambiguous one.
     """
     known = settings_of(runs)
-    names = [_resolve(field, known) for field in fields] or [name for name in known if name not in INCIDENTAL]
+    names = [_resolve(field, known) for field in fields] or [name for name in known if name not in CHANGES_NOTHING]
     together: dict[tuple, list[Run]] = {}
     for run in runs:
         together.setdefault(_values(run, names), []).append(run)

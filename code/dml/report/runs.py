@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ class Run:
         name: where it was read from.
         config: setting → value, the names being section and field: ``optim.lr``, ``loss.options.margin``.
         epochs: epoch → key → value, epoch 0 being before training; only finite numbers.
+        stored: the configuration as it was recorded, section by section.
     """
 
     name: str
     config: dict[str, Any]
     epochs: dict[int, dict[str, float]]
+    stored: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def select_metric(self) -> str:
@@ -64,8 +66,8 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
     Raises:
         ValueError: a configuration that is none of a training, or a record that ends before the last epoch.
     """
-    flat = _flat(config)
-    last = flat.get("optim.epochs")
+    settings = flat(config)
+    last = settings.get("optim.epochs")
     if not isinstance(last, int):
         raise ValueError("its configuration does not say how many epochs it was to train")
     epochs: dict[int, dict[str, float]] = {}
@@ -77,7 +79,7 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
     reached = max(epochs, default=0)
     if reached < last:
         raise ValueError(f"unfinished, {reached} of {last} epochs on record")
-    return Run(name, flat, epochs)
+    return Run(name, settings, epochs, config)
 
 
 def read_run(folder: Path) -> Run:
@@ -128,15 +130,15 @@ def _run_folders(place: str) -> list[Path]:
     return [found for folder in given for found in sorted({f.parent for n in RUN_FILES for f in folder.rglob(n)})]
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted names, lists as tuples of words so that they can be compared."""
-    flat: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            settings |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = tuple(map(str, value)) if isinstance(value, list) else value
-    return flat
+            settings[f"{prefix}{key}"] = tuple(map(str, value)) if isinstance(value, list) else value
+    return settings
 
 
 def _is_number(value: Any) -> bool:

@@ -25,7 +25,7 @@ class Checkpoints:
         fabric: its scaler's state belongs to them; the first process writes.
         method, optimizer, schedule: what they hold.
         folder: where they are.
-        description: put into each one: architecture and configuration, as plain types.
+        description: put into each one: architecture, configuration and class names, as plain types.
     """
 
     def __init__(
@@ -78,9 +78,7 @@ class Checkpoints:
         Raises:
             ValueError: not a checkpoint of this run.
         """
-        saved = read_torch_file(path)
-        if not isinstance(saved, dict) or saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
-            raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
+        saved = read_checkpoint(path)
         model = {f"model.{key}": value for key, value in saved["model"].items()}
         try:
             self.method.load_state_dict(model | saved["method"])
@@ -92,3 +90,11 @@ class Checkpoints:
         restore_random_state(saved["random"])
         plan = saved["state"]["plan"]
         return TrainingState(**saved["state"] | {"plan": None if plan is None else plan.numpy()}), saved["record_size"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What ``Checkpoints.save`` wrote to last.pt. ValueError for any other file."""
+    saved = read_torch_file(path)
+    if saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
+        raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
+    return saved

@@ -81,7 +81,7 @@ class ClassificationTask(Task):
     def training_set(self) -> ImageDataset:
         """Random crops, of the image with a border or of random scale; with ``--augment 0`` images as evaluated."""
         config, normalize = self.config.data, self.method.model.input_spec.normalize
-        crop_size = config.crop_size or self.method.model.input_spec.crop_size
+        crop_size = config.crop_size
         padding = self.config.classification.crop_padding
         if not config.augment:
             transform = eval_transform(normalize, resize=config.resize, crop_size=crop_size)

@@ -104,16 +104,15 @@ class RetrievalTask(Task):
 def training_crops(config: TrainConfig, records: ImageRecords, method: Method) -> ImageDataset:
     """Random crops of ``records``, or with ``--augment 0`` images as they are evaluated."""
     data, spec = config.data, method.model.input_spec
-    crop_size = data.crop_size or spec.crop_size
     if data.augment:
         transform = train_transform(
             spec.normalize,
-            crop_size=crop_size,
+            crop_size=data.crop_size,
             augmentation=data.augmentation,
             crop_scale=(data.crop_scale, 1.0),
             resize=data.resize,
             flip=data.flip,
         )
     else:
-        transform = eval_transform(spec.normalize, resize=data.resize, crop_size=crop_size)
+        transform = eval_transform(spec.normalize, resize=data.resize, crop_size=data.crop_size)
     return ImageDataset(records, transform, num_views=method.num_views)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 import sys
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dml.data.loader import PlannedBatches, train_loader
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import Tracker, open_wandb, say, table
+from dml.training.environment import record_session
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import result_rows
@@ -45,11 +46,15 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; the run can be continued.
     """
     task = kind(config, fabric, data, method)
+    if task.splits:  # known with the data: a folder may bring held-out images
+        chosen = "test" if task.selection.on_test_split else "val"
+        config = replace(config, evaluation=replace(config.evaluation, select=chosen))
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
     batches.check_share(method.images_per_batch())  # before a folder is made
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
     if fabric.is_global_zero:
+        record_session(folder, device=fabric.device, processes=fabric.world_size)
         task.keep_records(folder)
         _introduce(config, fabric, task, folder)
     if config.run.compile:
@@ -75,8 +80,9 @@ def train(
         tracker=tracker,
         folder=folder,
         description={
-            "config": dataclasses.asdict(config),
-            "architecture": dataclasses.asdict(method.model.architecture),
+            "config": config.record(),
+            "architecture": asdict(method.model.architecture),
+            "class_names": task.class_names,
         },
         keep_best=config.run.save,
         resume_hint=shlex.join(["python", sys.argv[0], "--resume-run", str(folder)]),
@@ -111,9 +117,9 @@ def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
             config.run.wandb,
             folder=folder,
             project=config.run.project,
-            group=config.run.group or f"{config.data.dataset}_{config.loss.loss}",
+            group=config.run.group,
             name=folder.name,
-            config=dataclasses.asdict(config),
+            config=config.record(),
         )
     return Tracker(folder, backend)
 

@@ -65,6 +65,11 @@ class Task(ABC):
                     f" {', '.join(self.metric_names())}. Add it to --metrics, or choose by one of these"
                 )
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the training classes, by label; None where there are no classes."""
+        return self.data.train.class_names
+
     @abstractmethod
     def metric_names(self) -> list[str]:
         """What an evaluation will compute that can choose an epoch."""

@@ -48,7 +48,7 @@ class Trainer:
         evaluation: when to evaluate.
         tracker: the record.
         folder: the run's folder.
-        description: put into each checkpoint: architecture and configuration, as plain types.
+        description: put into each checkpoint: architecture, configuration and class names, as plain types.
         keep_best: whether to write best.pt, and best_<metric>.pt of the selection's other metrics.
         after_epoch: called with the number of complete epochs, 0 before the first.
         resume_hint: how to go on after an interruption.
@@ -285,6 +285,11 @@ class Trainer:
         if path.exists():
             self.state, record_size = self.checkpoints.load(path)
             told = f"Continuing after {self.state.epoch} epochs and {self.state.batches_done} batches"
+            if (evaluated := self.state.latest_epoch) and not self.is_due(evaluated):
+                told += (
+                    f". Epoch {evaluated} was evaluated as the last one of a shorter training: that stays on record,"
+                    " and it may be the best"
+                )
         else:
             told = f"{path} is not there: no epoch was completed, so the run begins again"
         if self.fabric.is_global_zero:

@@ -29,6 +29,7 @@ class UnlabelledTask(Task):
 
     data: UnlabelledData
     splits = ()
+    class_names = None
 
     collection: Collection | None = None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -38,3 +40,8 @@ class Backbone(nn.Module, ABC):
     def from_published_key(key: str) -> str:
         """Our name of a parameter that the published files call ``key`` (without ``model.``)."""
         return key
+
+
+def input_spec_of(build: Callable[[], Backbone]) -> InputSpec:
+    """What the images of the backbone that ``build`` makes have to look like; nothing is made."""
+    return (build.func if isinstance(build, partial) else build).input_spec

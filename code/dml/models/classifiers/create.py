@@ -13,8 +13,6 @@ from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.reading import CheckpointError, load_checked, named_tensors, read_torch_file
 from dml.models.weights import load_imagenet_weights
 
-LARGEST_SMALL_IMAGE = 32  # pixels; larger crops get the ImageNet stem
-
 
 @dataclass(frozen=True)
 class LoadedClassifier:
@@ -38,12 +36,10 @@ def classifier_from_config(config: TrainConfig, classes: tuple[str, ...], *, con
         continued: whether a checkpoint will replace every weight, so that ImageNet's are not needed.
     """
     chosen = config.classification
-    small = config.data.crop_size is not None and config.data.crop_size <= LARGEST_SMALL_IMAGE
-    stems = classifier_backbone(config.model.model)
     return create_classifier(
         config.model.model,
         classes=classes,
-        stem=chosen.stem or ("cifar" if small or "imagenet" not in stems else "imagenet"),
+        stem=chosen.stem,
         uncertainty_size=chosen.uncertainty_size if chosen.introspective else None,
         pretrained=config.model.pretrained,
         weights=config.model.weights,
