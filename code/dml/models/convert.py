@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from dml.data.run_split import RunRecord
 from dml.models.architecture import Architecture
 from dml.models.backbones import Backbone
 from dml.models.embedding_net import EmbeddingNet
@@ -61,6 +62,7 @@ class LoadedModel:
         config: the configuration of the run that trained it; None in published files.
         epoch: epochs completed; None in published files.
         metrics: metric → value after that epoch; None in published files.
+        split: what is said of the images of that run; None in published files and in those of earlier versions.
     """
 
     model: EmbeddingNet
@@ -69,6 +71,7 @@ class LoadedModel:
     config: dict[str, Any] | None = None
     epoch: int | None = None
     metrics: dict[str, float] | None = None
+    split: RunRecord | None = None
 
     @property
     def description(self) -> str:
@@ -240,4 +243,5 @@ def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
         config=content.get("config"),
         epoch=epoch,
         metrics=content.get("metrics"),
+        split=RunRecord.read(content.get("split")),
     )

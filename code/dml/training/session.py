@@ -19,6 +19,7 @@ from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_f
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import result_rows
 from dml.training.retrieval import RetrievalTask
+from dml.training.split_file import keep_split, with_digest
 from dml.training.task import Task, TrainingData
 from dml.training.trainer import Trainer
 
@@ -49,6 +50,7 @@ def train(
     batches.check_share(method.images_per_batch())  # before a folder is made
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
+    split = keep_split(data, config.data.data_dir, folder, fabric)
     if fabric.is_global_zero:
         task.keep_records(folder)
         _introduce(config, fabric, task, folder)
@@ -77,7 +79,8 @@ def train(
         description={
             "config": dataclasses.asdict(config),
             "architecture": dataclasses.asdict(method.model.architecture),
-        },
+        }
+        | ({} if split is None else {"split": split}),
         keep_best=config.run.save,
         resume_hint=shlex.join(["python", sys.argv[0], "--resume-run", str(folder)]),
         **hooks,
@@ -111,9 +114,9 @@ def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
             config.run.wandb,
             folder=folder,
             project=config.run.project,
-            group=config.run.group or f"{config.data.dataset}_{config.loss.loss}",
+            group=config.run.group or f"{config.data.name}_{config.loss.loss}",
             name=folder.name,
-            config=dataclasses.asdict(config),
+            config=with_digest(dataclasses.asdict(config), config.data.name, folder),
         )
     return Tracker(folder, backend)
 
