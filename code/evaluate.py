@@ -19,9 +19,10 @@ from dml.cli.entry import guarded
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.config import EvaluateConfig
 from dml.data import load_dataset
+from dml.data.run_split import judged_as_in_the_run
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.models import EmbeddingNet
-from dml.models.convert import load_model_checkpoint
+from dml.models.convert import LoadedModel, load_model_checkpoint
 from dml.tracking import say, table
 from dml.training.collection import Collection
 from dml.training.embedding import create_evaluator, embed_records
@@ -44,12 +45,22 @@ def main() -> None:
     if config.unlabelled:
         embed(config, model, fabric)
     else:
-        judge(config, model, fabric)
+        judge(config, loaded, fabric)
 
 
-def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
+def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
     """Say how well images of a class find each other, and write what was asked for."""
-    data = load_dataset(config.dataset, config.data_dir)
+    model = loaded.model
+    data, notes = judged_as_in_the_run(
+        load_dataset(config.dataset, config.data_dir),
+        config.data_dir,
+        Path(config.ckpt),
+        loaded.split,
+        (loaded.config or {}).get("data"),
+        take_new=config.new_classes,
+    )
+    if notes and fabric.is_global_zero:
+        say("\n".join(notes))
     evaluator = create_evaluator(
         data.query,
         data.gallery,

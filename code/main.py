@@ -13,9 +13,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from dml.cli.command import TrainCommand
 from dml.cli.entry import guarded
 from dml.cli.stml import parse_stml
-from dml.config import TrainConfig
 from dml.data import RetrievalData, data_from_config
 from dml.data.unlabelled import UnlabelledData, load_unlabelled
 from dml.methods.build_self_taught import create_student, self_taught
@@ -33,23 +33,23 @@ def main() -> None:
     command = parse_stml()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data, task = images_of(config, command.resume)
+    data, task = images_of(command)
 
     def embed_training_set(model: EmbeddingNet) -> Tensor:
         how = {"read": background_of, "whole_images": True, "progress": "neighbours"}
         return embed_records(model, data.train, config.data, fabric, **how)
 
-    student = create_student(config, continued=command.has_checkpoint)
+    student = create_student(config, continued=command.has_checkpoint, data=data)
     method = self_taught(config, student, len(data.train), embed_training_set)
     train(config, fabric, data, method, resume=command.resume, kind=task)
 
 
-def images_of(config: TrainConfig, run: Path | None) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
-    """The images, and by what the network is judged: by nothing where they have no classes; ``run`` is the one that is
-    continued."""
+def images_of(command: TrainCommand) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
+    """The images, and by what the network is judged: by nothing where they have no classes."""
+    config, settled = command.config, {"run": command.resume, "accept_changes": command.accept_changes}
     if config.self_taught.unlabelled:
-        return load_unlabelled(Path(config.data.data_dir), run=run), UnlabelledTask
-    return data_from_config(config.data, seed=config.run.seed, run=run), RetrievalTask
+        return load_unlabelled(Path(config.data.data_dir), **settled), UnlabelledTask
+    return data_from_config(config.data, seed=config.run.seed, **settled), RetrievalTask
 
 
 if __name__ == "__main__":

@@ -26,7 +26,13 @@ def main() -> None:
     command = parse_train()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data = data_from_config(config.data, seed=config.run.seed, noise=config.noise, run=command.resume)
+    data = data_from_config(
+        config.data,
+        seed=config.run.seed,
+        noise=config.noise,
+        run=command.resume,
+        accept_changes=command.accept_changes,
+    )
     model = model_from_config(config.model, introspective=config.introspective, continued=command.has_checkpoint)
 
     def embed_training_set(network: EmbeddingNet) -> Tensor:

@@ -197,6 +197,7 @@ def open_wandb(
                 id=id_file.read_text().strip(),
                 resume="allow",
                 config=config,
+                allow_val_change=True,  # of a continued run: where files are, what its data are
                 settings=wandb.Settings(silent=True, console="off"),
             )
         run.define_metric("epoch")

@@ -99,7 +99,7 @@ def parse_classify(arguments: Sequence[str] | None = None) -> ClassifyCommand:
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
     if "evaluate" not in typed:
         command = parse_command(parser, arguments, resolve_classify)
-        return ClassifyCommand(command.config, command.resume)
+        return ClassifyCommand(command.config, command.resume, command.accept_changes)
     try:
         return _evaluation(typed)
     except (ValueError, OSError) as error:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dml.cli.parser import Parser, flag_of
-from dml.config import ConfigWarning, TrainConfig, train_config_from_json
+from dml.config import ConfigWarning, DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
 from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
@@ -31,10 +31,12 @@ class TrainCommand:
     Attributes:
         config: the run's settings.
         resume: folder of the run to continue, or None for a new one.
+        accept_changes: whether to continue it although its images have changed.
     """
 
     config: TrainConfig
     resume: Path | None = None
+    accept_changes: bool = False
 
     @property
     def has_checkpoint(self) -> bool:
@@ -50,11 +52,14 @@ def parse_command(
     """
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
     try:
+        accept_changes = typed.pop("accept_changes", None)
         if "resume_run" in typed:
-            command = resumed(Path(typed.pop("resume_run")), typed)
+            command = replace(resumed(Path(typed.pop("resume_run")), typed), accept_changes=bool(accept_changes))
             if command.config.program != parser.prog:
                 raise ValueError(f"{command.resume} is a run of code/{command.config.program}: continue it with that")
             return command
+        if accept_changes is not None:
+            raise ValueError("--accept-changes goes beside --resume-run DIR: a new run takes the images as they are")
         return TrainCommand(resolve(typed))
     except ValueError as error:
         parser.error(str(error))
@@ -100,6 +105,7 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset | typed
     values["dataset"] = datasets.canonical(values["dataset"])
     _make_absolute(values)
+    values.setdefault("data_name", default_data_name(values["dataset"], values.get("data_dir", DataConfig.data_dir)))
     if values.get("weights") and not Path(values["weights"]).is_file():
         raise ValueError(f"--weights: no such file: {values['weights']}")
     scheduler = values.get("scheduler", "step")

@@ -50,6 +50,8 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         if typed is not None and typed != found:
             raise ValueError(f"{flag} {typed}, but {config.ckpt} holds {network.describe()}")
     stored = _stored(loaded.config or {})
+    if loaded.split is not None:
+        stored["unlabelled"] = not loaded.split.test_classes
     if config.dataset is not None and config.dataset != stored.get("dataset"):
         stored.pop("data_dir", None)
     if config.data_dir is not None or "data_dir" not in stored:  # other images than those of the run
@@ -69,6 +71,8 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     }
     if filled["dataset"] is None:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
+    if config.new_classes and filled["dataset"] != "folder":
+        raise ValueError(f"--new-classes is for --dataset folder, not for {filled['dataset']}")
     folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:

@@ -21,6 +21,11 @@ class EvaluateConfig(Section):
         "of --dataset folder embed every image, at any depth, without classes and metrics; unset: as the checkpoint's"
         " run, or of --data-dir if images lie directly in it",
     )
+    new_classes: bool = option(
+        False,
+        "of --dataset folder evaluate classes, too, that the checkpoint's run knows neither from training nor from"
+        " testing",
+    )
     model: str | None = option(
         None, "backbone that the checkpoint must hold; unset: whatever it holds", aliases=("arch",)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,14 @@ from dml.config.base import ConfigWarning, Section, option, require
 from dml.metric_names import metric_key
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+def default_data_name(dataset: str, data_dir: str) -> str:
+    """The name of the data where none is typed: the data set's, of a user's own that of the folder or CSV file."""
+    if dataset != "folder":
+        return dataset
+    path = Path(os.path.normpath(Path(data_dir).expanduser().absolute()))
+    return (path.stem if path.suffix.lower() == ".csv" else path.name) or dataset
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,11 @@ class DataConfig(Section):
         str(ROOT / "data"),
         "where the data sets are; for --dataset folder the images themselves or a CSV",
         aliases=("DATA_DIR", "source", "source_path"),
+    )
+    data_name: str | None = option(
+        None,
+        "name of the data: runs go to <log-dir>/<name>/ and are compared under it; unset: the data set's, of --dataset"
+        " folder the folder's own or that of the CSV file",
     )
     val_split: float | None = option(None, "share of the training classes held out for validation")
     val_by_images: bool = option(
@@ -55,6 +69,10 @@ class DataConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(
+            self.data_name is None or (self.data_name not in ("", ".", "..") and "/" not in self.data_name),
+            f"--data-name {self.data_name!r} is no name: it becomes that of a folder",
+        )
         require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
         require(self.workers >= 0, f"--workers must be 0 or more, got {self.workers}")
         require(0 < self.crop_scale <= 1, f"--crop-scale must lie in (0, 1], got {self.crop_scale}")
@@ -72,6 +90,11 @@ class DataConfig(Section):
             "--val-by-images (--tv_split_by_samples) goes with --val-split (--use_tv_split)",
         )
         self.fold_numbers()
+
+    @property
+    def name(self) -> str:
+        """``data_name``, or what stands for it where it is unset."""
+        return self.data_name or default_data_name(self.dataset, self.data_dir)
 
     def fold_numbers(self) -> tuple[int, int] | None:
         """(i, k) of ``--fold i/k``, 1 ≤ i ≤ k; None without the flag. ValueError if it is no such thing."""

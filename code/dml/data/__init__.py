@@ -10,6 +10,15 @@ from dml.data import cars, cub, folder, glyphs, inshop, sop
 from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize
 from dml.data.noise import with_label_noise
 from dml.data.records import ImageRecords, RetrievalData
+from dml.data.run_split import (
+    FILE_NAME,
+    carried_over_noise,
+    continued,
+    earlier_files,
+    has_split,
+    read_split,
+    split_table,
+)
 from dml.data.splits import hold_out
 from dml.registry import Registry
 
@@ -37,13 +46,29 @@ DATASETS: Registry[DatasetSpec] = Registry(
 
 
 def data_from_config(
-    config: DataConfig, *, seed: int, noise: NoiseConfig | None = None, run: Path | None = None
+    config: DataConfig,
+    *,
+    seed: int,
+    noise: NoiseConfig | None = None,
+    run: Path | None = None,
+    accept_changes: bool = False,
 ) -> RetrievalData:
     """The splits that a run's settings describe, with wrong training labels if ``noise``; see ``load_dataset``.
 
     Args:
-        run: folder of the run that is continued; None: a new one.
+        run: folder of the run that is continued, whose ``split.csv`` then says what the splits are; None: a new one.
+        accept_changes: go on although the images are others than when it began.
+
+    Raises:
+        DatasetError: besides those of ``load_dataset``, images that have changed; see ``run_split.continued``.
     """
+    if has_split(run):
+        data = load_dataset(config.dataset, config.data_dir)
+        data = continued(data, config.data_dir, run, accept=accept_changes)
+        if noise is None:
+            return data
+        tables = [*map(read_split, (*earlier_files(run), run / FILE_NAME)), split_table(data, config.data_dir)]
+        return carried_over_noise(data, tables, ratio=noise.noisy_ratio, kind=noise.noise_kind, seed=seed)
     data = load_dataset(
         config.dataset,
         config.data_dir,

@@ -63,7 +63,7 @@ def load_cars(data_dir: Path) -> RetrievalData:
         records = read_class_folders(_class_root(root))
         require_classes(records, _class_root(root), needed=MIN_CLASSES)
         train, test = split_classes(records)
-    return RetrievalData("cars", train, test, None, None, RECALL_KS)
+    return RetrievalData("cars", train, test, None, None, RECALL_KS, by_rule=True)
 
 
 def _is_root(folder: Path) -> bool:

@@ -44,7 +44,7 @@ def load_cub(data_dir: Path) -> RetrievalData:
     _refuse_cub_2010(root, records)
     require_classes(records, root / "images", needed=4)
     train, test = split_classes(records)
-    return RetrievalData("cub", train, test, None, None, RECALL_KS)
+    return RetrievalData("cub", train, test, None, None, RECALL_KS, by_rule=True)
 
 
 def _has_lists(root: Path) -> bool:

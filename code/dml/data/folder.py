@@ -78,7 +78,7 @@ def _assemble(name: str, splits: dict[str, ImageRecords], source: Path) -> Retri
     """Retrieval data from split → records; ``source`` is what error messages name."""
     if set(splits) == {UNSPLIT}:
         require_classes(splits[UNSPLIT], source, needed=4)
-        return RetrievalData(name, *split_classes(splits[UNSPLIT]), None, None, RECALL_KS)
+        return RetrievalData(name, *split_classes(splits[UNSPLIT]), None, None, RECALL_KS, by_rule=True)
     searched = {"test"} if "test" in splits else {"query", "gallery"}
     for split in sorted({"train", *searched} - set(splits)):
         raise DatasetError(f"{source} has no split {split!r}: give train and test, or train, query and gallery")

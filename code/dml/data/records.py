@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -121,7 +121,13 @@ class RetrievalData:
         val: images of training classes held out for model selection, searched among themselves; or None.
         recall_ks: the k of recall@k that are published for this dataset.
         label_noise: which training images have a wrong label on purpose; None: none.
+        by_rule: whether a rule over the classes, rather than the data themselves, says which of them train.
+        unused: of a continued run the images that it neither trains on nor is judged by, such as those of classes that
+            are new since it began; None: none.
     """
+
+    NUMBERINGS: ClassVar = (("train",), ("val",), ("test", "query", "gallery"))
+    """Names of ``parts``, those together that number their classes alike."""
 
     name: str
     train: ImageRecords
@@ -130,6 +136,27 @@ class RetrievalData:
     val: ImageRecords | None
     recall_ks: tuple[int, ...]
     label_noise: LabelNoise | None = None
+    by_rule: bool = False
+    unused: ImageRecords | None = None
+
+    @property
+    def parts(self) -> dict[str, ImageRecords]:
+        """Split → images under their own labels, as ``split.csv`` names them."""
+        searched = {"test": self.query} if self.gallery is None else {"query": self.query, "gallery": self.gallery}
+        return {"train": self.train_as_it_is} | ({"val": self.val} if self.val is not None else {}) | searched
+
+    def with_parts(self, parts: Mapping[str, ImageRecords], unused: ImageRecords | None) -> RetrievalData:
+        """The same data set, split as ``parts`` says."""
+        query = parts["query"] if "gallery" in parts else parts["test"]
+        return replace(
+            self,
+            train=parts["train"],
+            query=query,
+            gallery=parts.get("gallery"),
+            val=parts.get("val"),
+            label_noise=None,
+            unused=unused,
+        )
 
     @property
     def train_as_it_is(self) -> ImageRecords:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from dml.data.folder import csv_files
 from dml.data.layout import DatasetError, DatasetNotFoundError, images_below, is_image
 from dml.data.own_images import turned_upright, warn_of_left_out
 from dml.data.records import ImageRecords
+from dml.data.run_split import continued, has_split
 
 NO_CLASS = "image"
 FEWEST_TO_MAP = 5  # by t-SNE, as at the end of every training
@@ -26,9 +29,22 @@ class UnlabelledData:
         val: None; there are no classes to hold out.
     """
 
+    NUMBERINGS: ClassVar = (("train",),)
+    by_rule: ClassVar = False
+    unused: ClassVar = None
+
     name: str
     train: ImageRecords
     val: None = None
+
+    @property
+    def parts(self) -> dict[str, ImageRecords]:
+        """All images, which train."""
+        return {"train": self.train}
+
+    def with_parts(self, parts: Mapping[str, ImageRecords], unused: None) -> UnlabelledData:
+        """Those of ``parts``."""
+        return replace(self, train=parts["train"])
 
 
 def is_unlabelled(data_dir: Path) -> bool:
@@ -51,17 +67,20 @@ def without_classes(dataset: str, data_dir: Path, asked: bool | None) -> bool:
     return is_unlabelled(data_dir) if asked is None else asked
 
 
-def load_unlabelled(data_dir: Path, *, at_least: int = FEWEST_TO_MAP, run: Path | None = None) -> UnlabelledData:
+def load_unlabelled(
+    data_dir: Path, *, at_least: int = FEWEST_TO_MAP, run: Path | None = None, accept_changes: bool = False
+) -> UnlabelledData:
     """Every image below ``data_dir``, at any depth, in the order of ``images_below``, turned upright.
 
     Two directory listings per folder.
 
     Args:
         run: folder of the run that is continued; None: a new one.
+        accept_changes: go on although the images are others than when it began.
 
     Raises:
         DatasetNotFoundError: there is no such folder.
-        DatasetError: fewer than ``at_least`` images.
+        DatasetError: fewer than ``at_least`` images, or images that have changed; see ``run_split.continued``.
 
     Warns:
         DatasetWarning: files that are passed over.
@@ -73,4 +92,5 @@ def load_unlabelled(data_dir: Path, *, at_least: int = FEWEST_TO_MAP, run: Path 
     if len(paths) < at_least:
         raise DatasetError(f"{len(paths)} image(s) below {data_dir}: at least {at_least} are needed")
     records = ImageRecords(tuple(paths), np.zeros(len(paths), np.int64), (NO_CLASS,))
-    return turned_upright(UnlabelledData("folder", records))
+    data = turned_upright(UnlabelledData("folder", records))
+    return continued(data, data_dir, run, accept=accept_changes) if has_split(run) else data

@@ -12,6 +12,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from dml.config import ConfigWarning, TrainConfig
+from dml.data.run_split import warn_of_trained_classes
+from dml.data.run_split.table import SplitData
 from dml.data.samplers import RandomSampler
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.base import Method
@@ -19,6 +21,7 @@ from dml.methods.build import head_lr_scale
 from dml.methods.self_supervised import SelfSupervisedMethod
 from dml.methods.self_taught import SelfTaughtMethod
 from dml.models import EmbeddingNet, create_model, load_model_checkpoint
+from dml.models.convert import LoadedModel
 from dml.models.embedding_net import HEAD_INITS
 from dml.models.teacher import Teacher
 from dml.models.weights import load_swav_weights
@@ -103,11 +106,12 @@ def _starts_from_scratch(config: TrainConfig) -> bool:
     return not (config.model.pretrained or config.self_taught.resume)
 
 
-def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
+def create_student(config: TrainConfig, *, continued: bool, data: SplitData | None = None) -> EmbeddingNet:
     """The student: with ImageNet's, SwAV's, a checkpoint's or random weights.
 
     Args:
         continued: whether a checkpoint of the run will replace every weight.
+        data: the run's images, by whose test classes no network that was trained on them is judged unsaid.
 
     Raises:
         ValueError: ``--resume`` names the checkpoint of another network.
@@ -137,7 +141,9 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
     if model.model == "resnet18" and model.backbone_init == "published" and _starts_from_scratch(config):
         _draw_convolutions_again(student.backbone)
     if settings.resume:
-        _load_weights(student, Path(settings.resume))
+        loaded = _load_weights(student, Path(settings.resume))
+        if data is not None:
+            warn_of_trained_classes(data, "the --resume network", loaded.split, (loaded.config or {}).get("data"))
     elif downloads_swav:
         load_swav_weights(student.backbone)
     return student
@@ -154,8 +160,8 @@ def _draw_convolutions_again(backbone: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def _load_weights(student: EmbeddingNet, path: Path) -> None:
-    """Take all weights from a checkpoint, ours or published, of the same network."""
+def _load_weights(student: EmbeddingNet, path: Path) -> LoadedModel:
+    """Take all weights from a checkpoint, ours or published, of the same network; returns the checkpoint."""
     loaded = load_model_checkpoint(path)
     wanted = student.architecture
     if replace(loaded.architecture, l2_norm=wanted.l2_norm, norm=wanted.norm, system=wanted.system) != wanted:
@@ -164,3 +170,4 @@ def _load_weights(student: EmbeddingNet, path: Path) -> None:
             " (--model, --embedding-size, --head and --pooling say which)"
         )
     student.load_state_dict(loaded.model.state_dict())
+    return loaded

@@ -12,6 +12,7 @@ from torch import Tensor
 from dml.losses.transfer import Representation
 from dml.models import EmbeddingNet, load_model_checkpoint
 from dml.models.backbones.base import Backbone
+from dml.models.convert import LoadedModel
 from dml.models.input_spec import InputSpec
 from dml.structures import Batch
 
@@ -93,8 +94,8 @@ def renormalize(images: Tensor, made_for: InputSpec, wanted: InputSpec) -> Tenso
 
 def load_source(
     path: Path, *, l2_norm: bool, backbone: str | None = None, embedding_size: int | None = None
-) -> tuple[EmbeddingNet, str]:
-    """The source network of a checkpoint, ours or published, and one line that says what it is.
+) -> LoadedModel:
+    """The source network of a checkpoint, ours or published, and what the checkpoint says of it.
 
     NOTE: the published code goes on with ImageNet weights if the file is missing; here that is an error.
 
@@ -115,7 +116,7 @@ def load_source(
         if expected is not None and expected != found:
             raise ValueError(f"{flag} {expected}, but {path} holds {network.describe()}")
     loaded.model.architecture = replace(network, l2_norm=l2_norm)
-    return loaded.model, loaded.description
+    return loaded
 
 
 def match_stages(target: Backbone, source: Backbone, side: int) -> StagePairs:

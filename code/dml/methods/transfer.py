@@ -31,6 +31,7 @@ class TransferMethod(Method):
     """
 
     training_only = ("criterion.target_memory", "criterion.source_memory")
+    rows_of_images = training_only
 
     def __init__(
         self,

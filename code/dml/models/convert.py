@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from dml.data.run_split import RunRecord
 from dml.models.architecture import Architecture
 from dml.models.backbones import Backbone
 from dml.models.embedding_net import EmbeddingNet
@@ -63,6 +64,7 @@ class LoadedModel:
         metrics: metric → value after that epoch; None in published files.
         class_names: of the classes that it was trained on, by label; None in published files, in those of versions
             that did not keep them, and of networks that were trained without classes.
+        split: what is said of the images of that run; None in published files and in those of earlier versions.
     """
 
     model: EmbeddingNet
@@ -72,6 +74,7 @@ class LoadedModel:
     epoch: int | None = None
     metrics: dict[str, float] | None = None
     class_names: tuple[str, ...] | None = None
+    split: RunRecord | None = None
 
     @property
     def description(self) -> str:
@@ -244,4 +247,5 @@ def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
         epoch=epoch,
         metrics=content.get("metrics"),
         class_names=content.get("class_names"),
+        split=RunRecord.read(content.get("split")),
     )

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dml.data.run_split import data_digest_of_run
 from dml.record import read_record, read_utf8
+from dml.report.data import with_data
 from dml.tracking import METRICS_FILE
 
 CONFIG_FILE = "config.json"
@@ -66,7 +68,7 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
     Raises:
         ValueError: a configuration that is none of a training, or a record that ends before the last epoch.
     """
-    settings = flat(config)
+    settings = with_data(flat(config))
     last = settings.get("optim.epochs")
     if not isinstance(last, int):
         raise ValueError("its configuration does not say how many epochs it was to train")
@@ -95,11 +97,15 @@ def read_run(folder: Path) -> Run:
         raise ValueError(f"{CONFIG_FILE} is not a JSON object")
     if not (folder / METRICS_FILE).is_file():
         raise ValueError(f"no {METRICS_FILE}: no epoch was completed")
+    digest = data_digest_of_run(folder)
+    if digest is not None:
+        config = config | {"data": config.get("data", {}) | {"digest": digest}}
     return run_from_lines(str(folder), config, read_record(folder / METRICS_FILE))
 
 
-def read_runs(places: Sequence[str]) -> tuple[list[Run], dict[str, str]]:
-    """The finished runs in ``places``: run folders, folders above them, or patterns of either.
+def read_runs(places: Sequence[str], leave_out: Sequence[str] = ()) -> tuple[list[Run], dict[str, str]]:
+    """The finished runs in ``places`` but for those in ``leave_out``: run folders, folders above them, or patterns of
+    either.
 
     Returns:
         the runs, and of each folder that was skipped the reason.
@@ -107,14 +113,12 @@ def read_runs(places: Sequence[str]) -> tuple[list[Run], dict[str, str]]:
     Raises:
         ValueError: a place without any run folder.
     """
-    folders: dict[Path, None] = {}
-    for place in places:
-        found = _run_folders(place)
-        if not found:
-            raise ValueError(f"{place}: no run folder there, which would hold a {CONFIG_FILE}")
-        folders.update(dict.fromkeys(found))
+    folders, unwanted = ({f: None for place in among for f in _run_folders(place)} for among in (places, leave_out))
+    unwanted = {folder.resolve() for folder in unwanted}
     runs, skipped = [], {}
     for folder in folders:
+        if folder.resolve() in unwanted:
+            continue
         try:
             runs.append(read_run(folder))
         except (ValueError, OSError) as error:
@@ -123,11 +127,14 @@ def read_runs(places: Sequence[str]) -> tuple[list[Run], dict[str, str]]:
 
 
 def _run_folders(place: str) -> list[Path]:
-    """Folders with any file of a run: one without its configuration is to be named, too."""
+    """Folders with any file of a run: one without its configuration is to be named, too. ValueError if none."""
     path = Path(place).expanduser()
     # A pattern may be absolute, which Path.glob refuses.
     given = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-    return [found for folder in given for found in sorted({f.parent for n in RUN_FILES for f in folder.rglob(n)})]
+    found = [run for folder in given for run in sorted({f.parent for n in RUN_FILES for f in folder.rglob(n)})]
+    if not found:
+        raise ValueError(f"{place}: no run folder there, which would hold a {CONFIG_FILE}")
+    return found
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

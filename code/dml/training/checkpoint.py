@@ -13,6 +13,7 @@ from dml.methods.base import Method
 from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.reading import read_torch_file
 from dml.training.atomic import save_atomically
+from dml.training.moved_images import numbered_anew
 from dml.training.optim import Schedule
 from dml.training.random_state import random_state, restore_random_state
 from dml.training.state import TrainingState
@@ -25,7 +26,8 @@ class Checkpoints:
         fabric: its scaler's state belongs to them; the first process writes.
         method, optimizer, schedule: what they hold.
         folder: where they are.
-        description: put into each one: architecture, configuration and class names, as plain types.
+        description: put into each one: architecture, configuration, class names and what is said of the split, as plain
+            types.
     """
 
     def __init__(
@@ -78,7 +80,8 @@ class Checkpoints:
         Raises:
             ValueError: not a checkpoint of this run.
         """
-        saved = read_checkpoint(path)
+        split = self.description.get("split") or {}
+        saved = numbered_anew(read_checkpoint(path), self.method, self.folder, split.get("digest"))
         model = {f"model.{key}": value for key, value in saved["model"].items()}
         try:
             self.method.load_state_dict(model | saved["method"])

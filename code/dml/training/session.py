@@ -20,6 +20,7 @@ from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_f
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import result_rows
 from dml.training.retrieval import RetrievalTask
+from dml.training.split_file import keep_split, with_digest
 from dml.training.task import Task, TrainingData
 from dml.training.trainer import Trainer
 
@@ -53,6 +54,7 @@ def train(
     batches.check_share(method.images_per_batch())  # before a folder is made
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
+    split = keep_split(data, config.data.data_dir, folder, fabric)
     if fabric.is_global_zero:
         record_session(folder, device=fabric.device, processes=fabric.world_size)
         task.keep_records(folder)
@@ -83,7 +85,8 @@ def train(
             "config": config.record(),
             "architecture": asdict(method.model.architecture),
             "class_names": task.class_names,
-        },
+        }
+        | ({} if split is None else {"split": split}),
         keep_best=config.run.save,
         resume_hint=shlex.join(["python", sys.argv[0], "--resume-run", str(folder)]),
         **hooks,
@@ -119,7 +122,7 @@ def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
             project=config.run.project,
             group=config.run.group,
             name=folder.name,
-            config=config.record(),
+            config=with_digest(config.record(), config.data.name, folder),
         )
     return Tracker(folder, backend)
 

@@ -22,6 +22,11 @@ class TrainingData(Protocol):
     name: str
     train: ImageRecords
     val: ImageRecords | None
+    by_rule: bool
+    unused: ImageRecords | None
+
+    @property
+    def parts(self) -> dict[str, ImageRecords]: ...
 
 
 class Task(ABC):

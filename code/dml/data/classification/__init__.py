@@ -12,6 +12,7 @@ from dml.data.classification import cifar, folders
 from dml.data.classification.splits import hold_out_images
 from dml.data.classification.structure import ClassificationData, ClassificationSpec
 from dml.data.layout import DatasetError, DatasetWarning
+from dml.data.run_split import continued, has_split
 from dml.registry import Registry
 
 __all__ = [
@@ -31,12 +32,21 @@ CLASSIFICATION_DATASETS: Registry[ClassificationSpec] = Registry(
 )
 
 
-def classification_from_config(config: DataConfig, *, seed: int, run: Path | None = None) -> ClassificationData:
+def classification_from_config(
+    config: DataConfig, *, seed: int, run: Path | None = None, accept_changes: bool = False
+) -> ClassificationData:
     """The splits that a run's settings describe; see ``load_classification``.
 
     Args:
-        run: folder of the run that is continued; None: a new one.
+        run: folder of the run that is continued, whose ``split.csv`` then says what the splits are; None: a new one.
+        accept_changes: go on although the images are others than when it began.
+
+    Raises:
+        DatasetError: besides those of ``load_classification``, images that have changed; see ``run_split.continued``.
     """
+    if has_split(run):
+        data = load_classification(config.dataset, config.data_dir)
+        return continued(data, config.data_dir, run, accept=accept_changes)
     return load_classification(config.dataset, config.data_dir, val_split=config.val_split, seed=seed)
 
 

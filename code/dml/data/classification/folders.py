@@ -52,7 +52,7 @@ def load_folder(data_dir: Path) -> ClassificationData:
     records = read_class_folders(data_dir)
     require_classes(records, data_dir)
     held = hold_out_images(records, TEST_SHARE, seed=TEST_SEED, flag=f"{data_dir}: a test share of")
-    return turned_upright(ClassificationData("folder", *held))
+    return turned_upright(ClassificationData("folder", *held, by_rule=True))
 
 
 def load_splits(name: str, root: Path) -> ClassificationData:

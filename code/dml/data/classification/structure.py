@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from dml.data.layout import SplitSize
 from dml.data.records import ImageRecords
@@ -19,12 +20,30 @@ class ClassificationData:
         train: images to learn from.
         test: images to judge by.
         val: images held out for model selection, or None.
+        by_rule: whether a seeded draw, rather than the data themselves, says which images train.
+        unused: of a continued run the images that it neither trains on nor is judged by, such as those of classes that
+            are new since it began; None: none.
     """
+
+    NUMBERINGS: ClassVar = (("train", "val", "test"),)
+    """As of ``RetrievalData``."""
 
     name: str
     train: ImageRecords
     test: ImageRecords
     val: ImageRecords | None = None
+    by_rule: bool = False
+    unused: ImageRecords | None = None
+
+    @property
+    def parts(self) -> dict[str, ImageRecords]:
+        """Split → images, as ``split.csv`` names them."""
+        held_out = {} if self.val is None else {"val": self.val}
+        return {"train": self.train} | held_out | {"test": self.test}
+
+    def with_parts(self, parts: Mapping[str, ImageRecords], unused: ImageRecords | None) -> ClassificationData:
+        """The same data set, split as ``parts`` says."""
+        return replace(self, train=parts["train"], test=parts["test"], val=parts.get("val"), unused=unused)
 
 
 @dataclass(frozen=True)

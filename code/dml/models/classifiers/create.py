@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dml.config import TrainConfig
+from dml.data.run_split import RunRecord
 from dml.models.classifiers.backbones import classifier_backbone
 from dml.models.classifiers.network import ClassifierArchitecture, ClassifierNet
 from dml.models.convert import CHECKPOINT_FORMAT
@@ -22,11 +23,13 @@ class LoadedClassifier:
         model: in evaluation mode, on the CPU.
         config: the configuration of the run that trained it.
         epoch: epochs completed.
+        split: what is said of the images of that run; None in files of earlier versions.
     """
 
     model: ClassifierNet
     config: dict[str, Any]
     epoch: int
+    split: RunRecord | None = None
 
 
 def classifier_from_config(config: TrainConfig, classes: tuple[str, ...], *, continued: bool = False) -> ClassifierNet:
@@ -110,7 +113,7 @@ def load_classifier(path: Path | str) -> LoadedClassifier:
     except (TypeError, ValueError, KeyError, RuntimeError) as error:  # RuntimeError: sizes beyond all memory
         raise CheckpointError(f"{path}: its network cannot be rebuilt: {error}") from error
     load_checked(model, named_tensors(content.get("model"), str(path)), str(path))
-    return LoadedClassifier(model.eval(), config, epoch)
+    return LoadedClassifier(model.eval(), config, epoch, RunRecord.read(content.get("split")))
 
 
 def _names(classes: Any) -> tuple[str, ...]:
