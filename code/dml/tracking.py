@@ -200,6 +200,7 @@ def open_wandb(
                 allow_val_change=True,  # of a continued run: where files are, what its data are
                 settings=wandb.Settings(silent=True, console="off"),
             )
+        run.config.update(config, allow_val_change=True)  # of a run that was continued with more epochs, say
         run.define_metric("epoch")
         run.define_metric("*", step_metric="epoch")
     except Exception as error:  # whatever W&B raises: a dashboard never stops a run
