@@ -36,7 +36,7 @@ def main() -> None:
             seeds = ", ".join(map(str, group.repeated_seeds))
             print(f"{group.title}: several runs with seed {seeds} count as if they were different", file=sys.stderr)
     empty = len(group_runs(runs, command.group_by)) - len(groups)
-    rows, caption = summarise(groups, metrics, split=command.split), explain(groups, empty=empty)
+    rows, caption = summarise(groups, metrics, split=command.split), explain(groups, empty=empty, split=command.split)
     print(FORMATS[command.format](rows, metrics, caption=caption))
     if command.format == "csv":  # whose lines are for programs
         print(caption, file=sys.stderr)

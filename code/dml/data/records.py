@@ -121,6 +121,8 @@ class RetrievalData:
         val: images of training classes held out for model selection, searched among themselves; or None.
         recall_ks: the k of recall@k that are published for this dataset.
         label_noise: which training images have a wrong label on purpose; None: none.
+        ties_count_for_query: whether recall counts only the gallery items that are strictly nearer than the nearest
+            of the query's class, a published rule by which embeddings that are all equal find everything.
     """
 
     name: str
@@ -130,6 +132,12 @@ class RetrievalData:
     val: ImageRecords | None
     recall_ks: tuple[int, ...]
     label_noise: LabelNoise | None = None
+    ties_count_for_query: bool = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the images are a user's own and not a benchmark's, which has a published protocol."""
+        return self.name == "folder"
 
     @property
     def train_as_it_is(self) -> ImageRecords:
