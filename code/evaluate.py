@@ -72,7 +72,9 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         workers=config.workers,
         recall_ks=data.recall_ks,
         metrics=config.metrics,
+        leave_out_copies=data.is_own and not config.keep_copies,
         distance=config.eval_distance,
+        ties_count_for_query=data.ties_count_for_query,
         seed=config.seed,
     )
     evaluation = evaluator.evaluate(model, fabric.device, progress=data.name)
@@ -80,6 +82,8 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
     if fabric.is_global_zero:
         say(f"\n{data.name}, {len(data.query)} queries, {config.eval_distance}, in per cent:")
         say(table({Path(config.ckpt).name: evaluation.metrics}))
+        for line in evaluation.remarks:
+            say(line)
         if unsure is not None:
             say(f"\n{unsure.summary()}")
         write_files(config, data, evaluation, unsure)

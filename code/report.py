@@ -37,7 +37,7 @@ def main() -> None:
     groups = group_runs(runs, command.group_by, having=keys)
     refuse_repeated_seeds(groups)
     empty = len(group_runs(runs, command.group_by)) - len(groups)
-    rows, caption = summarise(groups, metrics, split=command.split), explain(groups, empty=empty)
+    rows, caption = summarise(groups, metrics, split=command.split), explain(groups, empty=empty, split=command.split)
     print(FORMATS[command.format](rows, metrics, caption=caption))
     if command.format == "csv":  # whose lines are for programs
         print(caption, file=sys.stderr)

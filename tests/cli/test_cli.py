@@ -184,6 +184,10 @@ def test_the_key_itself_is_not_repeated(capsys):
         (["--sgd-momentum", "0.5"], "--sgd-momentum has no effect with --optimizer adamw"),
         (["--nesterov", "1"], "--nesterov has no effect with --optimizer adamw"),
         (["--sampler", "random", "--IPC", "5"], "--IPC has no effect with --sampler random"),
+        (
+            ["--dataset", "cub", "--keep-copies", "1"],
+            "--keep-copies has no effect with --dataset cub",
+        ),
     ],
 )
 def test_flags_without_effect_are_a_warning(arguments, message):

@@ -10,7 +10,7 @@ from test_cli import error_of, train
 
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.cli.stml import parse_stml
-from dml.config import EvaluateConfig, TrainConfig
+from dml.config import ConfigWarning, EvaluateConfig, TrainConfig
 from dml.models import Architecture
 from dml.models.convert import LoadedModel
 
@@ -48,6 +48,15 @@ def test_the_seed_is_that_of_the_run():
     assert completed(None, "--dataset", "cub").seed == 0
 
 
+def test_copies_are_kept_as_by_the_run():
+    run = train("--dataset", "folder", "--keep-copies", "1")
+    assert completed(run).keep_copies is True
+    assert completed(run, "--keep-copies", "0").keep_copies is False
+    assert completed(train("--dataset", "folder")).keep_copies is False
+    with pytest.warns(ConfigWarning, match="--keep-copies has no effect with --dataset cub"):
+        completed(None, "--dataset", "cub", "--keep-copies", "1")
+
+
 def test_images_without_classes_are_recognised(flat, folders):
     wanted = ["--gallery", "g.png"]
     published = ["--dataset", "folder", "--data-dir"]
@@ -77,6 +86,7 @@ def test_images_of_the_run_are_taken_as_the_run_took_them(flat, folders):
         (["--metrics", "nmi"], "--metrics: the images have no classes"),
         (["--json", "m.json"], "--json: the images have no classes"),
         (["--uncertainty"], "--uncertainty: the images have no classes"),
+        (["--keep-copies", "1"], "--keep-copies: the images have no classes"),
     ],
 )
 def test_what_needs_classes_is_refused_where_there_are_none(flat, capsys, arguments, message):

@@ -13,7 +13,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import ExifTags, Image
 
-from dml.evaluation.plots import plot_curves, plot_gallery, tsne_page
+from dml.evaluation.plots import gallery, plot_curves, plot_gallery, tsne_page
+from dml.evaluation.plots.curves import _choose_metrics
 from dml.evaluation.plots.gallery import _choose_queries, _gallery_title, show_image
 from dml.evaluation.plots.tsne import _thumbnail, whole_classes
 
@@ -56,6 +57,30 @@ def test_curves(tmp_path):
     assert widths == [1300, 650, 650], "no panel is empty"
 
 
+def test_curves_show_the_metric_that_chooses():
+    on_record = [
+        "train/loss",
+        "eval/recall_at_1",
+        "eval/map_at_r",
+        "eval/nmi",
+        "eval/seconds",
+        "val/nmi",
+        "eval/queries",
+    ]
+    assert _choose_metrics(on_record, "nmi") == (["nmi", "recall_at_1"], [])
+    assert _choose_metrics(on_record, None) == (["recall_at_1", "map_at_r"], [])
+    on_record = ["eval/dists_at_intra", "eval/f1", "eval/rho_spectrum_at_0"]
+    assert _choose_metrics(on_record, "dists_at_intra") == (["f1"], ["dists_at_intra"])
+    assert _choose_metrics(on_record, "recall_at_1") == (["f1"], [])
+
+
+def test_a_metric_with_a_unit_of_its_own_has_another_panel(tmp_path):
+    values = {"eval/recall_at_1": 0.2, "val/recall_at_1": 0.3, "eval/dists_at_intra": 0.4, "val/dists_at_intra": 0.5}
+    path = write_lines(tmp_path / "metrics.jsonl", [{"epoch": 1, "train/loss": 1.0} | values])
+    plot_curves(path, tmp_path / "curves.png", select_metric="dists_at_intra")
+    assert Image.open(tmp_path / "curves.png").width == 1950
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -81,6 +106,20 @@ def test_gallery(tmp_path, images):
         colors = np.asarray(image.convert("RGB")).reshape(-1, 3)
     for frame in ((0x2A, 0x8A, 0x3E), (0xC9, 0x3A, 0x3A)):
         assert (np.abs(colors.astype(int) - frame).sum(1) < 12).sum() > 200
+
+
+def test_a_neighbour_that_is_none_leaves_its_place_empty(tmp_path, images, monkeypatch):
+    paths, labels, names = images
+    shown = []
+    monkeypatch.setattr(gallery, "show_image", lambda axes, path, color, *words: shown.append((path, color)))
+    indices, values = np.array([[0, 3], [1, 4]]), np.array([[0.5, -np.inf], [-np.inf, -np.inf]])
+    arguments = (paths[:2], labels[:2], paths, labels, names, indices, values)
+    plot_gallery(*arguments, tmp_path / "gallery.png")
+    assert shown == [
+        (paths[0], gallery.QUERY),
+        (paths[0], gallery.RIGHT),
+        (paths[1], gallery.QUERY),
+    ]
 
 
 def test_gallery_refuses_what_does_not_fit(tmp_path, images):

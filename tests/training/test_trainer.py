@@ -16,6 +16,7 @@ from torch import nn
 
 from dml.config import EvalConfig, OptimConfig
 from dml.data.images import UnreadableImageError
+from dml.evaluation.answers import Answers
 from dml.methods.base import Method, ParamGroup
 from dml.models.reading import read_torch_file
 from dml.structures import Batch, StepOutput
@@ -256,6 +257,38 @@ def test_workers_that_die_of_the_cluster_s_signal_end_the_run_in_order(tmp_path,
     with pytest.raises(Interrupted if signalled else RuntimeError):
         trainer(tmp_path, method=Bereaved()).fit()
     assert torch.load(tmp_path / "last.pt", weights_only=True)["state"]["step"] == 4
+
+
+def test_a_distance_within_classes_is_best_where_it_is_least(tmp_path):
+    values = iter([(0.5, 0.1), (0.2, 0.2), (0.2, 0.4), (0.3, 0.1)])
+
+    def evaluate(model):
+        return dict(zip(("dists_at_intra", "dists_at_inter"), next(values), strict=True))
+
+    run = trainer(tmp_path, evaluate=evaluate, storage_metrics=("dists@intra", "dists@inter"))
+    state = run.fit()
+    assert (state.best_epoch, state.highest) == (2, {"dists_at_inter": 0.4})
+    epochs = {path.name: read_torch_file(path)["epoch"] for path in tmp_path.glob("*.pt")}
+    assert epochs == {"best.pt": 2, "best_dists_at_inter.pt": 3, "last.pt": 4}
+    assert "Best epoch by dists_at_intra (lowest)" in (tmp_path / "best_results.txt").read_text()
+
+
+def test_a_value_that_is_no_number_is_never_the_best_for_long(tmp_path):
+    values = iter([float("nan"), 0.1, float("nan"), 0.05])
+    state = trainer(tmp_path, evaluate=lambda model: {"recall_at_1": next(values)}).fit()
+    assert state.best_epoch == 2
+
+
+def test_figures_say_over_how_many_queries_they_are(tmp_path, capsys):
+    run = trainer(tmp_path, epochs=1, evaluate=lambda model: {"map_at_r": 0.5, "recall_at_1": 0.25})
+    run.answers = {"eval": Answers(14, 12)}
+    state = run.fit()
+    assert (lines(tmp_path)[-1]["eval/queries"], lines(tmp_path)[-1]["eval/queries_with_answer"]) == (14, 12)
+    assert state.latest["eval"] == {"map_at_r": 0.5, "recall_at_1": 0.25}, "what can choose an epoch"
+    said = capsys.readouterr().out
+    assert "test: R@1 25.00  MAP@R 50.00\n" in said
+    results = (tmp_path / "best_results.txt").read_text()
+    assert "\nR@k over 14 queries; MAP@R over 12: 2 have no answer in the gallery\n" in results
 
 
 def test_results_name_the_epoch_that_was_evaluated(tmp_path):

@@ -24,8 +24,8 @@ from dml.config import (
     train_config_from_json,
 )
 from dml.data.classification import CLASSIFICATION_DATASETS
-from dml.evaluation.classification import CLASSIFICATION_METRICS
 from dml.methods.effective import effective
+from dml.metric_names import CLASSIFICATION_METRICS
 from dml.models.classifiers import (
     CLASSIFIER_BACKBONES,
     NAMED_BY_DEPTH,
@@ -40,7 +40,7 @@ RETRIEVAL_ONLY = {
     *("IPC", "sampler", "p", "fold", "val_by_images"),
     *("embedding_size", "l2_norm", "bn_freeze", "bn_affine", "backbone_init", "head", "pooling", "head_init"),
     *("proxy_lr_scale", "init_type", "head_lr", "warm"),
-    *("eval_distance", "metrics"),
+    *("eval_distance", "metrics", "keep_copies"),
     *("as_source", "visualize"),
 }
 # Of the others: what they mean here.
@@ -52,7 +52,7 @@ WORDING = {
     "milestones": "epochs after which the multistep schedule decays; unset: half and three quarters of --epochs, but on"
     " imagenet every 30, or every 75 of 300",
     "select": "choose the best epoch on the test split, as published, or on held-out images; unset: those if there are",
-    "select_metric": f"metric whose highest value makes the best epoch: {' or '.join(CLASSIFICATION_METRICS)}",
+    "select_metric": f"metric that is highest at the best epoch: {' or '.join(CLASSIFICATION_METRICS)}",
     "pictures": "draw curves and the confusion of the classes at the end",
 }
 # What can be said of an evaluation; the rest is the checkpoint's.

@@ -121,6 +121,7 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
         ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),
         ("lr_decay_gamma", scheduler in ("step", "multistep", "exp"), f"--scheduler {scheduler}"),
         ("milestones", scheduler == "multistep", f"--scheduler {scheduler}"),
+        ("keep_copies", values["dataset"] == "folder", f"--dataset {values['dataset']}, which keeps them"),
     ):
         if flag in typed and not used:
             warnings.warn(f"{flag_of(flag)} has no effect with {reason}", ConfigWarning)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dml.cli.parser import Parser, add_section
-from dml.config import DataConfig, EvalConfig, EvaluateConfig
+from dml.config import ConfigWarning, DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
 from dml.data.unlabelled import without_classes
 from dml.evaluation.evaluator import METRICS
@@ -63,6 +64,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         "resize": DataConfig.resize,
         "crop_size": None,
         "eval_distance": EvalConfig.eval_distance,
+        "keep_copies": EvalConfig.keep_copies,
         "seed": 0,
     }
     filled = {
@@ -73,6 +75,10 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
     if config.new_classes and filled["dataset"] != "folder":
         raise ValueError(f"--new-classes is for --dataset folder, not for {filled['dataset']}")
+    if config.keep_copies is not None and filled["dataset"] != "folder":
+        warnings.warn(
+            f"--keep-copies has no effect with --dataset {filled['dataset']}, which keeps them", ConfigWarning
+        )
     folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:

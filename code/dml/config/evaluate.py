@@ -38,6 +38,7 @@ class EvaluateConfig(Section):
     precision: str = like(RunConfig, "precision", "32")
     eval_distance: str | None = like(EvalConfig, "eval_distance", None)
     metrics: tuple[str, ...] | None = like(EvalConfig, "metrics", None)
+    keep_copies: bool | None = like(EvalConfig, "keep_copies", None)
     l2_norm: bool | None = option(None, "embeddings of unit length; unset: as trained", aliases=("target_norm",))
     seed: int | None = option(
         None,
@@ -85,7 +86,12 @@ class EvaluateConfig(Section):
 
     def _check_without_classes(self) -> None:
         """Refuse what needs classes, and to embed for nothing. ValueError."""
-        for flag, value in (("--metrics", self.metrics), ("--json", self.json), ("--uncertainty", self.uncertainty)):
+        for flag, value in (
+            ("--metrics", self.metrics),
+            ("--keep-copies", self.keep_copies),
+            ("--json", self.json),
+            ("--uncertainty", self.uncertainty),
+        ):
             require(
                 not value,
                 f"{flag}: the images have no classes to judge by; leave it out, or add --unlabelled 0 if their folders"

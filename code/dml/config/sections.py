@@ -231,9 +231,16 @@ class EvalConfig(Section):
         "choose the best epoch on the test split, as published, or on held-out classes; unset: val if there are any",
         choices=("test", "val"),
     )
-    select_metric: str = option("recall_at_1", "metric whose highest value makes the best epoch")
+    select_metric: str = option(
+        "recall_at_1", "metric that makes the best epoch: where it is highest, a distance within classes where lowest"
+    )
     storage_metrics: tuple[str, ...] = option(
         (), "the first one replaces --select-metric; of each other one the best epoch is kept as best_<metric>.pt"
+    )
+    keep_copies: bool = option(
+        False,
+        "let copies of an image answer it; unset: of --dataset folder an image is never found by itself, listed twice"
+        " or copied, while the other data sets keep their published protocol, copies included",
     )
 
     def __post_init__(self) -> None:

@@ -34,7 +34,8 @@ LISTS = ("Eval/list_eval_partition.txt", "list_eval_partition.txt")
 def load_inshop(data_dir: Path) -> RetrievalData:
     """In-Shop: ``img/`` directly or under ``Img/``, the list of the split under ``Eval/`` or beside.
 
-    Query and gallery share one numbering of the items, which is independent of the training items'.
+    Query and gallery share one numbering of the items, which is independent of the training items'. Ties count for
+    the query, as published (METHODS §20).
 
     Raises:
         DatasetNotFoundError: if the list or the images are not found.
@@ -60,7 +61,7 @@ def load_inshop(data_dir: Path) -> RetrievalData:
     query, gallery = (test.take(np.flatnonzero(status[~is_train] == part)) for part in ("query", "gallery"))
     for records in (train, query, gallery):
         require_classes(records, path)
-    return RetrievalData("Inshop", train, query, gallery, None, RECALL_KS)
+    return RetrievalData("Inshop", train, query, gallery, None, RECALL_KS, ties_count_for_query=True)
 
 
 def _image_folder(root: Path) -> Path:

@@ -124,6 +124,8 @@ class RetrievalData:
         by_rule: whether a rule over the classes, rather than the data themselves, says which of them train.
         unused: of a continued run the images that it neither trains on nor is judged by, such as those of classes that
             are new since it began; None: none.
+        ties_count_for_query: whether recall counts only the gallery items that are strictly nearer than the nearest
+            of the query's class, a published rule by which embeddings that are all equal find everything.
     """
 
     NUMBERINGS: ClassVar = (("train",), ("val",), ("test", "query", "gallery"))
@@ -138,6 +140,12 @@ class RetrievalData:
     label_noise: LabelNoise | None = None
     by_rule: bool = False
     unused: ImageRecords | None = None
+    ties_count_for_query: bool = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the images are a user's own and not a benchmark's, which has a published protocol."""
+        return self.name == "folder"
 
     @property
     def parts(self) -> dict[str, ImageRecords]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dml.data.run_split import data_digest_of_run
+from dml.metric_names import best_of
 from dml.record import read_record, read_utf8
 from dml.report.data import with_data
 from dml.tracking import METRICS_FILE
@@ -43,10 +44,10 @@ class Run:
 
     @property
     def best_epoch(self) -> int | None:
-        """The first of the epochs at which the selecting metric is highest; None if it was never recorded."""
+        """The first of the epochs at which the selecting metric is best; None if it was never recorded."""
         key = self.select_metric
-        values = {epoch: line[key] for epoch, line in sorted(self.epochs.items()) if epoch > 0 and key in line}
-        return max(values, key=values.__getitem__, default=None)
+        values = [(epoch, line[key]) for epoch, line in sorted(self.epochs.items()) if epoch > 0 and key in line]
+        return best_of(key.partition("/")[2], values)
 
     @property
     def last_epoch(self) -> int:

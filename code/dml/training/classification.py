@@ -13,10 +13,11 @@ from dml.data import ImageRecords
 from dml.data.classification import ClassificationData
 from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, padded_crop_transform, train_transform
-from dml.evaluation.classification import CLASSIFICATION_METRICS, top_classes, top_k_accuracy
+from dml.evaluation.classification import top_classes, top_k_accuracy
 from dml.evaluation.plots.confusion import plot_confusion
 from dml.evaluation.plots.curves import plot_curves
 from dml.methods.base import Method
+from dml.metric_names import CLASSIFICATION_METRICS
 from dml.models.classifiers import ClassifierNet
 from dml.tracking import METRICS_FILE
 from dml.training.embedding import embed_records
@@ -119,7 +120,7 @@ class ClassificationTask(Task):
     def draw(self, folder: Path) -> dict[str, Path]:
         """Curves, confusion of the classes."""
         pictures = {"curves": folder / "curves.png", "confusion": folder / "confusion.png"}
-        plot_curves(folder / METRICS_FILE, pictures["curves"])
+        plot_curves(folder / METRICS_FILE, pictures["curves"], select_metric=self.selection.metric)
         test = self.data.test
         plot_confusion(test.labels, self.predicted[:, 0].numpy(), test.class_names, pictures["confusion"])
         return pictures

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dml.data import ImageRecords
 from dml.evaluation.plots import plot_similar, tsne_page
+from dml.evaluation.spread import collapse
 from dml.neighbours import nearest_neighbours
 from dml.training.atomic import replacing
 
@@ -32,6 +33,11 @@ class Collection:
     embeddings: Tensor
     distance: str
     seed: int
+
+    @property
+    def collapse(self) -> str | None:
+        """What is to be said of embeddings that are all but equal; None of others."""
+        return collapse(self.embeddings, distance=self.distance)
 
     def save(self, path: Path) -> None:
         """An .npz file: embeddings (N, D) float32, paths (N,)."""

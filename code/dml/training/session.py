@@ -14,11 +14,11 @@ from dml.config import TrainConfig
 from dml.data.loader import PlannedBatches, train_loader
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
-from dml.tracking import Tracker, open_wandb, say, table
+from dml.tracking import Tracker, open_wandb, say
 from dml.training.environment import record_session
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.proxies import ProxyPages, start_at_class_means
-from dml.training.results import result_rows
+from dml.training.results import results_table
 from dml.training.retrieval import RetrievalTask
 from dml.training.split_file import keep_split, with_digest
 from dml.training.task import Task, TrainingData
@@ -77,6 +77,7 @@ def train(
         batches=batches,
         evaluate={prefix: partial(task.evaluate, prefix) for prefix in task.splits},
         selection=task.selection,
+        answers=task.answers(),
         optim=config.optim,
         evaluation=config.evaluation,
         tracker=tracker,
@@ -139,14 +140,14 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(images)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
     if task.splits:
-        say(f"best epoch by {chosen.metric} on {chooses}")
+        say(f"best epoch by {chosen.by} on {chooses}")
     say(f"run folder: {folder}")
 
 
 def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:
     """The table of the run, what it leaves behind, and its pictures, with their paths."""
     if task.splits:
-        say("\n" + table(result_rows(trainer.state)))
+        say("\n" + results_table(trainer.state, trainer.answers))
     files = task.write(trainer.folder)
     if config.run.pictures:
         pictures = task.draw(trainer.folder)

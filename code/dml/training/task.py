@@ -12,6 +12,7 @@ from torch import nn
 from dml.config import TrainConfig
 from dml.data import ImageRecords
 from dml.data.images import ImageDataset
+from dml.evaluation.answers import Answers
 from dml.methods.base import Method
 from dml.training.selection import Selection
 
@@ -94,6 +95,10 @@ class Task(ABC):
     @abstractmethod
     def splits(self) -> tuple[str, ...]:
         """The prefixes of what is evaluated: "eval", the test split, first; empty where nothing judges the network."""
+
+    def answers(self) -> dict[str, Answers]:
+        """Prefix of a split → how many queries it has, and how many can be answered; empty where there are none."""
+        return {}
 
     @abstractmethod
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:

@@ -17,8 +17,9 @@ from tqdm import tqdm
 from dml.config import EvalConfig, OptimConfig
 from dml.data.images import UnreadableImageError
 from dml.data.loader import PlannedBatches
+from dml.evaluation.answers import Answers
 from dml.methods.base import Method
-from dml.metric_names import label, value_text
+from dml.metric_names import COUNTS, label, value_text
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
 from dml.training.checkpoint import Checkpoints
@@ -44,6 +45,7 @@ class Trainer:
         evaluate: prefix ("eval", "val") → function of the network that gives its metrics; "eval" is the test split.
             Empty: nothing judges the network, and the newest counts as the best.
         selection: how the best epoch is chosen.
+        answers: prefix → how many queries the split has, and how many of them can be answered; of retrieval alone.
         optim: optimiser, schedule, epochs.
         evaluation: when to evaluate.
         tracker: the record.
@@ -68,13 +70,14 @@ class Trainer:
         tracker: Tracker,
         folder: Path,
         description: dict[str, Any],
+        answers: Mapping[str, Answers] | None = None,
         keep_best: bool = True,
         after_epoch: Callable[[int], None] = lambda epoch: None,
         resume_hint: str = "",
     ):
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
         self.evaluate, self.selection, self.optim, self.evaluation = evaluate, selection, optim, evaluation
-        self.tracker, self.folder = tracker, folder
+        self.tracker, self.folder, self.answers = tracker, folder, answers or {}
         self.keep_best, self.after_epoch, self.resume_hint = keep_best, after_epoch, resume_hint
         self.state = TrainingState()
         self._optimizer = create_optimizer(method.param_groups(), optim)
@@ -235,7 +238,8 @@ class Trainer:
             for prefix, evaluate in self.evaluate.items():
                 started = time.perf_counter()
                 results[prefix] = evaluate(self.method.model)
-                records[prefix] = results[prefix] | {"seconds": time.perf_counter() - started}
+                counts = self.answers[prefix].counts if prefix in self.answers else {}
+                records[prefix] = results[prefix] | counts | {"seconds": time.perf_counter() - started}
         self._log(epoch, records)
         return results
 
@@ -246,12 +250,12 @@ class Trainer:
             self.tracker.log(epoch, prefix, metrics)
         say(f"epoch {epoch}/{self.optim.epochs}  " + "  ".join(self._summary(p, m) for p, m in records.items()))
 
-    @staticmethod
-    def _summary(prefix: str, metrics: Metrics) -> str:
+    def _summary(self, prefix: str, metrics: Metrics) -> str:
         if prefix == "train":
             return f"loss {metrics['loss']:.4g}  lr {metrics['lr']:.2e}  {metrics['seconds']:.1f} s"
-        shown = [name for name in metrics if name != "seconds"][:3] + ["map_at_r"] * ("map_at_r" in metrics)
-        values = "  ".join(f"{label(name)} {value_text(name, metrics[name])}" for name in dict.fromkeys(shown))
+        names = [name for name in metrics if name != "seconds" and name not in COUNTS]
+        shown = dict.fromkeys(name for name in (self.selection.metric, *names[:3], "map_at_r") if name in names)
+        values = "  ".join(f"{label(name)} {value_text(name, metrics[name])}" for name in shown)
         return f"{'test' if prefix == 'eval' else prefix}: {values}"
 
     # ------------------------------------------------------------------ checkpoints
@@ -273,7 +277,7 @@ class Trainer:
         record_size = self.tracker.size() if self.fabric.is_global_zero else 0
         self.checkpoints.save(state, best=best if self.keep_best else (), record_size=record_size)
         if self.fabric.is_global_zero and state.best and state.latest_epoch == state.epoch:
-            write_results(self.folder, state, self.selection)
+            write_results(self.folder, state, self.selection, self.answers)
 
     def resume(self, path: Path) -> None:
         """Continue from ``path``, or from the beginning if no epoch had been completed.

@@ -86,7 +86,8 @@ def judge_uncertainty(
         evaluation.gallery_labels,
     )
     on_device = (None if tensor is None else tensor.to(fabric.device) for tensor in embeddings)
-    errors = QueryErrors(*(values.cpu() for values in query_errors(*on_device, distance=config.eval_distance)))
+    errors = query_errors(*on_device, image_ids=evaluation.image_ids, distance=config.eval_distance)
+    errors = QueryErrors(*(values.cpu() for values in errors))
     return UncertaintyReport(uncertainty, errors, uncertainty_correlations(uncertainty, errors))
 
 

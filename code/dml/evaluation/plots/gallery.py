@@ -40,7 +40,7 @@ def plot_gallery(
         gallery_paths, gallery_labels: N images and their classes, in the same numbering.
         class_names: names of the classes.
         indices: (Q, k) gallery indices of each query's neighbours, nearest first, without the query itself.
-        similarities: (Q, k) what stands under each neighbour.
+        similarities: (Q, k) what stands under each neighbour; an infinite one is none, and its place stays empty.
         num_queries, num_neighbours: rows, and neighbours in a row (at most k).
         value_name: what ``similarities`` are.
         seed: of the choice of queries.
@@ -56,7 +56,8 @@ def plot_gallery(
             f"{len(query_paths)} query paths, {len(query_labels)} labels, neighbours {indices.shape} and "
             f"similarities {similarities.shape} do not fit together"
         )
-    right = gallery_labels[indices[:, 0]] == query_labels
+    is_there = np.isfinite(similarities)
+    right = (gallery_labels[indices[:, 0]] == query_labels) & is_there[:, 0]
     rows = _choose_queries(right, num_queries, seed)
     columns = min(num_neighbours, indices.shape[1])
     figure = Figure(figsize=(1.25 * (columns + 1), 1.55 * len(rows) + 0.75), layout="constrained")
@@ -65,6 +66,9 @@ def plot_gallery(
     for axes, row in zip(grid, rows, strict=True):
         show_image(axes[0], query_paths[row], QUERY, class_names[query_labels[row]], "query")
         for place, item in enumerate(indices[row, :columns]):
+            if not is_there[row, place]:
+                axes[place + 1].set_axis_off()
+                continue
             label = gallery_labels[item]
             color = RIGHT if label == query_labels[row] else WRONG
             show_image(
