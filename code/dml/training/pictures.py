@@ -44,13 +44,9 @@ def draw_gallery(path: Path, evaluation: Evaluation, data: RetrievalData, *, dis
         distance=distance,
         exclude=torch.arange(len(query)) if itself else None,
     )
-    searched = data.query if itself else data.gallery
     plot_gallery(
-        data.query.paths,
-        data.query.labels,
-        searched.paths,
-        searched.labels,
-        data.query.class_names,
+        data.query,
+        data.query if itself else data.gallery,
         indices.numpy(),
         values.numpy(),
         path,
@@ -64,10 +60,8 @@ def draw_tsne(path: Path, evaluation: Evaluation, data: RetrievalData, *, seed: 
     """A page of the test queries' embeddings, a colour for each class."""
     tsne_page(
         evaluation.query_embeddings,
-        evaluation.query_labels,
-        data.query.class_names,
+        data.query,
         path,
-        image_paths=data.query.paths,
         title=f"t-SNE of the test embeddings of {data.name}",
         seed=seed,
     )
