@@ -58,6 +58,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         "dataset": None,
         "data_dir": DataConfig.data_dir,
         "unlabelled": None,
+        "bits": None,
         "resize": DataConfig.resize,
         "crop_size": None,
         "eval_distance": EvalConfig.eval_distance,
@@ -69,6 +70,10 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     }
     if filled["dataset"] is None:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
+    if filled["dataset"] != "folder":
+        if config.bits is not None:
+            raise ValueError(f"--bits is for --dataset folder; {filled['dataset']} is read as published")
+        filled["bits"] = None
     folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:
