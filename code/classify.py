@@ -16,8 +16,9 @@ from lightning_fabric import Fabric
 
 from dml.cli.classify import ClassifyCommand, parse_classify
 from dml.cli.entry import guarded
-from dml.data.classification import classification_from_config
+from dml.data.classification import classification_from_config, load_classification
 from dml.data.run_split import judged_as_in_the_run
+from dml.data.screening import screened, screening_for
 from dml.methods.classification import classification
 from dml.models.classifiers import classifier_from_config
 from dml.tracking import say, table
@@ -45,13 +46,14 @@ def evaluate(command: ClassifyCommand, fabric: Fabric) -> None:
     """Say, and write if asked to, how often a checkpoint is right on the test split."""
     loaded, file, config = command.evaluate, Path(command.checkpoint), command.config
     data, notes = judged_as_in_the_run(
-        classification_from_config(config.data, seed=config.run.seed),
+        load_classification(config.data.dataset, config.data.data_dir),
         config.data.data_dir,
         file,
         loaded.split,
         loaded.config.get("data"),
         recorded_names=True,
     )
+    data = screened(data, config.data.data_dir, screening_for(config.data, only=("test",)))
     if notes and fabric.is_global_zero:
         say("\n".join(notes))
     metrics = evaluate_classifier(fabric.to_device(loaded.model), data, command.config, fabric)

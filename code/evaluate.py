@@ -20,6 +20,7 @@ from dml.cli.evaluate import complete, parse_evaluate
 from dml.config import EvaluateConfig
 from dml.data import load_dataset
 from dml.data.run_split import judged_as_in_the_run
+from dml.data.screening import screened, screening_for
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.models import EmbeddingNet
 from dml.models.convert import LoadedModel, load_model_checkpoint
@@ -59,6 +60,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         (loaded.config or {}).get("data"),
         take_new=config.new_classes,
     )
+    data = screened(data, config.data_dir, screening_for(config, only=("query", "gallery")))
     if notes and fabric.is_global_zero:
         say("\n".join(notes))
     evaluator = create_evaluator(
@@ -92,7 +94,8 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
 def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     """Embed images without classes, and write what was asked for."""
     at_least = FEWEST_TO_MAP if config.tsne else 2 if config.gallery else 1
-    images = load_unlabelled(Path(config.data_dir).expanduser(), at_least=at_least).train
+    folder = Path(config.data_dir).expanduser()
+    images = load_unlabelled(folder, at_least=at_least, screening=screening_for(config)).train
     embeddings = embed_records(model, images, config, fabric, progress="images")
     if fabric.is_global_zero:
         say(f"\n{config.data_dir}: {len(images)} images without classes, and so no metrics")

@@ -17,6 +17,7 @@ from dml.cli.command import TrainCommand
 from dml.cli.entry import guarded
 from dml.cli.stml import parse_stml
 from dml.data import RetrievalData, data_from_config
+from dml.data.screening import screening_for
 from dml.data.unlabelled import UnlabelledData, load_unlabelled
 from dml.methods.build_self_taught import create_student, self_taught
 from dml.models import EmbeddingNet
@@ -48,7 +49,8 @@ def images_of(command: TrainCommand) -> tuple[RetrievalData | UnlabelledData, ty
     """The images, and by what the network is judged: by nothing where they have no classes."""
     config, settled = command.config, {"run": command.resume, "accept_changes": command.accept_changes}
     if config.self_taught.unlabelled:
-        return load_unlabelled(Path(config.data.data_dir), **settled), UnlabelledTask
+        screening = screening_for(config.data, run=command.resume, anew=command.accept_changes)
+        return load_unlabelled(Path(config.data.data_dir), screening=screening, **settled), UnlabelledTask
     return data_from_config(config.data, seed=config.run.seed, **settled), RetrievalTask
 
 

@@ -69,7 +69,7 @@ def test_pages_come_every_tenth_epoch(build, tmp_path, monkeypatch, loss):
     """With proxies where the loss has them; a page is written by a stand-in here."""
     config, data, method = build("--loss", loss)
     drawn = {}
-    monkeypatch.setattr("dml.training.proxies.tsne_page", lambda *a, **options: drawn.update({a[3].name: options}))
+    monkeypatch.setattr("dml.training.proxies.tsne_page", lambda *a, **options: drawn.update({a[2].name: options}))
     fabric = Fabric(accelerator="cpu", devices=1)
     pages = ProxyPages(config, fabric, data, method, tracker=Tracker(tmp_path), folder=tmp_path)
     for epoch in range(12):

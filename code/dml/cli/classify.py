@@ -56,7 +56,10 @@ WORDING = {
     "pictures": "draw curves and the confusion of the classes at the end",
 }
 # What can be said of an evaluation; the rest is the checkpoint's.
-OF_EVALUATION = ("dataset", "data_dir", "batch_size", "workers", "resize", "crop_size", "gpu_id", "precision")
+OF_EVALUATION = (
+    *("dataset", "data_dir", "strict", "bits"),
+    *("batch_size", "workers", "resize", "crop_size", "gpu_id", "precision"),
+)
 CIFAR = ("cifar10", "cifar100")
 
 
@@ -200,6 +203,6 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
     if "dataset" in typed:
         typed["dataset"] = CLASSIFICATION_DATASETS.canonical(typed["dataset"])
         if typed["dataset"] != run.data.dataset:
-            del values["data_dir"]
+            del values["data_dir"], values["bits"]
     config = train_config(run.recipe, run.loss, values | typed, "classification")
     return ClassifyCommand(config, evaluate=loaded, checkpoint=Path(file), json=None if out is None else Path(out))

@@ -21,7 +21,7 @@ from dml.training.extension import with_epochs
 
 # What a continued run may have otherwise than when it began: where things are, not what is computed; and how long it
 # trains, where that changes no step.
-MOVABLE = ("data_dir", "source_ckpt", "workers", "gpu_id", "wandb", "epochs")
+MOVABLE = ("data_dir", "source_ckpt", "workers", "gpu_id", "wandb", "wandb_pictures", "epochs")
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         "dataset": None,
         "data_dir": DataConfig.data_dir,
         "unlabelled": None,
+        "bits": None,
         "resize": DataConfig.resize,
         "crop_size": None,
         "eval_distance": EvalConfig.eval_distance,
@@ -73,12 +74,15 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     }
     if filled["dataset"] is None:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
-    if config.new_classes and filled["dataset"] != "folder":
-        raise ValueError(f"--new-classes is for --dataset folder, not for {filled['dataset']}")
-    if config.keep_copies is not None and filled["dataset"] != "folder":
-        warnings.warn(
-            f"--keep-copies has no effect with --dataset {filled['dataset']}, which keeps them", ConfigWarning
-        )
+    if filled["dataset"] != "folder":
+        for flag, value in (("--new-classes", config.new_classes), ("--bits", config.bits is not None)):
+            if value:
+                raise ValueError(f"{flag} is for --dataset folder, not for {filled['dataset']}")
+        if config.keep_copies is not None:
+            warnings.warn(
+                f"--keep-copies has no effect with --dataset {filled['dataset']}, which keeps them", ConfigWarning
+            )
+        filled["bits"] = None
     folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:

@@ -18,6 +18,7 @@ class ImageRecords:
         labels: (N,) int64 in 0..C−1.
         class_names: C names; name ``c`` belongs to label ``c``.
         upright: whether the images are turned as their EXIF orientation says when they are read.
+        bits: how many bits the numbers of images of more than 8 bits fill, where their files do not state it; None: 16.
 
     Raises:
         ValueError: if the lengths differ or a label is out of range.
@@ -27,6 +28,7 @@ class ImageRecords:
     labels: np.ndarray
     class_names: tuple[str, ...]
     upright: bool = field(default=False, kw_only=True)
+    bits: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.paths),):
@@ -94,6 +96,18 @@ class PixelRecords(ImageRecords):
         return replace(self, paths=paths, labels=self.labels[indices], pixels=self.pixels[indices])
 
 
+class LeftOut(NamedTuple):
+    """A file of a user's own images that is not used.
+
+    Attributes:
+        path: relative to the images' folder, or to that of their list.
+        reason: why it cannot be read.
+    """
+
+    path: str
+    reason: str
+
+
 class LabelNoise(NamedTuple):
     """The F training images that were given a wrong label.
 
@@ -126,6 +140,7 @@ class RetrievalData:
             are new since it began; None: none.
         ties_count_for_query: whether recall counts only the gallery items that are strictly nearer than the nearest
             of the query's class, a published rule by which embeddings that are all equal find everything.
+        left_out: what of a user's own images cannot be read, and is in no split.
     """
 
     NUMBERINGS: ClassVar = (("train",), ("val",), ("test", "query", "gallery"))
@@ -141,6 +156,7 @@ class RetrievalData:
     by_rule: bool = False
     unused: ImageRecords | None = None
     ties_count_for_query: bool = False
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def is_own(self) -> bool:

@@ -53,17 +53,15 @@ class Collection:
             self.embeddings[rows], self.embeddings, number, distance=self.distance, exclude=rows
         )
         name = "similarity" if self.distance == "cosine" else "distance"
-        plot_similar(self.images.paths, queries, indices.numpy(), values.numpy(), path, value_name=name)
+        plot_similar(self.images, queries, indices.numpy(), values.numpy(), path, value_name=name)
 
     def draw_page(self, path: Path) -> None:
         """A t-SNE page (.html) of at most 2,000 random images. ValueError for fewer than 5 images."""
         points = self._choose(POINTS)
         tsne_page(
             self.embeddings[torch.from_numpy(points)],
-            torch.zeros(len(points), dtype=torch.int64),
-            self.images.class_names,
+            self.images.take(points),
             path,
-            image_paths=[self.images.paths[i] for i in points],
             title="t-SNE of the images' embeddings",
             seed=self.seed,
         )

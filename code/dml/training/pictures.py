@@ -39,13 +39,9 @@ def draw_gallery(path: Path, evaluation: Evaluation, data: RetrievalData, *, dis
     gallery = query if evaluation.gallery_embeddings is None else evaluation.gallery_embeddings
     number = min(GALLERY_NEIGHBOURS, len(gallery))
     indices, values = nearest_neighbours(query, gallery, number, distance=distance, exclude=evaluation.left_out)
-    searched = data.query if data.gallery is None else data.gallery
     plot_gallery(
-        data.query.paths,
-        data.query.labels,
-        searched.paths,
-        searched.labels,
-        data.query.class_names,
+        data.query,
+        data.query if data.gallery is None else data.gallery,
         indices.numpy(),
         values.numpy(),
         path,
@@ -59,10 +55,8 @@ def draw_tsne(path: Path, evaluation: Evaluation, data: RetrievalData, *, seed: 
     """A page of the test queries' embeddings, a colour for each class."""
     tsne_page(
         evaluation.query_embeddings,
-        evaluation.query_labels,
-        data.query.class_names,
+        data.query,
         path,
-        image_paths=data.query.paths,
         title=f"t-SNE of the test embeddings of {data.name}",
         seed=seed,
     )

@@ -78,9 +78,9 @@ class ProxyPages:
             pages[name] = self.folder / f"{name}.html"
             tsne_page(
                 normalize(embeddings),
-                torch.from_numpy(self.images.labels),
-                self.images.class_names,
+                self.images,
                 pages[name],
+                thumbnails=False,
                 proxies=proxies,
                 proxy_names=[self.data.train.class_names[c] for c in self.shown_proxies],
                 dimensions=dimensions,

@@ -12,6 +12,7 @@ from torch import nn
 from dml.config import TrainConfig
 from dml.data import ImageRecords
 from dml.data.images import ImageDataset
+from dml.data.records import LeftOut
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
 from dml.training.selection import Selection
@@ -28,6 +29,8 @@ class TrainingData(Protocol):
 
     @property
     def parts(self) -> dict[str, ImageRecords]: ...
+
+    left_out: tuple[LeftOut, ...]
 
 
 class Task(ABC):

@@ -53,7 +53,8 @@ class Trainer:
         description: put into each checkpoint: architecture, configuration and class names, as plain types.
         keep_best: whether to write best.pt, and best_<metric>.pt of the selection's other metrics.
         after_epoch: called with the number of complete epochs, 0 before the first.
-        resume_hint: how to go on after an interruption.
+        resume_hint: the command to go on with after an interruption.
+        mend_hint: what to do after an image could not be read; None: the same.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class Trainer:
         keep_best: bool = True,
         after_epoch: Callable[[int], None] = lambda epoch: None,
         resume_hint: str = "",
+        mend_hint: str | None = None,
     ):
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
         self.evaluate, self.selection, self.optim, self.evaluation = evaluate, selection, optim, evaluation
         self.tracker, self.folder, self.answers = tracker, folder, answers or {}
-        self.keep_best, self.after_epoch, self.resume_hint = keep_best, after_epoch, resume_hint
+        self.keep_best, self.after_epoch = keep_best, after_epoch
+        self.resume_hint, self.mend_hint = resume_hint, mend_hint
         self.state = TrainingState()
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
@@ -129,7 +132,7 @@ class Trainer:
         Raises:
             Interrupted, OSError: see ``dml.training.stopping.stopping_in_order``.
         """
-        return stopping_in_order(self.guard, lambda what, torn: self._stop(what, save=saving and not torn))
+        return stopping_in_order(self.guard, lambda error, torn: self._stop(error, save=saving and not torn))
 
     def _epoch(self) -> None:
         state = self.state
@@ -260,7 +263,7 @@ class Trainer:
 
     # ------------------------------------------------------------------ checkpoints
 
-    def _stop(self, what: str, *, save: bool) -> None:
+    def _stop(self, error: Exception, *, save: bool) -> None:
         """Save a stopped run where it stands, in the middle of an epoch if need be, and say how to continue it."""
         done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
         try:
@@ -268,8 +271,11 @@ class Trainer:
                 self._save()
                 done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
         finally:  # a full disk can be what stops the run, or what it meets when it is stopped
+            what = "Interrupted" if isinstance(error, Interrupted) else "Stopped"
+            is_image = isinstance(error, UnreadableImageError) and self.mend_hint is not None
+            hint = self.mend_hint if is_image else f"Continue with:\n  {self.resume_hint}"
             if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
-                say(f"{what}: {done}. Continue with:\n  {self.resume_hint}")
+                say(f"{what}: {done}. {hint}")
 
     def _save(self, best: Sequence[str] = ()) -> None:
         """Write last.pt, before it the files ``best`` of what this epoch is the best in, and the summary for people."""

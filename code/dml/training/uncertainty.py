@@ -45,14 +45,7 @@ class UncertaintyReport:
 
     def draw(self, records: ImageRecords, path: Path) -> None:
         """The gallery of the most and the least certain of ``records``, the queries."""
-        plot_certainty(
-            records.paths,
-            records.labels,
-            records.class_names,
-            self.uncertainty.numpy(),
-            self.errors.nearest_is_wrong.numpy(),
-            path,
-        )
+        plot_certainty(records, self.uncertainty.numpy(), self.errors.nearest_is_wrong.numpy(), path)
 
 
 def require_uncertainty(architecture: Architecture, source: str) -> None:

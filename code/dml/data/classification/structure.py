@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 from dml.data.layout import SplitSize
-from dml.data.records import ImageRecords
+from dml.data.records import ImageRecords, LeftOut
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +22,7 @@ class ClassificationData:
         by_rule: whether a seeded draw, rather than the data themselves, says which images train.
         unused: of a continued run the images that it neither trains on nor is judged by, such as those of classes that
             are new since it began; None: none.
+        left_out: what of a user's own images cannot be read, and is in no split.
     """
 
     NUMBERINGS: ClassVar = (("train", "val", "test"),)
@@ -34,6 +34,7 @@ class ClassificationData:
     val: ImageRecords | None = None
     by_rule: bool = False
     unused: ImageRecords | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def parts(self) -> dict[str, ImageRecords]:
@@ -52,14 +53,15 @@ class ClassificationSpec:
 
     Attributes:
         name: its name here.
-        load: data folder → splits. Raises DatasetNotFoundError or DatasetError.
+        load: data folder → splits; of a user's own images also how they are checked. Raises DatasetNotFoundError or
+            DatasetError.
         official: published size of "train" and "test"; empty if there is none.
         fetch: how to get it, a command or a sentence.
         aliases: other spellings of the name.
     """
 
     name: str
-    load: Callable[[Path], ClassificationData]
+    load: Callable[..., ClassificationData]
     official: Mapping[str, SplitSize]
     fetch: str
     aliases: tuple[str, ...] = ()

@@ -16,7 +16,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from dml.data.images import read_image
+from dml.data import ImageRecords
+from dml.data.images import image_of
 
 _PCA_DIMENSIONS = 50
 _TSNE_STEPS = 500  # half of scikit-learn's: 5,000 points take 4 s in the plane and 13 s in space on two CPU threads
@@ -41,11 +42,10 @@ plot.on("plotly_unhover", () => { image.style.display = "none"; });
 
 def tsne_page(
     embeddings: Tensor,
-    labels: Tensor,
-    class_names: Sequence[str],
+    images: ImageRecords,
     out_html: Path | str,
     *,
-    image_paths: Sequence[str] | None = None,
+    thumbnails: bool = True,
     proxies: Tensor | None = None,
     proxy_names: Sequence[str] = (),
     dimensions: int = 2,
@@ -60,10 +60,9 @@ def tsne_page(
 
     Args:
         embeddings: (N, D) as they are evaluated.
-        labels: (N,) int64, indices of ``class_names``.
-        class_names: names of the classes.
+        images: the N images.
         out_html: the page; it holds everything it needs.
-        image_paths: N images, embedded as thumbnails; None shows names only.
+        thumbnails: embed the images; False shows the names of their classes only.
         proxies: (P, D) proxies on the embeddings' scale, shown as black stars; of other classes than the embeddings
             where those are of a test split.
         proxy_names: names of the P proxies' classes.
@@ -72,17 +71,17 @@ def tsne_page(
 
     Raises:
         ValueError: shapes that do not fit, or fewer than 5 embeddings.
+        OSError: an image that cannot be read.
     """
     if dimensions not in (2, 3):
         raise ValueError(f"dimensions must be 2 or 3, got {dimensions}")
     if proxies is not None and len(proxies) != len(proxy_names):
         raise ValueError(f"{len(proxies)} proxies need as many names, got {len(proxy_names)}")
-    if not 5 <= len(embeddings) == len(labels) or (image_paths and len(image_paths) != len(labels)):
+    if not 5 <= len(embeddings) == len(images):
         raise ValueError(
-            f"t-SNE needs at least 5 embeddings and as many labels and images; got {len(embeddings)}, "
-            f"{len(labels)} and {len(image_paths or ())}"
+            f"t-SNE needs at least 5 embeddings and as many images; got {len(embeddings)} and {len(images)}"
         )
-    embeddings, labels = embeddings.float().cpu().numpy(), labels.cpu().numpy()
+    embeddings, labels, class_names = embeddings.float().cpu().numpy(), images.labels, images.class_names
     rows = whole_classes(labels, max_points, seed)
     labels_shown = labels[rows]
     classes = np.unique(labels_shown)
@@ -95,8 +94,8 @@ def tsne_page(
     for number, label in enumerate(classes):
         name = html.escape(str(class_names[label]))
         members = np.flatnonzero(labels_shown == label)
-        images = None if image_paths is None else [_thumbnail(image_paths[rows[i]]) for i in members]
-        _add_points(figure, places[members], name, _class_marker(number), customdata=images)
+        small = [_thumbnail(image_of(images, rows[i])) for i in members] if thumbnails else None
+        _add_points(figure, places[members], name, _class_marker(number), customdata=small)
     if proxies is not None:
         texts = [f"proxy of {html.escape(str(name))}" for name in proxy_names]
         star = {"color": "black", "size": 8, "symbol": "star" if dimensions == 2 else "diamond"}
@@ -114,7 +113,7 @@ def tsne_page(
     if dimensions == 2:
         figure.update_xaxes(showticklabels=False, zeroline=False)
         figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
-    script = _HOVER_SCRIPT if image_paths is not None else None
+    script = _HOVER_SCRIPT if thumbnails else None
     page = figure.to_html(include_plotlyjs=True, post_script=script, default_height="96vh")
     Path(out_html).write_text(page, encoding="utf-8")
 
@@ -167,9 +166,8 @@ def _add_points(
         figure.add_trace(go.Scatter3d(x=places[:, 0], y=places[:, 1], z=places[:, 2], **options))
 
 
-def _thumbnail(path: str) -> str:
-    """The image as a small data URI."""
-    image = read_image(path, upright=True)
+def _thumbnail(image: Image.Image) -> str:
+    """The image, which is made small, as a data URI."""
     image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)
