@@ -86,7 +86,7 @@ def train(
     try:
         if config.optim.init_type == "center" and not (folder / "last.pt").exists():
             with trainer.stopping_in_order(saving=False), trainer.guard.immediately():
-                start_at_class_means(config, fabric, data, method)
+                start_at_class_means(config, fabric, task.training_set(), method)
         if resume is not None:
             trainer.resume(folder / "last.pt")
         trainer.fit()
