@@ -37,7 +37,8 @@ from dml.recipes import RECIPES, classification_milestones
 # Of the sections that every training has: what retrieval alone can use.
 RETRIEVAL_ONLY = {
     *("IPC", "sampler", "p", "fold", "val_by_images"),
-    *("embedding_size", "l2_norm", "bn_freeze", "bn_affine", "backbone_init", "head", "pooling", "head_init"),
+    *("embedding_size", "l2_norm", "norm_convention", "head", "pooling", "head_init"),
+    *("bn_freeze", "bn_affine", "bn_momentum", "backbone_init"),
     *("proxy_lr_scale", "init_type", "head_lr", "warm"),
     *("eval_distance", "metrics"),
     *("as_source", "visualize"),

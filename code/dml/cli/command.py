@@ -13,6 +13,7 @@ from dml.cli.parser import Parser, flag_of
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
 from dml.models.arch_name import parse_arch
+from dml.models.backbones import BACKBONES
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
@@ -88,9 +89,10 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
         typed = named | {name: value for name, value in typed.items() if name != "arch"}
     dataset = DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", recipe.defaults["dataset"])), {})
     model = (recipe.defaults | dataset | typed)["model"]
+    model = BACKBONES.aliases.get(model, model)
     values = recipe.defaults | recipe.model_defaults.get(model, {})
     values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset | typed
-    values["dataset"] = datasets.canonical(values["dataset"])
+    values |= {"model": model, "dataset": datasets.canonical(values["dataset"])}
     _make_absolute(values)
     if values.get("weights") and not Path(values["weights"]).is_file():
         raise ValueError(f"--weights: no such file: {values['weights']}")
@@ -99,11 +101,16 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
         ("augmentation", values.get("augment", True), "--augment 0"),
         ("backbone_init", not (values.get("pretrained", True) or values.get("resume")), "weights to start from"),
         ("bn_affine", values.get("bn_freeze", True), "--bn-freeze 0"),
+        ("bn_momentum", not values.get("bn_freeze", True), "--bn-freeze 1"),
+        ("norm_convention", values.get("l2_norm", True), "--l2-norm 0"),
         ("head_init", values.get("head", "linear") == "linear", f"--head {values.get('head')}"),
         ("crop_scale", values.get("augmentation") != "red", "--augmentation red"),
         ("IPC", values.get("sampler") not in ("random", "full_random"), f"--sampler {values.get('sampler')}"),
         ("sgd_momentum", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
         ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
+        ("sgd_momentum", scheduler != "cyclic", "--scheduler cyclic"),
+        ("head_lr", scheduler != "cyclic", "--scheduler cyclic"),
+        ("proxy_lr_scale", scheduler != "cyclic", "--scheduler cyclic"),
         ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),
         ("lr_decay_gamma", scheduler in ("step", "multistep", "exp"), f"--scheduler {scheduler}"),
         ("milestones", scheduler == "multistep", f"--scheduler {scheduler}"),

@@ -126,12 +126,12 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         head=model.head,
         pooling=model.pooling,
         l2_norm=model.l2_norm,
-        # NOTE: the published Inception-v1 has a larger epsilon than the other networks (METHODS §23).
-        norm="n_eps_1e-5" if model.model == "inception_v1" else "n_eps",
+        norm=model.norm_convention,
         head_init=model.head_init,
         background_size=settings.bg_embedding_size if config.loss.loss == STML else None,
         bn_freeze=model.bn_freeze,
         bn_affine=model.bn_affine,
+        bn_momentum=model.bn_momentum,
     )
     if continued:
         return student

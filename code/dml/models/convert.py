@@ -41,6 +41,9 @@ SYSTEMS: Registry[dict[str, Any]] = Registry(
 # Systems that a head of their own tells apart.
 _SYSTEM_HEADS = {"stml": "background.weight", "idml": "uncertainty.weight"}
 
+# Networks whose norm has a larger epsilon than the others of their system.
+_LARGE_EPSILON = {("stml", "inception_v1"), ("proxy_anchor", "googlenet"), ("proxy_isa", "googlenet")}
+
 # (whether blocks are bottlenecks, blocks per layer) → backbone.
 _RESNETS = {
     (False, (2, 2, 2, 2)): "resnet18",
@@ -136,7 +139,7 @@ def infer_architecture(state: dict[str, Tensor], system: str | None = None) -> A
         system=system,
     )
     conventions = dict(SYSTEMS[system])
-    if system == "stml" and backbone == "inception_v1":
+    if (system, backbone) in _LARGE_EPSILON:
         conventions["norm"] = "n_eps_1e-5"
     return replace(architecture, **conventions)
 

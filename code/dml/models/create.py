@@ -41,8 +41,10 @@ def model_from_config(
         pretrained=config.pretrained and not continued,
         weights=Path(config.weights) if config.weights and not continued else None,
         l2_norm=config.l2_norm,
+        norm=config.norm_convention,
         bn_freeze=config.bn_freeze,
         bn_affine=config.bn_affine,
+        bn_momentum=config.bn_momentum,
         backbone_init=config.backbone_init,
         head=config.head,
         pooling=config.pooling,
@@ -69,6 +71,7 @@ def create_model(
     uncertainty_norm: bool = False,
     bn_freeze: bool = False,
     bn_affine: bool = False,
+    bn_momentum: float = 0.1,
 ) -> EmbeddingNet:
     """Build an embedding network; heads and, without ImageNet weights, backbone start from torch's global RNG.
 
@@ -77,7 +80,7 @@ def create_model(
         pretrained: start the backbone from ImageNet weights. False never touches the network.
         weights: local file to take them from instead of the published address; needs ``pretrained``.
         backbone_init: without ``pretrained``, a name of ``BACKBONE_INITS``.
-        head_init, bn_freeze, bn_affine: see ``EmbeddingNet``; all others: see ``Architecture``.
+        head_init, bn_freeze, bn_affine, bn_momentum: see ``EmbeddingNet``; all others: see ``Architecture``.
 
     Raises:
         UnknownNameError: an unknown name of any kind, listing the valid ones.
@@ -98,7 +101,8 @@ def create_model(
         uncertainty=uncertainty,
         uncertainty_norm=uncertainty_norm,
     )
-    model = EmbeddingNet(architecture, head_init=head_init, bn_freeze=bn_freeze, bn_affine=bn_affine)
+    normalisation = {"bn_freeze": bn_freeze, "bn_affine": bn_affine, "bn_momentum": bn_momentum}
+    model = EmbeddingNet(architecture, head_init=head_init, **normalisation)
     if pretrained:
         load_imagenet_weights(model.backbone, name, weights)
     else:
