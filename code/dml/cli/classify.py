@@ -14,6 +14,7 @@ from dml.cli.classify_historic import add_cutmix_flags, settle_cutmix_flags
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.parser import Parser, add_section, flag_of
 from dml.cli.shared import add_continuing, settle_historic
+from dml.cli.sizes import check_crop
 from dml.config import (
     ConfigWarning,
     LossConfig,
@@ -202,4 +203,6 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         if typed["dataset"] != run.data.dataset:
             del values["data_dir"]
     config = train_config(run.recipe, run.loss, values | typed, "classification")
+    network = type(loaded.model.backbone)
+    check_crop(config.model.model, network, crop_size=config.data.crop_size, resize=config.data.resize)
     return ClassifyCommand(config, evaluate=loaded, checkpoint=Path(file), json=None if out is None else Path(out))

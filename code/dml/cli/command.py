@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.parser import Parser, flag_of
+from dml.cli.sizes import check_sizes
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
 from dml.models.arch_name import parse_arch
@@ -52,7 +53,9 @@ def parse_command(
             if command.config.program != parser.prog:
                 raise ValueError(f"{command.resume} is a run of code/{command.config.program}: continue it with that")
             return command
-        return TrainCommand(resolve(typed))
+        config = resolve(typed)
+        check_sizes(config)
+        return TrainCommand(config)
     except ValueError as error:
         parser.error(str(error))
 

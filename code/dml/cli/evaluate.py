@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.parser import Parser, add_section
+from dml.cli.sizes import check_crop
 from dml.config import DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
 from dml.data.unlabelled import without_classes
 from dml.evaluation.evaluator import METRICS
+from dml.models.backbones import BACKBONES
+from dml.models.backbones.base import class_of
 from dml.models.convert import LoadedModel
 
 
@@ -69,6 +72,8 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     }
     if filled["dataset"] is None:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
+    backbone = class_of(BACKBONES[network.backbone])
+    check_crop(network.backbone, backbone, crop_size=filled["crop_size"], resize=filled["resize"])
     folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:

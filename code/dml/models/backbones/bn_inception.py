@@ -93,6 +93,7 @@ class BNInception(Backbone):
     """BN-Inception; stages are the maps after blocks 3c, 4e and 5b."""
 
     input_spec = CAFFE_BGR
+    smallest_side = 7
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ from dml.models.classifiers.create import (
     classifier_from_config,
     create_classifier,
     load_classifier,
+    stem_of,
 )
 from dml.models.classifiers.network import (
     ClassifierArchitecture,
@@ -34,4 +35,5 @@ __all__ = [
     "create_classifier",
     "load_classifier",
     "pyramidnet_name",
+    "stem_of",
 ]

@@ -38,17 +38,23 @@ def classifier_from_config(config: TrainConfig, classes: tuple[str, ...], *, con
         continued: whether a checkpoint will replace every weight, so that ImageNet's are not needed.
     """
     chosen = config.classification
-    small = config.data.crop_size is not None and config.data.crop_size <= LARGEST_SMALL_IMAGE
-    stems = classifier_backbone(config.model.model)
     return create_classifier(
         config.model.model,
         classes=classes,
-        stem=chosen.stem or ("cifar" if small or "imagenet" not in stems else "imagenet"),
+        stem=stem_of(config),
         uncertainty_size=chosen.uncertainty_size if chosen.introspective else None,
         pretrained=config.model.pretrained,
         weights=config.model.weights,
         load=not continued,
     )
+
+
+def stem_of(config: TrainConfig) -> str:
+    """The stem of a run's network: as asked, else by the size of its crops, as far as the network has a choice."""
+    if config.classification.stem:
+        return config.classification.stem
+    small = config.data.crop_size is not None and config.data.crop_size <= LARGEST_SMALL_IMAGE
+    return "cifar" if small or "imagenet" not in classifier_backbone(config.model.model) else "imagenet"
 
 
 def create_classifier(
