@@ -33,6 +33,7 @@ from dml.models.classifiers import (
     classifier_backbone,
     load_classifier,
 )
+from dml.models.run_checkpoint import checkpoint_file
 from dml.recipes import RECIPES, classification_milestones
 
 # Of the sections that every training has: what retrieval alone can use.
@@ -181,7 +182,7 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         CheckpointError: no checkpoint of this entry point.
         ValueError: flags that an evaluation does not use.
     """
-    file, out = typed.pop("evaluate"), typed.pop("json", None)
+    file, out = checkpoint_file(typed.pop("evaluate"), flag="--evaluate"), typed.pop("json", None)
     for name in typed:
         if name not in OF_EVALUATION:
             raise ValueError(f"{flag_of(name)} has no part in --evaluate: leave it out")
@@ -205,4 +206,4 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
     config = train_config(run.recipe, run.loss, values | typed, "classification")
     network = type(loaded.model.backbone)
     check_crop(config.model.model, network, crop_size=config.data.crop_size, resize=config.data.resize)
-    return ClassifyCommand(config, evaluate=loaded, checkpoint=Path(file), json=None if out is None else Path(out))
+    return ClassifyCommand(config, evaluate=loaded, checkpoint=file, json=None if out is None else Path(out))

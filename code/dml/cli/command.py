@@ -11,10 +11,12 @@ from typing import Any
 
 from dml.cli.parser import Parser, flag_of
 from dml.cli.sizes import check_sizes
+from dml.cli.start import check_start
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
 from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES
+from dml.models.run_checkpoint import checkpoint_file
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
@@ -55,6 +57,7 @@ def parse_command(
             return command
         config = resolve(typed)
         check_sizes(config)
+        check_start(config)
         return TrainCommand(config)
     except ValueError as error:
         parser.error(str(error))
@@ -79,10 +82,26 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
 
 
 def _make_absolute(values: dict[str, Any]) -> None:
-    """Of the paths among ``values``: a run is continued from any directory."""
-    for name in ("data_dir", "log_dir", "weights", "source_ckpt"):
+    """Of the paths among ``values``: a run is continued from any directory. A run folder in place of a checkpoint
+    becomes the checkpoint in it. CheckpointError for a folder of no run."""
+    for name in ("source_ckpt", "init_from", "resume"):
+        if values.get(name):
+            values[name] = checkpoint_file(values[name], flag=flag_of(name))
+    for name in ("data_dir", "log_dir", "weights", "source_ckpt", "init_from", "resume"):
         if values.get(name):
             values[name] = str(Path(values[name]).expanduser().absolute())
+
+
+def _check_first_weights(values: dict[str, Any]) -> None:
+    """Where the first weights come from, as far as this can be told without a network: one place. ValueError."""
+    weights, start = values.get("weights"), values.get("init_from")
+    if weights and start:
+        raise ValueError("--init-from brings weights, and so does --weights: leave out one of them")
+    if weights and not Path(weights).is_file():
+        hint = "; --init-from takes the folder of a run" if Path(weights).is_dir() else ""
+        raise ValueError(f"--weights: no such file: {weights}{hint}")
+    if start and not Path(start).is_file():
+        raise ValueError(f"--init-from: no such file: {start}")
 
 
 def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DATASETS) -> dict[str, Any]:
@@ -97,12 +116,12 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset | typed
     values |= {"model": model, "dataset": datasets.canonical(values["dataset"])}
     _make_absolute(values)
-    if values.get("weights") and not Path(values["weights"]).is_file():
-        raise ValueError(f"--weights: no such file: {values['weights']}")
+    _check_first_weights(values)
+    has_weights = bool(values.get("pretrained", True) or values.get("init_from") or values.get("resume"))
     scheduler = values.get("scheduler", "step")
     for flag, used, reason in (
         ("augmentation", values.get("augment", True), "--augment 0"),
-        ("backbone_init", not (values.get("pretrained", True) or values.get("resume")), "weights to start from"),
+        ("backbone_init", not has_weights, "weights to start from"),
         ("bn_affine", values.get("bn_freeze", True), "--bn-freeze 0"),
         ("bn_momentum", not values.get("bn_freeze", True), "--bn-freeze 1"),
         ("norm_convention", values.get("l2_norm", True), "--l2-norm 0"),

@@ -17,6 +17,7 @@ from dml.evaluation.evaluator import METRICS
 from dml.models.backbones import BACKBONES
 from dml.models.backbones.base import class_of
 from dml.models.convert import LoadedModel
+from dml.models.run_checkpoint import checkpoint_file
 
 
 def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
@@ -34,6 +35,8 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
             values["dataset"] = DATASETS.canonical(values["dataset"])
         for name in values.get("metrics", ()):
             METRICS.canonical(name)
+        if values.get("ckpt"):
+            values["ckpt"] = str(checkpoint_file(values["ckpt"], flag="--ckpt"))
         return EvaluateConfig(**values)
     except ValueError as error:
         parser.error(str(error))

@@ -95,6 +95,11 @@ class ModelConfig(Section):
     embedding_size: int = option(512, "D, length of an embedding", aliases=("embed_dim",))
     pretrained: bool = option(True, "start from ImageNet weights")
     weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")
+    init_from: str | None = option(
+        None,
+        "start from the weights of this checkpoint, ours (a file or a run folder) or published: its backbone, and"
+        " those of its heads that are the same here; --pretrained then says nothing",
+    )
     l2_norm: bool = option(True, "embeddings of unit length", aliases=("target_norm",))
     norm_convention: str = option(
         "n_eps",

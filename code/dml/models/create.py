@@ -10,6 +10,7 @@ from torch import nn
 from dml.config import IntrospectiveConfig, ModelConfig
 from dml.models.architecture import Architecture
 from dml.models.embedding_net import EmbeddingNet
+from dml.models.start import start_from
 from dml.models.weights import load_imagenet_weights
 from dml.registry import Registry
 
@@ -33,12 +34,12 @@ def model_from_config(
 
     Args:
         introspective: gives it an uncertainty head; None: without.
-        continued: whether a checkpoint will replace every weight, so that ImageNet's are not needed.
+        continued: whether a checkpoint will replace every weight, so that none to start from are needed.
     """
-    return create_model(
+    model = create_model(
         config.model,
         embedding_size=config.embedding_size,
-        pretrained=config.pretrained and not continued,
+        pretrained=config.pretrained and not (continued or config.init_from),
         weights=Path(config.weights) if config.weights and not continued else None,
         l2_norm=config.l2_norm,
         norm=config.norm_convention,
@@ -52,6 +53,9 @@ def model_from_config(
         uncertainty=introspective is not None,
         uncertainty_norm=introspective is not None and introspective.uncertainty_norm,
     )
+    if config.init_from and not continued:
+        start_from(model, config.init_from)
+    return model
 
 
 def create_model(

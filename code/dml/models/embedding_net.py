@@ -40,6 +40,9 @@ def _start(head: nn.Module | None, head_init: str) -> None:
 class EmbeddingNet(nn.Module):
     """A backbone, initialised at random, with global pooling and heads.
 
+    Attributes:
+        started_from: what its first weights were taken from, in two lines for people; empty without a checkpoint.
+
     Args:
         architecture: backbone, sizes, pooling, normalisation; kept as ``self.architecture``.
         head_init: how linear heads start: ``kaiming`` (normal, fan_out), ``orthogonal``, both with bias 0, or
@@ -60,7 +63,7 @@ class EmbeddingNet(nn.Module):
         bn_momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        self.architecture = architecture
+        self.architecture, self.started_from = architecture, ""
         self.bn_freeze = bn_freeze
         self.backbone = BACKBONES[architecture.backbone]()
         self.pool = POOLINGS[architecture.pooling]

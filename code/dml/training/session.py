@@ -129,6 +129,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     images, network = task.describe()
     say(images)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
+    if task.method.model.started_from:
+        say(task.method.model.started_from)
     if task.splits:
         say(f"best epoch by {chosen.metric} on {chooses}")
     say(f"run folder: {folder}")

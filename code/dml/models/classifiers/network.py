@@ -64,13 +64,16 @@ class ClassifierOutput:
 class ClassifierNet(nn.Module):
     """A network initialised at random; the heads start as ``nn.Linear`` does.
 
+    Attributes:
+        started_from: what its first weights were taken from, in two lines for people; empty without a checkpoint.
+
     Args:
         architecture: kept as ``self.architecture``.
     """
 
     def __init__(self, architecture: ClassifierArchitecture) -> None:
         super().__init__()
-        self.architecture = architecture
+        self.architecture, self.started_from = architecture, ""
         self.backbone = classifier_backbone(architecture.backbone)[architecture.stem]()
         width, size = self.backbone.num_features, architecture.uncertainty_size
         self.classifier = nn.Linear(width, len(architecture.classes))
