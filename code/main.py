@@ -40,7 +40,7 @@ def main() -> None:
         how = {"read": background_of, "whole_images": True, "progress": "neighbours"}
         return embed_records(model, data.train, config.data, fabric, **how)
 
-    student = create_student(config, continued=command.has_checkpoint, data=data)
+    student = create_student(config, continued=command.has_checkpoint)
     method = self_taught(config, student, len(data.train), embed_training_set)
     train(config, fabric, data, method, resume=command.resume, kind=task)
 

@@ -31,6 +31,7 @@ def main() -> None:
         l2_norm=config.transfer.source_norm,
         backbone=config.transfer.source_model,
         embedding_size=config.transfer.source_embedding_size,
+        side=config.data.crop_size,
     )
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
     if fabric.is_global_zero:

@@ -14,6 +14,7 @@ from dml.cli.classify_historic import add_cutmix_flags, settle_cutmix_flags
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.parser import Parser, add_section, flag_of
 from dml.cli.shared import add_continuing, settle_historic
+from dml.cli.sizes import check_crop
 from dml.config import (
     ConfigWarning,
     LossConfig,
@@ -33,12 +34,14 @@ from dml.models.classifiers import (
     classifier_backbone,
     load_classifier,
 )
+from dml.models.run_checkpoint import checkpoint_file
 from dml.recipes import RECIPES, classification_milestones
 
 # Of the sections that every training has: what retrieval alone can use.
 RETRIEVAL_ONLY = {
     *("IPC", "sampler", "p", "fold", "val_by_images"),
-    *("embedding_size", "l2_norm", "bn_freeze", "bn_affine", "backbone_init", "head", "pooling", "head_init"),
+    *("embedding_size", "l2_norm", "norm_convention", "head", "pooling", "head_init"),
+    *("bn_freeze", "bn_affine", "bn_momentum", "backbone_init"),
     *("proxy_lr_scale", "init_type", "head_lr", "warm"),
     *("eval_distance", "metrics", "keep_copies"),
     *("as_source", "visualize"),
@@ -183,7 +186,7 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         CheckpointError: no checkpoint of this entry point.
         ValueError: flags that an evaluation does not use.
     """
-    file, out = typed.pop("evaluate"), typed.pop("json", None)
+    file, out = checkpoint_file(typed.pop("evaluate"), flag="--evaluate"), typed.pop("json", None)
     for name in typed:
         if name not in OF_EVALUATION:
             raise ValueError(f"{flag_of(name)} has no part in --evaluate: leave it out")
@@ -205,4 +208,6 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         if typed["dataset"] != run.data.dataset:
             del values["data_dir"], values["bits"]
     config = train_config(run.recipe, run.loss, values | typed, "classification")
-    return ClassifyCommand(config, evaluate=loaded, checkpoint=Path(file), json=None if out is None else Path(out))
+    network = type(loaded.model.backbone)
+    check_crop(config.model.model, network, crop_size=config.data.crop_size, resize=config.data.resize)
+    return ClassifyCommand(config, evaluate=loaded, checkpoint=file, json=None if out is None else Path(out))

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.parser import Parser, flag_of
+from dml.cli.sizes import check_sizes
+from dml.cli.start import check_start
 from dml.config import ConfigWarning, DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
 from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES
+from dml.models.run_checkpoint import checkpoint_file
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 from dml.training.extension import with_epochs
@@ -60,7 +63,10 @@ def parse_command(
             return command
         if accept_changes is not None:
             raise ValueError("--accept-changes goes beside --resume-run DIR: a new run takes the images as they are")
-        return TrainCommand(resolve(typed))
+        config = resolve(typed)
+        check_sizes(config)
+        check_start(config)
+        return TrainCommand(config)
     except ValueError as error:
         parser.error(str(error))
 
@@ -86,10 +92,26 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
 
 
 def _make_absolute(values: dict[str, Any]) -> None:
-    """Of the paths among ``values``: a run is continued from any directory."""
-    for name in ("data_dir", "log_dir", "weights", "source_ckpt"):
+    """Of the paths among ``values``: a run is continued from any directory. A run folder in place of a checkpoint
+    becomes the checkpoint in it. CheckpointError for a folder of no run."""
+    for name in ("source_ckpt", "init_from", "resume"):
+        if values.get(name):
+            values[name] = checkpoint_file(values[name], flag=flag_of(name))
+    for name in ("data_dir", "log_dir", "weights", "source_ckpt", "init_from", "resume"):
         if values.get(name):
             values[name] = str(Path(values[name]).expanduser().absolute())
+
+
+def _check_first_weights(values: dict[str, Any]) -> None:
+    """Where the first weights come from, as far as this can be told without a network: one place. ValueError."""
+    weights, start = values.get("weights"), values.get("init_from")
+    if weights and start:
+        raise ValueError("--init-from brings weights, and so does --weights: leave out one of them")
+    if weights and not Path(weights).is_file():
+        hint = "; --init-from takes the folder of a run" if Path(weights).is_dir() else ""
+        raise ValueError(f"--weights: no such file: {weights}{hint}")
+    if start and not Path(start).is_file():
+        raise ValueError(f"--init-from: no such file: {start}")
 
 
 def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DATASETS) -> dict[str, Any]:
@@ -97,27 +119,31 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     if "arch" in typed:
         named = recipe.arch_without_endings | parse_arch(typed["arch"])
         typed = named | {name: value for name, value in typed.items() if name != "arch"}
-    if "model" in typed:  # defaults go by the name, not by its other spellings
-        typed = typed | {"model": BACKBONES.aliases.get(typed["model"], typed["model"])}
     dataset = DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", recipe.defaults["dataset"])), {})
     model = (recipe.defaults | dataset | typed)["model"]
+    model = BACKBONES.aliases.get(model, model)  # defaults go by the name, not by its other spellings
     values = recipe.defaults | recipe.model_defaults.get(model, {})
     values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset | typed
-    values["dataset"] = datasets.canonical(values["dataset"])
+    values |= {"model": model, "dataset": datasets.canonical(values["dataset"])}
     _make_absolute(values)
     values.setdefault("data_name", default_data_name(values["dataset"], values.get("data_dir", DataConfig.data_dir)))
-    if values.get("weights") and not Path(values["weights"]).is_file():
-        raise ValueError(f"--weights: no such file: {values['weights']}")
+    _check_first_weights(values)
+    has_weights = bool(values.get("pretrained", True) or values.get("init_from") or values.get("resume"))
     scheduler = values.get("scheduler", "step")
     for flag, used, reason in (
         ("augmentation", values.get("augment", True), "--augment 0"),
-        ("backbone_init", not (values.get("pretrained", True) or values.get("resume")), "weights to start from"),
+        ("backbone_init", not has_weights, "weights to start from"),
         ("bn_affine", values.get("bn_freeze", True), "--bn-freeze 0"),
+        ("bn_momentum", not values.get("bn_freeze", True), "--bn-freeze 1"),
+        ("norm_convention", values.get("l2_norm", True), "--l2-norm 0"),
         ("head_init", values.get("head", "linear") == "linear", f"--head {values.get('head')}"),
         ("crop_scale", values.get("augmentation") != "red", "--augmentation red"),
         ("IPC", values.get("sampler") not in ("random", "full_random"), f"--sampler {values.get('sampler')}"),
         ("sgd_momentum", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
         ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
+        ("sgd_momentum", scheduler != "cyclic", "--scheduler cyclic"),
+        ("head_lr", scheduler != "cyclic", "--scheduler cyclic"),
+        ("proxy_lr_scale", scheduler != "cyclic", "--scheduler cyclic"),
         ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),
         ("lr_decay_gamma", scheduler in ("step", "multistep", "exp"), f"--scheduler {scheduler}"),
         ("milestones", scheduler == "multistep", f"--scheduler {scheduler}"),

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.parser import Parser, add_section
+from dml.cli.sizes import check_crop
 from dml.config import ConfigWarning, DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
 from dml.data.unlabelled import without_classes
 from dml.evaluation.evaluator import METRICS
+from dml.models.backbones import BACKBONES
+from dml.models.backbones.base import class_of
 from dml.models.convert import LoadedModel
+from dml.models.run_checkpoint import checkpoint_file
 
 
 def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
@@ -32,6 +36,8 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
             values["dataset"] = DATASETS.canonical(values["dataset"])
         for name in values.get("metrics", ()):
             METRICS.canonical(name)
+        if values.get("ckpt"):
+            values["ckpt"] = str(checkpoint_file(values["ckpt"], flag="--ckpt"))
         return EvaluateConfig(**values)
     except ValueError as error:
         parser.error(str(error))
@@ -83,6 +89,8 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
                 f"--keep-copies has no effect with --dataset {filled['dataset']}, which keeps them", ConfigWarning
             )
         filled["bits"] = None
+    backbone = class_of(BACKBONES[network.backbone])
+    check_crop(network.backbone, backbone, crop_size=filled["crop_size"], resize=filled["resize"])
     folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:

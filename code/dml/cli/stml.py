@@ -62,8 +62,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     _refuse_unused(method, options, typed)
     if typed.pop("fix_lr", False) and typed.setdefault("scheduler", "constant") != "constant":
         raise ValueError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")
-    if typed.get("resume"):  # a continued run may be started from elsewhere
-        typed["resume"] = str(Path(typed["resume"]).expanduser().absolute())
+    if typed.get("resume") or typed.get("init_from"):
         typed.setdefault("teacher_init", "student")
     typed.setdefault("head", spec.head)
     values = fill_defaults(RECIPES[spec.recipe], typed)
@@ -88,8 +87,10 @@ def _check_weights(config: TrainConfig) -> None:
     if settings.resume:
         if not Path(settings.resume).is_file():
             raise ValueError(f"--resume: no such file: {settings.resume} (--resume-run DIR continues a run)")
-        if model.weights or settings.swav:
-            raise ValueError("--resume brings all weights: leave out --weights and --swav")
+        if model.weights or model.init_from or settings.swav:
+            raise ValueError("--resume brings all weights: leave out --weights, --init-from and --swav")
+    if settings.swav and model.init_from:
+        raise ValueError("--init-from brings weights, and so does --swav: leave out one of them")
     if settings.swav and model.model != "resnet50":
         raise ValueError(f"--swav: SwAV's weights are those of resnet50, not of {model.model}")
     if settings.swav and not model.pretrained:

@@ -114,6 +114,8 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
         typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
     values = fill_defaults(RECIPES[recipe], typed)
+    if values["scheduler"] == "cyclic" and choice.spec.lr_option in loss.options:
+        warnings.warn(f"--{choice.spec.lr_option} has no effect with --scheduler cyclic", ConfigWarning)
     if "select_metric" in typed and "storage_metrics" not in typed:
         values["storage_metrics"] = ()  # of the recipe, which would select
     if values.get("run_name") == "group_plus_seed":  # LSD's way of naming

@@ -129,9 +129,22 @@ class ModelConfig(Section):
     embedding_size: int = option(512, "D, length of an embedding", aliases=("embed_dim",))
     pretrained: bool = option(True, "start from ImageNet weights")
     weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")
+    init_from: str | None = option(
+        None,
+        "start from the weights of this checkpoint, ours (a file or a run folder) or published: its backbone, and"
+        " those of its heads that are the same here; --pretrained then says nothing",
+    )
     l2_norm: bool = option(True, "embeddings of unit length", aliases=("target_norm",))
+    norm_convention: str = option(
+        "n_eps",
+        "how x is brought to unit length: x / sqrt(|x|^2 + 1e-12), the same with 1e-5, or x / max(|x|, 1e-12)",
+        choices=("n_eps", "n_eps_1e-5", "n_clamp"),
+    )
     bn_freeze: bool = option(True, "keep the running statistics of the backbone's batch normalisation fixed")
     bn_affine: bool = option(False, "with --bn-freeze, train batch normalisation's affine parameters all the same")
+    bn_momentum: float = option(
+        0.1, "weight of a batch in the running statistics of the backbone's batch normalisation, without --bn-freeze"
+    )
     backbone_init: str = option(
         "published",
         "how convolutions start without pretrained weights: as published, or as torch draws them, 2.4 times smaller"
@@ -151,6 +164,7 @@ class ModelConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.embedding_size >= 1, f"--embedding-size must be at least 1, got {self.embedding_size}")
+        require(0 < self.bn_momentum <= 1, f"--bn-momentum must lie in (0, 1], got {self.bn_momentum}")
 
 
 @dataclass(frozen=True)
@@ -167,7 +181,8 @@ class OptimConfig(Section):
     )
     init_type: str = option(
         "normal",
-        "how proxies start: Kaiming normal, Kaiming uniform, or at the class means of the untrained network",
+        "how proxies start: Kaiming normal, Kaiming uniform, or at the class means of what the untrained network makes"
+        " of random crops",
         choices=("normal", "uniform", "center"),
     )
     weight_decay: float = option(1e-4, "weight decay", aliases=("decay",))
@@ -179,7 +194,8 @@ class OptimConfig(Section):
     )
     scheduler: str = option(
         "step",
-        "learning rate over time; multistep decays after the epochs of --milestones",
+        "learning rate over time; multistep decays after the epochs of --milestones; cyclic goes up and down between a"
+        " quarter of --lr and --lr, for all parameters alike, and the momentum of sgd and rmsprop between 0.9 and 0.8",
         choices=("step", "multistep", "cosine", "exp", "cyclic", "constant"),
     )
     lr_decay_step: int = option(10, "epochs between two decays of the step schedule")

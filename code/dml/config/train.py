@@ -166,7 +166,8 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         stored = json.loads(text)
         own = [name for name in OWN_SECTIONS if stored.get(name) is not None]
         sections = sections_with(*own)
-        flat = {name: value for section in sections for name, value in stored[section].items()} | dict(changes or {})
+        flat = {name: value for section in sections for name, value in stored[section].items()}
+        flat = _settled_by_code(flat, self_taught="self_taught" in own) | flat | dict(changes or {})
         known = {item.name: item for section in sections.values() for item in dataclasses.fields(section)}
         if unknown := sorted(set(flat) - set(known)):
             raise ValueError(f"settings unknown to this version: {', '.join(unknown)}")
@@ -174,6 +175,13 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, *own)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"not a run's config.json: {error!r}") from error
+
+
+def _settled_by_code(flat: dict[str, Any], *, self_taught: bool) -> dict[str, Any]:
+    """What runs from before a setting had in place of its default; a run is continued as it began."""
+    if self_taught and flat.get("model") == "inception_v1":
+        return {"norm_convention": "n_eps_1e-5"}
+    return {}
 
 
 def _tuples(value: Any) -> Any:

@@ -69,7 +69,7 @@ def train_transform(
     if not 0 < low <= high <= 1:
         raise ValueError(f"crop scale must satisfy 0 < smallest <= largest <= 1, got {crop_scale}")
     if augmentation == "red":
-        _check_square(crop_size, resize)
+        check_square(crop_size, resize)
         steps: list[Callable] = [v2.Resize(resize), v2.RandomCrop(crop_size)]
     else:
         steps = [v2.RandomResizedCrop(crop_size, scale=crop_scale)]
@@ -107,7 +107,7 @@ def eval_transform(normalize: Normalize, *, resize: int | None = 256, crop_size:
         ValueError: if the square is larger than the scaled image, which would pad it with black.
     """
     if resize is not None:
-        _check_square(crop_size, resize)
+        check_square(crop_size, resize)
     steps: list[Callable] = [] if resize is None else [v2.Resize(resize)]
     return _compose([*steps, v2.CenterCrop(crop_size)], normalize)
 
@@ -117,7 +117,8 @@ def whole_image_transform(normalize: Normalize, *, side: int) -> v2.Compose:
     return _compose([v2.Resize((side, side))], normalize)
 
 
-def _check_square(crop_size: int, resize: int) -> None:
+def check_square(crop_size: int, resize: int) -> None:
+    """ValueError for a square larger than the scaled image that it is cut out of."""
     if crop_size > resize:
         raise ValueError(
             f"crop size {crop_size} exceeds resize {resize}: give --resize {crop_size} or more, "

@@ -12,17 +12,15 @@ import numpy as np
 from torch import Tensor, nn
 
 from dml.config import ConfigWarning, TrainConfig
-from dml.data.run_split import warn_of_trained_classes
-from dml.data.run_split.table import SplitData
 from dml.data.samplers import RandomSampler
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.base import Method
 from dml.methods.build import head_lr_scale
 from dml.methods.self_supervised import SelfSupervisedMethod
 from dml.methods.self_taught import SelfTaughtMethod
-from dml.models import EmbeddingNet, create_model, load_model_checkpoint
-from dml.models.convert import LoadedModel
+from dml.models import EmbeddingNet, create_model
 from dml.models.embedding_net import HEAD_INITS
+from dml.models.start import read_start, start_from
 from dml.models.teacher import Teacher
 from dml.models.weights import load_swav_weights
 
@@ -88,8 +86,8 @@ def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
     """A copy of the student: STML's always in evaluation mode, the baselines' in the method's mode.
 
     With ``--teacher-init random``, the published default, STML's starts by itself: its background head, and without
-    pretrained weights its backbone too. From a checkpoint (``--resume``) both are the checkpoint's, its background
-    head excepted if ``--teacher-init random`` is given beside it.
+    pretrained weights its backbone too. From a checkpoint (``--resume``, ``--init-from``) both are the student's, its
+    background head excepted if ``--teacher-init random`` is given beside it.
     """
     is_stml = config.loss.loss == STML
     by_itself = is_stml and config.self_taught.teacher_init == "random"
@@ -103,47 +101,47 @@ def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
 
 
 def _starts_from_scratch(config: TrainConfig) -> bool:
-    return not (config.model.pretrained or config.self_taught.resume)
+    return not (config.model.pretrained or config.model.init_from or config.self_taught.resume)
 
 
-def create_student(config: TrainConfig, *, continued: bool, data: SplitData | None = None) -> EmbeddingNet:
+def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
     """The student: with ImageNet's, SwAV's, a checkpoint's or random weights.
 
     Args:
         continued: whether a checkpoint of the run will replace every weight.
-        data: the run's images, by whose test classes no network that was trained on them is judged unsaid.
 
     Raises:
         ValueError: ``--resume`` names the checkpoint of another network.
         CheckpointError, WeightsError: weights that cannot be had.
     """
     model, settings = config.model, config.self_taught
-    weights = None if continued or settings.resume else model.weights
+    is_filled = bool(continued or settings.resume or model.init_from)
+    weights = None if is_filled else model.weights
     downloads_swav = settings.swav and not weights
     student = create_model(
         model.model,
         embedding_size=model.embedding_size,
-        pretrained=model.pretrained and not (continued or settings.resume or downloads_swav),
+        pretrained=model.pretrained and not (is_filled or downloads_swav),
         weights=Path(weights) if weights else None,
         backbone_init=model.backbone_init,
         head=model.head,
         pooling=model.pooling,
         l2_norm=model.l2_norm,
-        # NOTE: the published Inception-v1 has a larger epsilon than the other networks (METHODS §23).
-        norm="n_eps_1e-5" if model.model == "inception_v1" else "n_eps",
+        norm=model.norm_convention,
         head_init=model.head_init,
         background_size=settings.bg_embedding_size if config.loss.loss == STML else None,
         bn_freeze=model.bn_freeze,
         bn_affine=model.bn_affine,
+        bn_momentum=model.bn_momentum,
     )
     if continued:
         return student
     if model.model == "resnet18" and model.backbone_init == "published" and _starts_from_scratch(config):
         _draw_convolutions_again(student.backbone)
-    if settings.resume:
-        loaded = _load_weights(student, Path(settings.resume))
-        if data is not None:
-            warn_of_trained_classes(data, "the --resume network", loaded.split, (loaded.config or {}).get("data"))
+    if model.init_from:
+        start_from(student, model.init_from)
+    elif settings.resume:
+        _load_weights(student, Path(settings.resume))
     elif downloads_swav:
         load_swav_weights(student.backbone)
     return student
@@ -160,14 +158,13 @@ def _draw_convolutions_again(backbone: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def _load_weights(student: EmbeddingNet, path: Path) -> LoadedModel:
-    """Take all weights from a checkpoint, ours or published, of the same network; returns the checkpoint."""
-    loaded = load_model_checkpoint(path)
-    wanted = student.architecture
-    if replace(loaded.architecture, l2_norm=wanted.l2_norm, norm=wanted.norm, system=wanted.system) != wanted:
+def _load_weights(student: EmbeddingNet, path: Path) -> None:
+    """Take all weights from a checkpoint, ours or published, of the same network."""
+    start, wanted = read_start(path), student.architecture
+    conventions = {"l2_norm": wanted.l2_norm, "norm": wanted.norm, "system": wanted.system}
+    if start.architecture is None or replace(start.architecture, **conventions) != wanted:
         raise ValueError(
-            f"--resume {path} holds {loaded.architecture.describe()}, not {wanted.describe()}"
-            " (--model, --embedding-size, --head and --pooling say which)"
+            f"--resume {path} holds {start.description}, not {wanted.describe()} (--model, --embedding-size, --head and"
+            " --pooling say which; --init-from takes what fits)"
         )
-    student.load_state_dict(loaded.model.state_dict())
-    return loaded
+    start.give(student)

@@ -12,7 +12,7 @@ from dml.losses import LOSSES, choose_loss
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.losses.transfer import TRANSFER_LOSSES
 from dml.miners import MINERS
-from dml.models.backbones import BACKBONES, input_spec_of
+from dml.models.backbones import BACKBONES, class_of
 from dml.models.classifiers import classifier_with_stem, default_stem
 from dml.options import Spec, with_defaults
 from dml.recipes import RECIPES
@@ -94,7 +94,7 @@ def _classification(config: TrainConfig) -> TrainConfig:
     stem = asked.stem or default_stem(model, crop)
     config = replace(
         config,
-        data=replace(config.data, crop_size=crop or input_spec_of(classifier_with_stem(model, stem)).crop_size),
+        data=replace(config.data, crop_size=crop or class_of(classifier_with_stem(model, stem)).input_spec.crop_size),
         classification=replace(asked, stem=stem),
     )
     return _with_sampler(config)
@@ -102,7 +102,7 @@ def _classification(config: TrainConfig) -> TrainConfig:
 
 def _with_crop(config: TrainConfig) -> TrainConfig:
     """The network's own size."""
-    crop = config.data.crop_size or input_spec_of(BACKBONES[config.model.model]).crop_size
+    crop = config.data.crop_size or class_of(BACKBONES[config.model.model]).input_spec.crop_size
     return replace(config, data=replace(config.data, crop_size=crop))
 
 

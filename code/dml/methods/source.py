@@ -93,7 +93,12 @@ def renormalize(images: Tensor, made_for: InputSpec, wanted: InputSpec) -> Tenso
 
 
 def load_source(
-    path: Path, *, l2_norm: bool, backbone: str | None = None, embedding_size: int | None = None
+    path: Path,
+    *,
+    l2_norm: bool,
+    backbone: str | None = None,
+    embedding_size: int | None = None,
+    side: int | None = None,
 ) -> LoadedModel:
     """The source network of a checkpoint, ours or published, and what the checkpoint says of it.
 
@@ -102,10 +107,11 @@ def load_source(
     Args:
         l2_norm: whether its embedding is brought to unit length, whatever it was trained with.
         backbone, embedding_size: what the checkpoint is expected to hold; None: whatever it says.
+        side: of the images that it will be shown, in pixels; None: not known.
 
     Raises:
         CheckpointError: the file is missing, unreadable, unsafe, or of no network known here.
-        ValueError: it holds another backbone or size than expected.
+        ValueError: it holds another backbone or size than expected, or a network for larger images.
     """
     loaded = load_model_checkpoint(path)
     network = loaded.architecture
@@ -115,6 +121,11 @@ def load_source(
     ):
         if expected is not None and expected != found:
             raise ValueError(f"{flag} {expected}, but {path} holds {network.describe()}")
+    if side is not None and side < loaded.model.backbone.smallest_side:
+        raise ValueError(
+            f"crops of {side} x {side} pixels are too small for the source {path} ({network.describe()}): the smallest"
+            f" that it takes are of --crop-size {loaded.model.backbone.smallest_side}"
+        )
     loaded.model.architecture = replace(network, l2_norm=l2_norm)
     return loaded
 

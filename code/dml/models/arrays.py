@@ -69,6 +69,10 @@ def read_weights_file(path: Path) -> dict[str, Tensor]:
         return state_dict_of(_read_npz(path), str(path))
     with torch.serialization.safe_globals(_STAND_INS):
         content = read_torch_file(path)
+    if isinstance(content.get("format"), str):
+        raise CheckpointError(
+            f"{path}: a checkpoint of this project, no file of ImageNet weights: --init-from {path} starts from it"
+        )
     try:
         content = _as_tensors(content)
     except (TypeError, ValueError, AttributeError, LookupError) as error:

@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
 from dml.data.loader import PlannedBatches, train_loader
+from dml.data.run_split import warn_of_trained_classes
 from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
@@ -110,7 +111,7 @@ def train(
     try:
         if config.optim.init_type == "center" and not (folder / "last.pt").exists():
             with trainer.stopping_in_order(saving=False), trainer.guard.immediately():
-                start_at_class_means(config, fabric, data, method)
+                start_at_class_means(config, fabric, task.training_set(), method)
         if resume is not None:
             trainer.resume(folder / "last.pt")
         trainer.fit()
@@ -166,9 +167,18 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")
+    if task.method.model.started_from is not None:
+        _tell_of_start(task)
     if task.splits:
         say(f"best epoch by {chosen.by} on {chooses}")
     say(f"run folder: {folder}")
+
+
+def _tell_of_start(task: Task) -> None:
+    """What the first weights were taken from, and a warning if they were trained on what judges them now."""
+    start = task.method.model.started_from
+    say(start.told)
+    warn_of_trained_classes(task.data, "the network that this run starts from", start.split, start.settings)
 
 
 def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:

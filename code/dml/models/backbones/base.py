@@ -17,10 +17,12 @@ class Backbone(nn.Module, ABC):
 
     Attributes:
         input_spec: the normalisation that its images need.
+        smallest_side: height and width, in pixels, of the smallest images that leave a map to every stage.
         stage_channels: name of each stage → number of channels of its map, in order of depth.
     """
 
     input_spec: ClassVar[InputSpec]
+    smallest_side: ClassVar[int] = 1
     stage_channels: dict[str, int]
 
     @property
@@ -42,6 +44,6 @@ class Backbone(nn.Module, ABC):
         return key
 
 
-def input_spec_of(build: Callable[[], Backbone]) -> InputSpec:
-    """What the images of the backbone that ``build`` makes have to look like; nothing is made."""
-    return (build.func if isinstance(build, partial) else build).input_spec
+def class_of(build: Callable[[], Backbone]) -> type[Backbone]:
+    """The class whose constructor an entry of a registry of backbones is, with some arguments or none."""
+    return build.func if isinstance(build, partial) else build

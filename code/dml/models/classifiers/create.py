@@ -12,6 +12,7 @@ from dml.models.classifiers.backbones import classifier_backbone
 from dml.models.classifiers.network import ClassifierArchitecture, ClassifierNet
 from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.reading import CheckpointError, load_checked, named_tensors, read_torch_file
+from dml.models.start import start_from
 from dml.models.weights import load_imagenet_weights
 
 
@@ -36,18 +37,21 @@ def classifier_from_config(config: TrainConfig, classes: tuple[str, ...], *, con
     """The network that a run's settings describe; see ``create_classifier``.
 
     Args:
-        continued: whether a checkpoint will replace every weight, so that ImageNet's are not needed.
+        continued: whether a checkpoint will replace every weight, so that none to start from are needed.
     """
-    chosen = config.classification
-    return create_classifier(
-        config.model.model,
+    chosen, settings = config.classification, config.model
+    model = create_classifier(
+        settings.model,
         classes=classes,
         stem=chosen.stem,
         uncertainty_size=chosen.uncertainty_size if chosen.introspective else None,
-        pretrained=config.model.pretrained,
-        weights=config.model.weights,
+        pretrained=settings.pretrained and not settings.init_from,
+        weights=settings.weights,
         load=not continued,
     )
+    if settings.init_from and not continued:
+        start_from(model, settings.init_from)
+    return model
 
 
 def create_classifier(

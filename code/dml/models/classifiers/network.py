@@ -62,13 +62,16 @@ class ClassifierOutput:
 class ClassifierNet(nn.Module):
     """A network initialised at random; the heads start as ``nn.Linear`` does.
 
+    Attributes:
+        started_from: what its first weights were taken from, None without a checkpoint.
+
     Args:
         architecture: kept as ``self.architecture``.
     """
 
     def __init__(self, architecture: ClassifierArchitecture) -> None:
         super().__init__()
-        self.architecture = architecture
+        self.architecture, self.started_from = architecture, None
         self.backbone = classifier_with_stem(architecture.backbone, architecture.stem)()
         width, size = self.backbone.num_features, architecture.uncertainty_size
         self.classifier = nn.Linear(width, len(architecture.classes))
