@@ -16,6 +16,7 @@ from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import Tracker, open_wandb, say, table
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
+from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import result_rows
 from dml.training.retrieval import RetrievalTask
@@ -46,7 +47,10 @@ def train(
     """
     task = kind(config, fabric, data, method)
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
-    batches.check_share(method.images_per_batch())  # before a folder is made
+    images = method.images_per_batch()
+    batches.check_share(images)  # before a folder is made
+    side = config.data.crop_size or method.model.input_spec.crop_size
+    require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
     if fabric.is_global_zero:
