@@ -252,5 +252,5 @@ def test_what_is_no_address_is_refused_at_once(tmp_path, monkeypatch, url, reaso
 def test_what_asking_again_cannot_mend_is_not_asked_again(tmp_path, monkeypatch, cause):
     monkeypatch.setattr(download.time, "sleep", lambda _: pytest.fail("asked again"))
     monkeypatch.setattr(urllib.request, "urlopen", mock.Mock(side_effect=urllib.error.URLError(cause)))
-    with pytest.raises(DownloadError, match="https://example.test/set.tgz: .*(not known|has expired)"):
+    with pytest.raises(DownloadError, match=r"https://example.test/set.tgz: .*(not known|has expired)"):
         fetch("https://example.test/set.tgz", tmp_path / "set.tgz")

@@ -14,6 +14,7 @@ from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
 from dml.models.arch_name import parse_arch
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
+from dml.record import read_utf8
 from dml.registry import Registry
 
 # What a continued run may have otherwise than when it began: where things are, not what is computed.
@@ -71,14 +72,18 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     file = folder / "config.json"
     if not file.is_file():
         raise ValueError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
-    return TrainCommand(train_config_from_json(file.read_text(), typed), folder)
+    try:
+        text = read_utf8(file)
+    except ValueError as error:
+        raise ValueError(f"--resume-run {folder}: {error}") from error
+    return TrainCommand(train_config_from_json(text, typed), folder)
 
 
 def _make_absolute(values: dict[str, Any]) -> None:
     """Of the paths among ``values``: a run is continued from any directory."""
     for name in ("data_dir", "log_dir", "weights", "source_ckpt"):
         if values.get(name):
-            values[name] = str(Path(values[name]).expanduser().absolute())
+            values[name] = str(Path(values[name]).absolute())
 
 
 def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DATASETS) -> dict[str, Any]:
