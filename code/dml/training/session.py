@@ -14,7 +14,7 @@ from dml.config import TrainConfig
 from dml.data.loader import PlannedBatches, train_loader
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
-from dml.tracking import Tracker, open_wandb, say, table
+from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say, table
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
@@ -114,9 +114,16 @@ def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
         backend = open_wandb(
             config.run.wandb,
             folder=folder,
-            project=config.run.project,
-            group=config.run.group or f"{config.data.dataset}_{config.loss.loss}",
-            name=folder.name,
+            typed={
+                "project": config.run.project,
+                "group": config.run.group,
+                "name": folder.name if config.run.run_name else None,
+            },
+            otherwise={
+                "project": WANDB_PROJECT,
+                "group": f"{config.data.dataset}_{config.loss.loss}",
+                "name": folder.name,
+            },
             config=dataclasses.asdict(config),
         )
     return Tracker(folder, backend)
