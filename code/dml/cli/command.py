@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dml.cli.kept_defaults import warn_of_kept_defaults
 from dml.cli.parser import Parser, flag_of
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
 from dml.data import DATASETS
@@ -93,8 +94,10 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
         typed = named | {name: value for name, value in typed.items() if name != "arch"}
     dataset = DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", recipe.defaults["dataset"])), {})
     model = (recipe.defaults | dataset | typed)["model"]
-    values = recipe.defaults | recipe.model_defaults.get(model, {})
-    values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset | typed
+    defaults = recipe.defaults | recipe.model_defaults.get(model, {})
+    defaults |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset
+    warn_of_kept_defaults(defaults, typed)
+    values = defaults | typed
     values["dataset"] = datasets.canonical(values["dataset"])
     _make_absolute(values)
     if values.get("weights") and not Path(values["weights"]).is_file():

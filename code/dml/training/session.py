@@ -141,7 +141,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(images)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
     if task.splits:
-        say(f"best epoch by {chosen.metric} on {chooses}")
+        kept = "" if config.run.save else "; it is not kept (--save 0)"
+        say(f"best epoch by {chosen.metric} on {chooses}{kept}")
     say(f"run folder: {folder}")
 
 
