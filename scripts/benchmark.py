@@ -20,6 +20,7 @@ import torch  # noqa: E402
 
 from benchmarks import BENCHMARKS  # noqa: E402
 from benchmarks.measure import Options, Row  # noqa: E402
+from dml.cli.parser import place  # noqa: E402
 from dml.registry import UnknownNameError  # noqa: E402
 
 TABLE_HEAD = ("name", "value", "unit", "yardstick", "ratio", "limit", "ok")
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code 0, or 1 if a row misses its limit."""
     parser = argparse.ArgumentParser(description="Measure speed and memory against yardsticks.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
+    parser.add_argument("--json", type=place, metavar="FILE", help="also write the rows to FILE")
     parser.add_argument("--full", action="store_true", help="also the rows that take long")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="default: cpu")

@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
+from dml.cli.parser import place  # noqa: E402
 from dml.data.verify import EVERY_DATASET, verify  # noqa: E402
 from dml.registry import UnknownNameError  # noqa: E402
 
@@ -17,12 +18,12 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code 0 if nothing is wrong, else 1."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("name", help=f"one of {', '.join(EVERY_DATASET)}")
-    parser.add_argument("--data-dir", "--data_dir", type=Path, default=ROOT / "data")
+    parser.add_argument("--data-dir", "--data_dir", type=place, default=ROOT / "data")
     parser.add_argument("--images", action="store_true", help="open every image, too")
     args = parser.parse_args(argv)
     try:
         report = verify(args.name, args.data_dir, open_images=args.images)
-    except UnknownNameError as error:
+    except (UnknownNameError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for line in report.summary:

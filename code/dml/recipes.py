@@ -62,6 +62,8 @@ _PROXY_ANCHOR: dict[str, Any] = {
     "select_metric": "recall_at_1",
 }
 
+# NOTE: the published code of embedding transfer, of source and target, and that of STML's baselines keep no network
+# unless --save 1 is given. Here every program keeps that of its best epoch unless --save 0 is.
 _TRANSFER_SOURCE: dict[str, Any] = _PROXY_ANCHOR | {
     "batch_size": 90,
     "workers": 8,
@@ -71,7 +73,6 @@ _TRANSFER_SOURCE: dict[str, Any] = _PROXY_ANCHOR | {
     "norm_convention": "n_clamp",
     "head_init": "orthogonal",
     "eval_distance": "euclidean",
-    "save": False,
 }
 
 # The settings of CutMix's code (Yun et al., ICCV 2019), on which the introspective paper's classification stands, as
@@ -127,7 +128,6 @@ _STML: dict[str, Any] = _TRANSFER_SOURCE | {
     "seed": 0,
     "clip_value": 0.0,
     "crop_scale": 0.16,
-    "save": True,
 }
 _STML_MODELS = {
     "bn_inception": {"crop_size": 227} | _FAST_STATISTICS,  # Inception-v1's own crop is 227
@@ -218,7 +218,7 @@ RECIPES: Registry[Recipe] = Registry(
         "stml": Recipe("STML", _STML, ipc_sampler="random", model_defaults=_STML_MODELS),
         "self_supervised": Recipe(
             "STML's self-supervised baselines",
-            _STML | {"head_lr": None, "l2_norm": True, "save": False},
+            _STML | {"head_lr": None, "l2_norm": True},
             ipc_sampler="random",
             model_defaults=_STML_MODELS,
         ),

@@ -38,6 +38,8 @@ def test_published_defaults(entry):
         assert TRANSFER_LOSSES["Relaxed_Contra"].default(name) == expected
     elif name in ("source_norm", "view"):
         assert getattr(config.transfer, name) == expected
+    elif name == "save":  # a departure: the best network is kept
+        assert (config.run.save, target("--save", "0").run.save) == (True, False)
     elif name != "source_ckpt":
         assert_default(config, name, expected)
 

@@ -77,7 +77,7 @@ def test_mistakes_are_named(tmp_path, capsys, arguments, message):
 def test_wandb_without_credentials(monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match="no credentials; log in with `wandb login`"):
+    with pytest.raises(ValueError, match=r"no credentials for https://api\.wandb\.ai; log in with `wandb login`"):
         read_wandb_runs("entity/project")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dml.cli.kept_defaults import warn_of_kept_defaults
 from dml.cli.parser import Parser, flag_of
 from dml.cli.sizes import check_sizes
 from dml.cli.start import check_start
@@ -19,6 +20,7 @@ from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES
 from dml.models.run_checkpoint import checkpoint_file
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
+from dml.record import read_utf8
 from dml.registry import Registry
 from dml.training.extension import with_epochs
 
@@ -86,8 +88,12 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     file = folder / "config.json"
     if not file.is_file():
         raise ValueError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
+    try:
+        text = read_utf8(file)
+    except ValueError as error:
+        raise ValueError(f"--resume-run {folder}: {error}") from error
     epochs = typed.pop("epochs", None)
-    config = effective(train_config_from_json(file.read_text(), typed))
+    config = effective(train_config_from_json(text, typed))
     return TrainCommand(config if epochs is None else with_epochs(config, epochs, folder), folder)
 
 
@@ -99,7 +105,7 @@ def _make_absolute(values: dict[str, Any]) -> None:
             values[name] = checkpoint_file(values[name], flag=flag_of(name))
     for name in ("data_dir", "log_dir", "weights", "source_ckpt", "init_from", "resume"):
         if values.get(name):
-            values[name] = str(Path(values[name]).expanduser().absolute())
+            values[name] = str(Path(values[name]).absolute())
 
 
 def _check_first_weights(values: dict[str, Any]) -> None:
@@ -122,8 +128,10 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     dataset = DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", recipe.defaults["dataset"])), {})
     model = (recipe.defaults | dataset | typed)["model"]
     model = BACKBONES.aliases.get(model, model)  # defaults go by the name, not by its other spellings
-    values = recipe.defaults | recipe.model_defaults.get(model, {})
-    values |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset | typed
+    defaults = recipe.defaults | recipe.model_defaults.get(model, {})
+    defaults |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset
+    warn_of_kept_defaults(defaults, typed)
+    values = defaults | typed
     values |= {"model": model, "dataset": datasets.canonical(values["dataset"])}
     _make_absolute(values)
     values.setdefault("data_name", default_data_name(values["dataset"], values.get("data_dir", DataConfig.data_dir)))

@@ -12,6 +12,7 @@ from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.kept_defaults import warn_of_kept
 from dml.cli.miners import add_miners, take_miner
 from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
@@ -26,6 +27,7 @@ from dml.config import (
     train_config,
 )
 from dml.losses import LOSSES, LossChoice, choose_loss
+from dml.losses.spec import LossSpec
 from dml.methods.effective import effective
 from dml.recipes import RECIPES
 
@@ -130,6 +132,7 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
             ConfigWarning,
         )
     _check_source(config)
+    _warn_of_kept_rate(choice.spec, RECIPES[recipe].defaults["lr"], config, typed)
     return config
 
 
@@ -185,7 +188,15 @@ def _refuse_idle_sections(loss: str, own: Mapping[str, bool], typed: dict[str, A
 
 def _check_source(config: TrainConfig) -> None:
     if config.run.as_source and not config.run.save:
-        warnings.warn("--as-source keeps no network unless --save 1 is given, as published", ConfigWarning)
+        warnings.warn("--as-source keeps no network with --save 0", ConfigWarning)
+
+
+def _warn_of_kept_rate(spec: LossSpec, own: float, config: TrainConfig, typed: dict[str, Any]) -> None:
+    """Warn of a loss whose own parameters learn at a rate of theirs, which ``--lr`` does not move."""
+    if not spec.lr_is_absolute or config.optim.lr == own or "lr" not in typed or "proxy_lr_scale" in typed:
+        return
+    if spec.lr_option not in config.loss.options:
+        warn_of_kept("lr", config.optim.lr, own, {f"--{spec.lr_option}": spec.lr_scale})
 
 
 def _check_loss(config: TrainConfig, choice: LossChoice) -> None:

@@ -302,11 +302,11 @@ class RunConfig(Section):
     )
     wandb: str = option(
         "auto",
-        "Weights & Biases; auto: online only where credentials are there already",
+        "Weights & Biases; auto: as WANDB_MODE says, else online only where credentials are there already",
         choices=("online", "offline", "disabled", "auto"),
     )
-    project: str = option("deep-metric-learning", "W&B project")
-    group: str | None = option(None, "W&B group; unset: data set and loss")
+    project: str | None = option(None, "W&B project; unset: WANDB_PROJECT, else deep-metric-learning")
+    group: str | None = option(None, "W&B group; unset: WANDB_RUN_GROUP, else data set and loss")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dml.data.folder import load_class_folders
-from dml.data.layout import DatasetError, DatasetSpec, fetch_command
+from dml.data.layout import DatasetError, DatasetSpec, fetch_command, require_folder
 from dml.data.records import RetrievalData
 
 RECIPE = "glyphs 1\n"
@@ -61,8 +61,9 @@ def prepare_glyphs(data_dir: Path) -> Path:
 
     Raises:
         OSError: if neither place can be written.
-        DatasetError: if another folder has that name.
+        DatasetError: if ``data_dir`` is a file, or another folder has that name.
     """
+    require_folder(data_dir)
     places = [data_dir, _user_cache()]
     for place in places:
         if _is_rendered(place / "glyphs"):
@@ -133,7 +134,7 @@ def _user_cache() -> Path:
 def _is_rendered(root: Path) -> bool:
     try:
         return (root / RECIPE_FILE).read_text() == RECIPE
-    except OSError:
+    except (OSError, ValueError):  # ValueError: not text
         return False
 
 

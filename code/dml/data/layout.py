@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dml.config import DataConfig
 from dml.data.formats import image_suffixes
 from dml.data.records import ImageRecords, RetrievalData
 
@@ -58,9 +60,23 @@ class DatasetSpec:
     aliases: tuple[str, ...] = ()
 
 
-def fetch_command(name: str) -> str:
-    """The command that gets the dataset ``name``, or says how to."""
-    return f"python scripts/download_dataset.py {name}"
+def fetch_command(name: str, data_dir: Path | None = None) -> str:
+    """The command that gets the dataset ``name``, or says how to, into ``data_dir`` (None: where it is by default)."""
+    return f"python scripts/download_dataset.py {name}{data_dir_flag(data_dir)}"
+
+
+def data_dir_flag(data_dir: Path | None) -> str:
+    """`` --data-dir FOLDER`` for a command that is printed, quoted for a shell; nothing where it is the default."""
+    is_default = data_dir is None or data_dir.absolute() == Path(DataConfig.data_dir)
+    return "" if is_default else f" --data-dir {shlex.quote(str(data_dir))}"
+
+
+def require_folder(data_dir: Path) -> None:
+    """Raise DatasetError if ``data_dir``, or what would be a folder above it, is a file."""
+    there = next((place for place in (data_dir, *data_dir.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        which = "" if there == data_dir else f": {there}"
+        raise DatasetError(f"--data-dir {data_dir}{which} is a file; give the folder with the data set, or above it")
 
 
 def find_root(
@@ -75,8 +91,10 @@ def find_root(
         expected: in words, what ``is_root`` looks for.
 
     Raises:
+        DatasetError: if ``data_dir`` is a file.
         DatasetNotFoundError: if there is none.
     """
+    require_folder(data_dir)
     places = [*(data_dir / folder for folder in folders), data_dir]
     for place in places:
         if is_root(place):
@@ -84,7 +102,7 @@ def find_root(
     looked = "\n".join(f"  {place}" for place in places)
     raise DatasetNotFoundError(
         f"dataset {name!r} not found: no {expected} in\n{looked}\n"
-        f"Give its folder, or the folder above it, with --data-dir, or fetch it: {fetch_command(name)}"
+        f"Give its folder, or the folder above it, with --data-dir, or fetch it: {fetch_command(name, data_dir)}"
     )
 
 
@@ -156,9 +174,14 @@ def read_table(path: Path, num_columns: int, num_skipped: int = 0) -> np.ndarray
         num_skipped: words at the beginning that are no data (header).
 
     Raises:
-        DatasetError: if the words do not fill the rows.
+        DatasetError: if it is not text in UTF-8, or the words do not fill the rows.
     """
-    words = path.read_text(encoding="utf-8").split()[num_skipped:]
+    try:
+        words = path.read_text(encoding="utf-8-sig").split()[num_skipped:]
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path} is damaged: it is not text in UTF-8 (byte {error.start}: {error.reason}). Unpack it again"
+        ) from error
     if not words or len(words) % num_columns:
         raise DatasetError(f"{path} is damaged: {len(words)} words do not make rows of {num_columns}. Unpack it again")
     return np.array(words).reshape(-1, num_columns)

@@ -36,8 +36,7 @@ def effective(config: TrainConfig) -> TrainConfig:
         "classify.py": _classification,
     }
     config = settle[config.program](config)
-    group = config.run.group or f"{config.data.name}_{config.loss.loss}"
-    return replace(config, loss=replace(config.loss, complete=True), run=replace(config.run, group=group))
+    return replace(config, loss=replace(config.loss, complete=True))
 
 
 def _supervised(config: TrainConfig) -> TrainConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dml.report.runs import Run, run_from_lines
-from dml.tracking import has_credentials
+from dml.wandb_settings import has_credentials, server
 
 
 def read_wandb_runs(project: str, leave_out: Sequence[str] = ()) -> tuple[list[Run], dict[str, str]]:
@@ -21,7 +21,9 @@ def read_wandb_runs(project: str, leave_out: Sequence[str] = ()) -> tuple[list[R
     if project.count("/") != 1 or not all(project.split("/")):
         raise ValueError(f"--wandb {project}: it reads ENTITY/PROJECT")
     if not has_credentials():
-        raise ValueError(f"--wandb {project}: no credentials; log in with `wandb login` or set WANDB_API_KEY")
+        raise ValueError(
+            f"--wandb {project}: no credentials for {server()}; log in with `wandb login` or set WANDB_API_KEY"
+        )
     import wandb
 
     runs, skipped = [], {}

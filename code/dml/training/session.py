@@ -16,10 +16,11 @@ from dml.data.run_split import warn_of_trained_classes
 from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
-from dml.tracking import Tracker, open_wandb, say
+from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
 from dml.training.atomic import write_text_atomically
 from dml.training.environment import record_session
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
+from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import results_table
 from dml.training.retrieval import RetrievalTask
@@ -62,7 +63,10 @@ def train(
         chosen = "test" if task.selection.on_test_split else "val"
         config = replace(config, evaluation=replace(config.evaluation, select=chosen))
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
-    batches.check_share(method.images_per_batch())  # before a folder is made
+    images = method.images_per_batch()
+    batches.check_share(images)  # before a folder is made
+    side = config.data.crop_size or method.model.input_spec.crop_size
+    require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
     split = keep_split(data, config.data.data_dir, folder, fabric)
@@ -144,9 +148,16 @@ def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
         backend = open_wandb(
             config.run.wandb,
             folder=folder,
-            project=config.run.project,
-            group=config.run.group,
-            name=folder.name,
+            typed={
+                "project": config.run.project,
+                "group": config.run.group,
+                "name": folder.name if config.run.run_name else None,
+            },
+            otherwise={
+                "project": WANDB_PROJECT,
+                "group": f"{config.data.name}_{config.loss.loss}",
+                "name": folder.name,
+            },
             config=with_digest(config.record(), config.data.name, folder),
         )
     if backend is not None and is_own:
@@ -170,7 +181,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     if task.method.model.started_from is not None:
         _tell_of_start(task)
     if task.splits:
-        say(f"best epoch by {chosen.by} on {chooses}")
+        kept = "" if config.run.save else "; it is not kept (--save 0)"
+        say(f"best epoch by {chosen.by} on {chooses}{kept}")
     say(f"run folder: {folder}")
 
 

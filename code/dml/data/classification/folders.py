@@ -96,7 +96,7 @@ def load_imagenet(data_dir: Path) -> ClassificationData:
     if not class_folders(root / "val"):
         raise DatasetError(
             f"{root / 'val'} has no class folders: sort the 50,000 validation images into them first;"
-            f" {fetch_command('imagenet')} says how"
+            f" {fetch_command('imagenet', data_dir)} says how"
         )
     train = read_class_folders(root / "train")
     require_classes(train, root / "train")
