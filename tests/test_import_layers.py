@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("structures", "registry", "options", "normalize", "metric_names", "record"),
+    ("structures", "registry", "options", "normalize", "metric_names", "record", "processes"),
     ("config", "recipes"),
     ("data",),
     ("models",),
