@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("structures", "registry", "options", "normalize", "metric_names", "record", "processes"),
+    ("structures", "registry", "options", "normalize", "metric_names", "record", "processes", "signals"),
     ("config", "recipes"),
     ("data",),
     ("models",),

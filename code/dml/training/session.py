@@ -16,6 +16,7 @@ from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import Tracker, open_wandb, say, table
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
+from dml.training.launcher import find_launcher
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import result_rows
 from dml.training.retrieval import RetrievalTask
@@ -79,7 +80,7 @@ def train(
             "architecture": dataclasses.asdict(method.model.architecture),
         },
         keep_best=config.run.save,
-        resume_hint=shlex.join(["python", sys.argv[0], "--resume-run", str(folder)]),
+        resume_hint=shlex.join([*find_launcher().command, sys.argv[0], "--resume-run", str(folder)]),
         **hooks,
     )
     finished = False
