@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import socket
-
 import numpy as np
-import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 
 from dml.data.samplers import RandomSampler
 from dml.losses.proxy_isa import ProxyISALoss
 from dml.losses.transfer.crd import CRDLoss
 from dml.methods.feature_storage import FeatureStorage
-from dml.methods.gather import keep_memories_apart
 from dml.methods.supervised import SupervisedMethod
+from dml.processes import keep_memories_apart
 from dml.structures import Batch, ModelOutput, Progress
+from two_processes import PROCESSES, in_two_processes, needs_gloo
 
 B, C, D = 8, 3, 5
 
@@ -55,25 +51,13 @@ def states_after_training(rank: int, world_size: int) -> list[dict[str, torch.Te
     return states
 
 
-def _process(rank: int, port: int, results: dict) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    results[rank] = states_after_training(rank, 2)
-    dist.destroy_process_group()
-
-
-@pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
+@needs_gloo
 def test_two_processes_hold_the_same_memory():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(_process, args=(port, results), nprocs=2)
-        gathered = dict(results)
+    gathered = in_two_processes(states_after_training, PROCESSES)
     alone = states_after_training(0, 1)
     assert int(alone[-1]["counter"].sum()) < 4 * 3 * B, "nothing was filtered"
-    for rank in range(2):
-        for ours, expected in zip(gathered[rank], alone, strict=True):
+    for process in gathered:
+        for ours, expected in zip(process, alone, strict=True):
             torch.testing.assert_close(ours, expected, rtol=0, atol=0)
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from dml.data.samplers import RandomSampler
 from dml.losses import create_loss
@@ -110,30 +106,3 @@ def test_the_uncertainty_head_trains_in_the_warm_up():
     introspective(batch(), Progress(0, 2)).loss.backward()
     assert introspective.model.uncertainty.weight.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in introspective.model.backbone_parameters())
-
-
-def _loss_of_process(rank: int, port: int, losses: dict) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    mixing, whole, mine = method(), batch(), slice(rank * B // 2, (rank + 1) * B // 2)
-    torch.manual_seed(rank)
-    part = Batch(whole.images[mine], LABELS[mine], torch.arange(B // 2))
-    step = mixing(part, Progress(1, 2))
-    losses[rank] = {name: float(value) for name, value in step.logs.items()}
-    losses[f"share of {rank}"] = float(mix(part).share)
-    dist.destroy_process_group()
-
-
-@pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
-def test_processes_that_draw_differently_take_the_same_loss_of_the_global_batch():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    with mp.Manager() as manager:
-        losses = manager.dict()
-        mp.spawn(_loss_of_process, args=(port, losses), nprocs=2)
-        first, second = losses[0], losses[1]
-        shares = losses["share of 0"], losses["share of 1"]
-    assert first == pytest.approx(second, rel=1e-5)
-    assert shares[0] == shares[1]  # images are mixed by the λ that weighs their losses
-    plain = method().judge(method().describe(batch().images, 1), batch(), Progress(1, 2)).loss
-    assert first["plain_loss"] == pytest.approx(plain.item(), rel=1e-4)

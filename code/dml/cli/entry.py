@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from dml.training.interrupt import Interrupted
+from dml.cli.plain_text import write_plainly
+from dml.signals import heeded_signals
 
 
 def guarded(main: Callable[[], None]) -> NoReturn:
     """Run an entry point; a mistake of the user's ends it with one line and status 2, without a traceback.
 
-    ``DML_TRACEBACK=1`` shows the traceback all the same.
+    A signal that asks it to end gives status 130, whatever it was. ``DML_TRACEBACK=1`` shows the traceback all the
+    same.
     """
+    write_plainly()
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     if any(int(os.environ.get(rank, 0)) > 0 for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         warnings.simplefilter("ignore")  # the first of several processes says it
     try:
-        main()
-    except (Interrupted, KeyboardInterrupt):
+        with ending_like_ctrl_c():
+            main()
+    except KeyboardInterrupt:
         raise SystemExit(130) from None
     except (ValueError, OSError) as error:
         if os.environ.get("DML_TRACEBACK") == "1":
@@ -39,6 +45,17 @@ def guarded(main: Callable[[], None]) -> NoReturn:
             " --embedding-size, and on a GPU with --precision bf16-mixed"
         )
     raise SystemExit(0)
+
+
+@contextmanager
+def ending_like_ctrl_c() -> Iterator[None]:
+    """Every signal that asks the program to end raises KeyboardInterrupt; a training heeds them in its own way."""
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in heeded_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _end_with(text: str) -> NoReturn:

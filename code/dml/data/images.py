@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from dml.data.depth import FULL_DEPTH, is_deep, is_deep_grey, numbers_of, stated_white, to_8_bits, white_of
 from dml.data.formats import open_image
@@ -186,9 +186,17 @@ class ImageDataset(Dataset):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """A batch of ``samples``, rows ordered view by view (see :class:`dml.structures.Batch`)."""
+    """A batch of ``samples``, rows ordered view by view (see :class:`dml.structures.Batch`).
+
+    In a loading process it lies in shared memory: a batch that does not fit is an error here, which reaches the main
+    process, whereas torch would lose it on the way there and let that wait for ever.
+    """
     num_views = len(samples[0].views)
     images = torch.stack([sample.views[v] for v in range(num_views) for sample in samples])
     labels = torch.tensor([sample.label for sample in samples], dtype=torch.int64)
     indices = torch.tensor([sample.index for sample in samples], dtype=torch.int64)
-    return Batch(images, labels.repeat(num_views), indices.repeat(num_views), num_views=num_views)
+    tensors = images, labels.repeat(num_views), indices.repeat(num_views)
+    if get_worker_info() is not None:
+        for tensor in tensors:
+            tensor.share_memory_()
+    return Batch(*tensors, num_views=num_views)

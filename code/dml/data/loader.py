@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from dml.data.images import ImageDataset, SampleKey, collate
+from dml.signals import STOP_SIGNALS
 from dml.structures import Batch
 
 
@@ -72,14 +75,75 @@ def _seeded(indices: range, seed: int, count: int) -> list[SampleKey]:
     return [SampleKey(index, int(seeds[index])) for index in indices]
 
 
-def _quiet_worker(_: int) -> None:
-    """Leave signals to the process group to the main process, which finishes its step and saves.
+class LoadingError(OSError):
+    """The processes that load images died, or cannot hand over what they loaded."""
 
-    SIGTERM itself stays deadly: it is how the main process ends its workers.
+
+class Loader(DataLoader[Batch]):
+    """A ``DataLoader`` that says what became of its processes, and what helps.
+
+    Raises:
+        LoadingError: while it is iterated over.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def __iter__(self) -> Iterator[Batch]:
+        try:
+            yield from super().__iter__()
+        except RuntimeError as error:
+            if (reason := loading_error_of(error)) is None:
+                raise
+            raise reason from error
+
+
+def loading_error_of(error: RuntimeError) -> LoadingError | None:
+    """What torch's ``error`` means, if it is about loading processes, which it raises wherever the program stands."""
+    text = str(error)
+    if "Too many open files" in text or "ancdata" in text:
+        return LoadingError(
+            "too many files are open to load images by several processes: `ulimit -n 65536` before the command allows"
+            " more, fewer --workers need fewer"
+        )
+    if "shared memory" in text or "Bus error" in text:
+        return LoadingError(
+            f"the loading processes cannot hand over their batches: shared memory (/dev/shm){_room()} is full. Fewer"
+            " --workers or a smaller --batch-size need less, --workers 0 none; a container gets more by --shm-size 8g"
+            " or --ipc=host"
+        )
+    if "DataLoader worker" in text and ("killed by signal" in text or "exited unexpectedly" in text):
+        how = text.partition("killed by signal: ")[2].partition(".")[0]
+        return LoadingError(
+            f"a loading process was killed{how and f' ({how})'}, by the system if memory ran out: fewer --workers need"
+            " less, --workers 0 loads without such processes"
+        )
+    return None
+
+
+def _room() -> str:
+    try:
+        return f", of {shutil.disk_usage('/dev/shm').total / 2**20:,.0f} MiB in all,"
+    except OSError:
+        return ""
+
+
+def _quiet_worker(_: int) -> None:
+    """Leave signals to the main process, which finishes its step and saves; schedulers send them to all processes.
+
+    SIGTERM stays deadly where the main process sends it, to end its workers.
+    """
+    for number in STOP_SIGNALS:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "setpgid"):  # not on Windows
         os.setpgid(0, 0)
+    if hasattr(signal, "sigwaitinfo"):  # Linux
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_for, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_for(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 def _own_generator() -> torch.Generator:
@@ -87,9 +151,9 @@ def _own_generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def train_loader(dataset: ImageDataset, batches: PlannedBatches, *, workers: int, pin_memory: bool) -> DataLoader:
+def train_loader(dataset: ImageDataset, batches: PlannedBatches, *, workers: int, pin_memory: bool) -> Loader:
     """Loads the planned batches of ``dataset``; its workers live on from epoch to epoch."""
-    return DataLoader(
+    return Loader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
@@ -110,15 +174,17 @@ def eval_loader(
     rank: int = 0,
     world_size: int = 1,
     seed: int | None = None,
-) -> DataLoader[Batch]:
+) -> Loader:
     """Loads every ``world_size``-th image of ``dataset`` from ``rank`` on, in order, in batches.
+
+    A process for which there is none loads the first one all the same.
 
     Args:
         seed: of random transforms, each image's its own whatever the number of workers or processes; None: there are
             none.
     """
-    indices = range(rank, len(dataset), world_size)
-    return DataLoader(
+    indices = range(rank, len(dataset), world_size) or range(min(1, len(dataset)))
+    return Loader(
         dataset,
         sampler=indices if seed is None else _seeded(indices, seed, len(dataset)),
         batch_size=batch_size,

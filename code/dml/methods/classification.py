@@ -14,20 +14,22 @@ from dml.data.samplers import Sampler
 from dml.losses.introspective_logits import damping, introspective_logits
 from dml.methods.base import Method, ParamGroup
 from dml.methods.build_sampler import create_sampler
-from dml.methods.gather import gather_rows
 from dml.models.classifiers import ClassifierNet, ClassifierOutput
+from dml.processes import gather_rows, global_mean, rank
 from dml.structures import Batch, Progress, StepOutput
 
 MIXES = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
 
 
 class Mixing(nn.Module):
-    """Mixup (Zhang et al., ICLR 2018) or CutMix (Yun et al., ICCV 2019) of each image with another of its batch.
+    """Mixup (Zhang et al., ICLR 2018) or CutMix (Yun et al., ICCV 2019) of each image with another of the global batch.
 
-    One λ ~ Beta(α, α) for the batch, from torch's global generator, which checkpoints keep.
+    One λ ~ Beta(α, α), and of CutMix one box, for the batch, from torch's global generator on the CPU, which draws
+    the same in every process and which checkpoints keep.
 
     NOTE: torchvision pairs each image with the one before it where the published code draws a permutation. Batches
-    are drawn at random, so the pairs are too.
+    are drawn at random, so the pairs are too. Of several processes' images the last of one comes before the next's
+    first.
 
     Args:
         kind: "mixup" or "cutmix".
@@ -44,7 +46,14 @@ class Mixing(nn.Module):
         """(B, 3, H, W) images and (B,) labels → images, and (B, C) label shares or, unmixed, the (B,) labels."""
         if self.probability < 1 and torch.rand(()) >= self.probability:
             return images, labels
-        return self.mix(images, labels)
+        images, labels = (torch.cat([_last_of_previous(rows), rows]) for rows in (images, labels))
+        images, shares = self.mix(images, labels)
+        return images[1:], shares[1:]
+
+
+def _last_of_previous(rows: Tensor) -> Tensor:
+    """(B, …) → (1, …) the last row of the process before this one; before the first is the last."""
+    return gather_rows(rows[-1:])[rank() - 1][None]
 
 
 class ClassificationMethod(Method):
@@ -88,12 +97,12 @@ class ClassificationMethod(Method):
             logits, logs = output.logits, {}
             if output.uncertainty is not None:
                 factors = self.damping(output)
-                logits, logs["damping"] = introspective_logits(logits, factors), factors.detach().mean()
+                logits, logs["damping"] = introspective_logits(logits, factors), global_mean(factors.detach().mean())
             losses = F.cross_entropy(logits, targets, reduction="none")
             return StepOutput(gather_rows(losses).mean(), logs)
 
     def damping(self, output: ClassifierOutput) -> Tensor:
-        """(B, C) what uncertainty leaves of the logits; its mean is logged, of the first process's images."""
+        """(B, C) what uncertainty leaves of the logits; its mean is logged."""
         weight, bias = self.model.classifier.weight, self.model.classifier.bias
         return damping(output.logits, output.features, weight, bias, output.uncertainty, tau=self.introspective_tau)
 

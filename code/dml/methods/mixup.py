@@ -9,13 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dml.methods.gather import gather_rows
 from dml.methods.supervised import SupervisedMethod
+from dml.processes import exchange_rows, gather_rows, world_size
 from dml.structures import Batch, Progress, StepOutput
 
 
 class Mixed(NamedTuple):
-    """A batch mixed with itself in another order.
+    """A batch mixed with the global one in another order.
 
     Attributes:
         images: (B, 3, H, W) λ · images + (1 − λ) · partners' images.
@@ -29,14 +29,15 @@ class Mixed(NamedTuple):
 
 
 def mix(batch: Batch) -> Mixed:
-    """Mix each image with another of the batch, in shares λ and 1 − λ, λ ~ Beta(1, 1), which is uniform in 0..1.
+    """Mix each image with another of the global batch, in shares λ and 1 − λ, λ ~ Beta(1, 1), which is uniform in 0..1.
 
-    Order and λ come from the global generator of the batch's device, whose state checkpoints hold. A process mixes
-    the images that it has; λ is the first one's.
+    Order and λ come from torch's global generator on the CPU, which draws the same in every process and whose state
+    checkpoints hold; partners that another process has are fetched from there.
     """
-    order = torch.randperm(len(batch), device=batch.images.device)
-    share = gather_rows(torch.rand(1, device=batch.images.device))[0]
-    return Mixed(torch.lerp(batch.images[order], batch.images, share), batch.labels[order], share)
+    order, share = torch.randperm(len(batch) * world_size()), torch.rand(())
+    partners, labels = (exchange_rows(rows, order, batch.num_views) for rows in (batch.images, batch.labels))
+    share = share.to(batch.images.device)
+    return Mixed(torch.lerp(partners, batch.images, share), labels, share)
 
 
 class MixupMethod(SupervisedMethod):

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from dml.losses.listwise import ListwiseDistillationLoss
-from dml.methods.gather import gather_rows
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
 from dml.normalize import l2_normalize_clamped, widen
+from dml.processes import gather_rows
 from dml.structures import Batch, Progress
 
 

@@ -8,9 +8,9 @@ from torch import nn
 
 from dml.data.samplers import Sampler
 from dml.methods.base import Method, ParamGroup
-from dml.methods.gather import gather_rows, keep_memories_apart
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
+from dml.processes import gather_rows, keep_memories_apart
 from dml.structures import Batch, Progress, StepOutput
 
 
@@ -18,7 +18,8 @@ class SelfSupervisedMethod(Method):
     """A student whose views of an image are compared with its teacher's. No label is read.
 
     The teacher follows after each optimiser step, so that a step's targets come from the newest student.
-    As in the papers, its batch normalisation works with each process's own batch, unless it is frozen.
+    Its backbone's batch normalisation works with each process's own batch, as in MoCo's paper, unless it is frozen;
+    that of a head and of the predictor with the global batch, as in BYOL's.
     NOTE: MoCo shuffles batches over GPUs besides, lest a key be known by its batch's statistics; here no rows are
     exchanged before the networks, and ``--bn-freeze 1`` rules that out.
 

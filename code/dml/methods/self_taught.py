@@ -11,10 +11,10 @@ from torch import Tensor
 from dml.data.neighbours_plan import neighbour_plan
 from dml.losses.self_taught import SelfTaughtLoss
 from dml.methods.base import Method, ParamGroup
-from dml.methods.gather import gather_rows
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
 from dml.neighbours import nearest_neighbours
+from dml.processes import gather_rows
 from dml.structures import Batch, Progress, StepOutput
 
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from dml.data.samplers import Sampler
 from dml.methods.base import Method, ParamGroup, train_only_new
 from dml.methods.feature_storage import FeatureStorage
-from dml.methods.gather import gather_rows, keep_memories_apart
 from dml.methods.self_distillation import SelfDistillation
 from dml.models import EmbeddingNet
 from dml.normalize import widen
+from dml.processes import gather_rows, keep_memories_apart
 from dml.structures import Batch, Progress, StepOutput
 
 

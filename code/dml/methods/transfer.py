@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from dml.data.samplers import Sampler
 from dml.losses.transfer import Representation
 from dml.methods.base import Method, ParamGroup, train_only_new
-from dml.methods.gather import gather_rows, keep_memories_apart
 from dml.methods.source import CachedSource, SourceNetwork, StagePairs, represent
 from dml.models import EmbeddingNet
+from dml.processes import gather_rows, global_mean, keep_memories_apart
 from dml.structures import Batch, Progress, StepOutput
 
 
@@ -80,6 +80,8 @@ class TransferMethod(Method):
         labels, indices = (gather_rows(rows, batch.num_views) for rows in (batch.labels, batch.indices))
         with torch.autocast(batch.images.device.type, enabled=False):
             transfer = self.criterion(target, source, labels=labels, indices=indices)
+            if target.maps:  # of this process's rows alone
+                transfer = global_mean(transfer)
             if self.proxy_anchor is None:
                 return StepOutput(transfer)
             supervised = self.proxy_anchor(target.embedding, labels)
@@ -90,8 +92,7 @@ class TransferMethod(Method):
     def _gather(local: Representation, num_views: int) -> Representation:
         """Embeddings and features of all processes.
 
-        Maps stay with their process: losses of maps are means over rows, whose gradients data-parallel training
-        averages, and maps are large.
+        Maps stay with their process: they are large, and of losses that are means over rows the mean is taken.
         """
         embedding = gather_rows(local.embedding.float(), num_views)
         features = None if local.features is None else gather_rows(local.features.float(), num_views)

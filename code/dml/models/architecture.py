@@ -9,6 +9,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from dml.models.backbones import BACKBONES
+from dml.models.batch_norm import GlobalBatchNorm1d
 from dml.normalize import l2_normalize, l2_normalize_clamped
 from dml.registry import Registry
 
@@ -47,7 +48,7 @@ def _perceptron(num_features: int, embedding_size: int) -> nn.Sequential:
 
 def _normalized_perceptron(num_features: int, embedding_size: int) -> nn.Sequential:
     width = 2 * num_features
-    first = nn.Linear(num_features, width), nn.BatchNorm1d(width), nn.ReLU()
+    first = nn.Linear(num_features, width), GlobalBatchNorm1d(width), nn.ReLU()
     return nn.Sequential(*first, nn.Linear(width, embedding_size))
 
 

@@ -15,6 +15,7 @@ from dml.models.reading import read_torch_file
 from dml.training.atomic import save_atomically
 from dml.training.moved_images import numbered_anew
 from dml.training.optim import Schedule
+from dml.training.peers import Peers
 from dml.training.random_state import random_state, restore_random_state
 from dml.training.state import TrainingState
 
@@ -24,6 +25,7 @@ class Checkpoints:
 
     Args:
         fabric: its scaler's state belongs to them; the first process writes.
+        peers: the processes of the run, whose random states belong to them.
         method, optimizer, schedule: what they hold.
         folder: where they are.
         description: put into each one: architecture, configuration, class names and what is said of the split, as plain
@@ -33,22 +35,36 @@ class Checkpoints:
     def __init__(
         self,
         fabric: Fabric,
+        peers: Peers,
         method: Method,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
         folder: Path,
         description: dict[str, Any],
     ):
-        self.fabric, self.method, self.optimizer, self.schedule = fabric, method, optimizer, schedule
+        self.fabric, self.peers = fabric, peers
+        self.method, self.optimizer, self.schedule = method, optimizer, schedule
         self.folder, self.description = folder, description
+        self._random: list[dict[str, Any]] = []
+        self._noted: tuple | None = None
+
+    def note_random_state(self, state: TrainingState) -> None:
+        """Take the random states for a ``save`` at ``state``, before something that may have to be begun again.
+
+        Called on all processes together, whereas the first one saves alone.
+        """
+        self._random, self._noted = self.peers.gather(random_state(self.fabric.device)), _place(state)
+
+    def has_noted(self, state: TrainingState) -> bool:
+        """Whether random states were taken where ``state`` stands."""
+        return self._noted == _place(state)
 
     def save(self, state: TrainingState, *, best: Sequence[str], record_size: int) -> None:
-        """Write the files ``best``, which hold the network alone, and then last.pt; called on every process.
+        """Write the files ``best``, which hold the network alone, and then last.pt, if this is the first process.
 
         Args:
             record_size: bytes of metrics.jsonl that belong to ``state``.
         """
-        scaler = self.fabric.strategy.precision.state_dict()
         if not self.fabric.is_global_zero:
             return
         whole = self.method.state_dict()
@@ -68,8 +84,8 @@ class Checkpoints:
             "state": vars(state) | {"plan": None if state.plan is None else torch.from_numpy(state.plan)},
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "scaler": scaler,
-            "random": random_state(),
+            "scaler": self.fabric.strategy.precision.state_dict(),
+            "random": self._random,
             "record_size": record_size,
         }
         save_atomically(network | going_on, self.folder / "last.pt")
@@ -90,7 +106,9 @@ class Checkpoints:
             raise ValueError(f"{path} does not fit the run's data and settings as they are now: {error}") from error
         self.schedule.load_state_dict(saved["schedule"])
         self.fabric.strategy.precision.load_state_dict(saved["scaler"])
-        restore_random_state(saved["random"])
+        restore_random_state(
+            saved["random"], self.fabric.device, rank=self.fabric.global_rank, processes=self.peers.number
+        )
         plan = saved["state"]["plan"]
         return TrainingState(**saved["state"] | {"plan": None if plan is None else plan.numpy()}), saved["record_size"]
 
@@ -101,3 +119,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
         raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
     return saved
+
+
+def _place(state: TrainingState) -> tuple:
+    """Tells one moment of a run, at which it can be saved, from another."""
+    return state.epoch, state.plan is not None, state.batches_done

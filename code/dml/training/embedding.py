@@ -21,6 +21,7 @@ from dml.evaluation.ranking import ImageIds
 from dml.models import EmbeddingNet
 from dml.models.extract import embed, embedding_of
 from dml.models.input_spec import InputSpec
+from dml.processes import gather_rows
 from dml.structures import Batch
 
 
@@ -46,10 +47,13 @@ class FabricEmbed:
         return self._gather(*local)
 
     def _gather(self, embeddings: Tensor, labels: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # With fewer images than processes, some have loaded another's, and thus know what a row looks like.
+        own = indices % self.fabric.world_size == self.fabric.global_rank
+        embeddings, labels, indices = embeddings[own], labels[own], indices[own]
         # Shares differ by one row at most: shorter ones are padded, and padding is told by its index.
         rows = int(self.fabric.all_reduce(torch.tensor(len(labels), device=self.fabric.device), reduce_op="max"))
         padded = (self._pad(embeddings, rows, 0), self._pad(labels, rows, 0), self._pad(indices, rows, -1))
-        gathered = [self.fabric.all_gather(t.to(self.fabric.device)).flatten(0, 1).cpu() for t in padded]
+        gathered = [gather_rows(t.to(self.fabric.device)).cpu() for t in padded]
         real = gathered[2] >= 0
         return tuple(t[real] for t in gathered)
 

@@ -1,43 +1,61 @@
-"""Ctrl-C and SIGTERM wait for a moment at which nothing is torn."""
+"""Signals that ask a run to end wait for a moment at which nothing is torn, the same one on every process."""
 
 from __future__ import annotations
 
+import os
 import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
+from dml.signals import heeded_signals
+from dml.training.peers import Peers
 
-class Interrupted(Exception):
+# Schedulers signal every process, and launchers pass on what they get: within so many seconds it is one request.
+SAME_REQUEST = 2.0
+# Seconds that a process which was told to stop waits for the others, which may have stopped where they stood.
+PATIENCE = 3.0
+
+
+class Interrupted(KeyboardInterrupt):
     """The user, or the cluster, asked the run to stop.
 
     Args:
         torn: whether it came in the middle of a step, whose effects must not be saved.
+        together: whether every process stops at this very point.
     """
 
-    def __init__(self, *, torn: bool = False):
+    def __init__(self, *, torn: bool = False, together: bool = False):
         super().__init__("interrupted")
-        self.torn = torn
+        self.torn, self.together = torn, together
 
 
 class InterruptGuard:
-    """While it is entered, the first SIGINT or SIGTERM waits for the next safe point.
+    """While it is entered, the first signal of ``STOP_SIGNALS`` waits for the next safe point.
 
-    At a safe point ``check`` raises ``Interrupted``; inside ``immediately`` (evaluation, drawing: nothing to
-    tear) the signal raises it at once. A second signal always does.
+    At a safe point ``check`` raises ``Interrupted`` on all processes together, whichever of them were signalled; inside
+    ``immediately`` (evaluation, drawing: nothing to tear) the signal raises it at once; inside ``holding`` never. A
+    second request, no echo of the first, does not wait for a safe point.
 
     Args:
-        wait_for_safe_point: whether a signal waits at all.
+        peers: the processes of the run.
+
+    Attributes:
+        requested: whether a signal came.
+        sound: whether nothing is torn where the program stands, or stood when an exception left ``immediately``.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self, *, wait_for_safe_point: bool = True) -> None:
-        self.requested = False
-        self.wait_for_safe_point = wait_for_safe_point
-        self._immediate = False
+    def __init__(self, peers: Peers) -> None:
+        self.peers = peers
+        self.requested = self.sound = False
+        self._immediate = self._held = False
+        self._since = 0.0
+        self._process = os.getpid()
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> InterruptGuard:
-        self._previous = {number: signal.signal(number, self._handle) for number in self.SIGNALS}
+        self._previous = {number: signal.signal(number, self._handle) for number in heeded_signals()}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -45,29 +63,72 @@ class InterruptGuard:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        second, self.requested = self.requested, True
+        if os.getpid() != self._process:  # a loading process, just forked, which has its parent's handlers still
+            return
+        if not self.requested:
+            self.requested, self._since = True, time.monotonic()
+            again = False
+        else:
+            again = time.monotonic() - self._since > SAME_REQUEST
+        if self._held:
+            return
         if self._immediate:
             raise Interrupted
-        if second or not self.wait_for_safe_point:
+        if again:
             raise Interrupted(torn=True)
 
+    def agreed(self, *, last: bool = False) -> bool:
+        """After each step, on every process: whether all stop here.
+
+        Args:
+            last: settle it now, for no other step follows; otherwise the answer is to the step before.
+        """
+        return self.peers.decide(self.requested) if last else self.peers.vote(self.requested)
+
     def check(self) -> None:
-        """Raise ``Interrupted`` if a signal came since entering."""
+        """Raise ``Interrupted``, on every process, if a signal came to any of them since entering."""
+        came = time.monotonic()
+        agreed = self.peers.decide(self.requested, lambda: self.requested and time.monotonic() - came > PATIENCE)
+        if agreed is None or agreed:
+            raise Interrupted(together=agreed is not None)
+
+    @contextmanager
+    def immediately(self) -> Iterator[None]:
+        """A context in which a signal need not wait. Every process enters and leaves it, and waits for the others."""
+        self.check()
+        with self._at_once():
+            yield
+        self.check()
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """A context that waits for a batch: of one process, which nobody else waits for, a signal need not wait."""
+        if self.peers.number > 1:
+            self.sound = True
+            yield
+            self.sound = False
+            return
         if self.requested:
             raise Interrupted
+        with self._at_once():
+            yield
 
-    def immediately(self) -> _Immediate:
-        """A context in which a signal need not wait."""
-        return _Immediate(self)
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        self.sound = self._immediate = True
+        try:
+            yield
+        finally:
+            self._immediate = False
+        self.sound = False
+        if self.requested and self.peers.number == 1:  # its exception was swallowed by what it came into
+            raise Interrupted
 
-
-class _Immediate:
-    def __init__(self, guard: InterruptGuard):
-        self.guard = guard
-
-    def __enter__(self) -> None:
-        self.guard.check()
-        self.guard._immediate = True
-
-    def __exit__(self, *_: object) -> None:
-        self.guard._immediate = False
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """A context in which signals are noted only: a file is written."""
+        held, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = held

@@ -7,31 +7,50 @@ import warnings
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
+
+from dml.training.launcher import Launcher, find_launcher, rendezvous_of_srun, warn_of_tasks_without_srun
 
 
 def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
     """A launched Fabric for ``--gpu-id`` and ``--precision``, with every global generator seeded.
 
-    Under torchrun or SLURM the scheduler's number of processes counts, otherwise ``--gpu-id``: its numbers, or
-    all visible GPUs for −1. A GPU that is not there is a warning, and the CPU is used.
+    Under torchrun or srun there are the processes that were started, each with its GPU of ``devices_of``; otherwise
+    one for each of these. A GPU that is not there is a warning, and the CPU is used.
 
-    NOTE: the same seed on every process: initial weights must agree, and augmentation is seeded per image.
+    NOTE: the same seed on every process: initial weights must agree, and so must what is drawn for the global batch;
+    augmentation is seeded per image.
+
+    Raises:
+        ValueError: other numbers of GPUs and of processes, or processes that do not find each other.
     """
-    accelerator, devices = _devices(gpu_id)
-    local, nodes = _scheduled_processes()
-    if local:
-        devices = local
-    processes = nodes * (devices if isinstance(devices, int) else len(devices))
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=devices,
-        num_nodes=nodes,
+    launcher = find_launcher()
+    warn_of_tasks_without_srun(launcher)
+    devices = devices_of(gpu_id, launcher)
+    if launcher.name == "srun":
+        os.environ.update(rendezvous_of_srun(os.environ))
+    if len(devices) * launcher.nodes == 1:
+        strategy = SingleDeviceStrategy(device=devices[0])
+    else:
         # A warm-up freezes parameters for a while: those are "unused" to data-parallel training.
-        strategy=DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto",
+        strategy = DDPStrategy(parallel_devices=devices, find_unused_parameters=True)
+    fabric = Fabric(
+        accelerator=devices[0].type,
+        devices=1,  # the strategy knows better
+        num_nodes=launcher.nodes,
+        strategy=strategy,
         precision={"32": "32-true"}.get(precision, precision),
+        plugins=[LightningEnvironment()],  # lest Fabric takes SLURM's variables for more than they say
     )
-    fabric.launch()
+    try:
+        fabric.launch()
+    except torch.distributed.DistError as error:
+        raise ValueError(
+            f"process {fabric.global_rank} of {fabric.world_size} did not find the others at"
+            f" {os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}: {launcher.name} must start all of them"
+            f" ({str(error).splitlines()[0]})"
+        ) from error
     # True of every step without a warm-up, and meant so.
     warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
     torch.backends.cudnn.benchmark = True  # images have one size, so the search for the fastest kernels pays
@@ -39,24 +58,30 @@ def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
     return fabric
 
 
-def _devices(gpu_ids: tuple[int, ...]) -> tuple[str, int | list[int]]:
-    available = torch.cuda.device_count()
+def devices_of(gpu_ids: tuple[int, ...], launcher: Launcher) -> list[torch.device]:
+    """The devices of this machine's processes, in their order.
+
+    The GPUs of ``--gpu-id``, all visible ones for −1. Of processes that were started already each takes the next one;
+    the default of ``--gpu-id`` stands for the first ones then, and so does −1.
+
+    Raises:
+        ValueError: other numbers of GPUs and of processes.
+    """
+    available, processes = torch.cuda.device_count(), launcher.local
+    asked = "--gpu-id " + " ".join(map(str, gpu_ids))
+    if processes is not None and available == 1 and processes > 1 and launcher.one_gpu_each:
+        return [torch.device("cuda", 0)] * processes
     wanted = list(range(available)) if -1 in gpu_ids else list(gpu_ids)
-    if wanted and all(0 <= number < available for number in wanted):
-        return "cuda", wanted
-    asked = " ".join(map(str, gpu_ids))
-    there = f"GPUs 0..{available - 1} are there" if available else "no GPU is there"
-    warnings.warn(f"--gpu-id {asked}: {there}; using the CPU")
-    return "cpu", 1
-
-
-def _scheduled_processes() -> tuple[int, int]:
-    """(processes on this machine, machines) as torchrun or SLURM started them; (0, 1) if neither did."""
-    environment = os.environ
-    if "LOCAL_WORLD_SIZE" in environment:
-        local = int(environment["LOCAL_WORLD_SIZE"])
-        return local, int(environment["WORLD_SIZE"]) // local
-    if int(environment.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in environment:
-        nodes = int(environment.get("SLURM_NNODES", 1))
-        return int(environment["SLURM_NTASKS"]) // nodes, nodes
-    return 0, 1
+    if processes is not None and gpu_ids in ((0,), (-1,)):
+        wanted = list(range(processes))
+    if not (available and all(0 <= number < available for number in wanted)):
+        there = f"GPUs 0..{available - 1} are there" if available else "no GPU is there"
+        if available and processes is not None:
+            raise ValueError(f"{launcher.name} started {processes} processes here, and {asked}: {there}")
+        warnings.warn(f"{asked}: {there}; using the CPU")
+        return [torch.device("cpu")] * (processes or 1)
+    if processes is not None and len(wanted) != processes:
+        raise ValueError(
+            f"{launcher.name} started {processes} processes here, and {asked} names {len(wanted)} GPUs: as many of both"
+        )
+    return [torch.device("cuda", number) for number in wanted]

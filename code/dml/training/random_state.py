@@ -1,31 +1,63 @@
-"""The state of the global random generators, as a checkpoint holds it."""
+"""The state of the global random generators, as a checkpoint holds it: of every process its own."""
 
 from __future__ import annotations
 
 import random
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
 
-def random_state() -> dict[str, Any]:
-    """The state of every global random generator, in types that ``weights_only`` loading accepts."""
+def random_state(device: torch.device) -> dict[str, Any]:
+    """The state of every global random generator of this process, in types that ``weights_only`` loading accepts.
+
+    Args:
+        device: that the process computes on; of a GPU its own generator counts, not those of the others.
+    """
     kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 (libraries use it)
     return {
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "device": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
-    """The inverse of ``random_state``; GPU generators only if as many GPUs are there."""
+def restore_random_state(
+    states: list[dict[str, Any]] | dict[str, Any], device: torch.device, *, rank: int, processes: int
+) -> None:
+    """The inverse of ``random_state``; what cannot be restored is a warning.
+
+    Args:
+        states: of each process that the run had; a checkpoint of an earlier version has the first one's alone, with
+            the generators of all its GPUs.
+        device: that this process computes on, which may have another number than when the state was taken.
+        rank: of this process among ``processes``.
+    """
+    if isinstance(states, dict):
+        number = device.index if device.type == "cuda" else None
+        of_gpus = states["cuda"]
+        states = [states | {"device": of_gpus[number] if number is not None and number < len(of_gpus) else None}]
+        had_gpu = bool(of_gpus)
+    else:
+        had_gpu = states[0]["device"] is not None
+        if len(states) != processes:
+            warnings.warn(
+                f"the run had {len(states)} processes and goes on with {processes}: of their random generators the"
+                " first one's are restored, on all; what is drawn for the global batch goes on as it would have"
+            )
+    state = states[rank] if len(states) == processes else states[0]
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if len(state["cuda"]) == torch.cuda.device_count() > 0:
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if device.type == "cuda" and state["device"] is not None:
+        torch.cuda.set_rng_state(state["device"], device)
+    elif had_gpu != (device.type == "cuda"):
+        before, now = ("a GPU", f"the {device.type.upper()}") if had_gpu else ("the CPU", "a GPU")
+        warnings.warn(
+            f"the run was on {before} and goes on on {now}: what losses and miners draw there begins anew with the seed"
+        )

@@ -20,6 +20,7 @@ from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
 from dml.training.atomic import write_text_atomically
 from dml.training.environment import record_session
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
+from dml.training.launcher import find_launcher
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import results_table
@@ -82,7 +83,7 @@ def train(
     hooks = {}
     if config.run.visualize:
         hooks["after_epoch"] = ProxyPages(config, fabric, data, method, tracker=tracker, folder=folder)
-    resume_hint = shlex.join(["python", sys.argv[0], "--resume-run", str(folder)])
+    resume_hint = shlex.join([*find_launcher().command, sys.argv[0], "--resume-run", str(folder)])
     trainer = Trainer(
         fabric=fabric,
         method=method,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dml.config import EvalConfig, OptimConfig
 from dml.data.images import UnreadableImageError
-from dml.data.loader import PlannedBatches
+from dml.data.loader import LoadingError, PlannedBatches
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
 from dml.metric_names import COUNTS, label, value_text
@@ -26,11 +26,13 @@ from dml.training.checkpoint import Checkpoints
 from dml.training.interrupt import Interrupted, InterruptGuard
 from dml.training.losswatch import LossWatch
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
+from dml.training.peers import Peers
 from dml.training.results import write_results
 from dml.training.selection import Selection
 from dml.training.state import Metrics, TrainingState
 from dml.training.stopping import stopping_in_order
 
+WHOLE_DAY = 86_400
 Evaluate = Callable[[torch.nn.Module], Metrics]
 
 
@@ -86,9 +88,9 @@ class Trainer:
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
         self.step_module, self.optimizer = self._set_up()
-        self.checkpoints = Checkpoints(fabric, method, self._optimizer, self.schedule, folder, description)
-        # Several processes cannot agree on a step to stop at without asking each other at every step.
-        self.guard = InterruptGuard(wait_for_safe_point=fabric.world_size == 1)
+        self.peers = Peers(fabric.world_size)
+        self.checkpoints = Checkpoints(fabric, self.peers, method, self._optimizer, self.schedule, folder, description)
+        self.guard = InterruptGuard(self.peers)
 
     def _set_up(self) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
         """Hand method and optimiser to Fabric with every parameter that ever trains trainable for that moment.
@@ -116,7 +118,7 @@ class Trainer:
         """
         with self.stopping_in_order():
             if self.state.plan is None:  # of a continued run too: it may have been stopped while it drew
-                self.after_epoch(self.state.epoch)
+                self._after_epoch()
                 if self.state.epoch == 0 and self.evaluation.eval_first and not self.state.untrained:
                     self.state.untrained = self._evaluate(0)
             while self.state.epoch < self.optim.epochs:
@@ -132,13 +134,15 @@ class Trainer:
         Raises:
             Interrupted, OSError: see ``dml.training.stopping.stopping_in_order``.
         """
-        return stopping_in_order(self.guard, lambda error, torn: self._stop(error, save=saving and not torn))
+        return stopping_in_order(
+            self.guard, lambda error, torn, together: self._stop(error, save=saving and not torn, together=together)
+        )
 
     def _epoch(self) -> None:
         state = self.state
         if state.plan is None:
             self._share_buffers()
-            with self.guard.immediately():  # planning may embed the whole training set
+            with self._between_steps():  # planning may embed the whole training set
                 state.plan = self.method.epoch_batches(state.epoch)
         training = self._train(state.plan)
         if self.is_due(state.epoch + 1):
@@ -156,7 +160,7 @@ class Trainer:
         if improved:
             state.best_epoch, state.best = state.epoch, state.latest
         self._save(kept)
-        self.after_epoch(state.epoch)
+        self._after_epoch()
 
     def is_due(self, epoch: int) -> bool:
         """Whether epoch ``epoch`` (from 1) ends with an evaluation."""
@@ -181,17 +185,18 @@ class Trainer:
             while state.batches_done < len(plan):
                 asked = time.perf_counter()
                 try:
-                    batch = next(loader)
-                except UnreadableImageError:
+                    with self.guard.loading():
+                        batch = next(loader)
+                except (UnreadableImageError, LoadingError, Interrupted):
                     state.totals = watch.totals()
                     raise
                 waited += time.perf_counter() - asked
                 self._step(batch.to(self.fabric.device, non_blocking=True), plan, watch)
+                if self.guard.agreed(last=state.batches_done == len(plan)):
+                    state.totals = watch.totals()
+                    raise Interrupted(together=True)
                 bar.update()
                 bar.set_postfix(loss=f"{watch.latest:.4g}", refresh=False)
-                if self.guard.requested:
-                    state.totals = watch.totals()
-                    raise Interrupted
         state.totals = watch.totals()
         seconds = time.perf_counter() - started
         images = (len(plan) - first) * plan.shape[1]
@@ -229,6 +234,17 @@ class Trainer:
             for buffer in self.method.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
+    @contextmanager
+    def _between_steps(self) -> Iterator[None]:
+        """What stops this is begun again when the run goes on, with the random state that it began with."""
+        self.checkpoints.note_random_state(self.state)
+        with self.guard.immediately():
+            yield
+
+    def _after_epoch(self) -> None:
+        with self._between_steps():
+            self.after_epoch(self.state.epoch)
+
     def _progress(self, plan: np.ndarray) -> Progress:
         return Progress(self.state.epoch, self.optim.epochs, self.state.step, len(plan))
 
@@ -237,7 +253,7 @@ class Trainer:
     def _evaluate(self, epoch: int, training: Metrics | None = None) -> dict[str, Metrics]:
         """Evaluate every split, then write the epoch's lines, all together."""
         results, records = {}, {"train": training} if training is not None else {}
-        with self.guard.immediately():
+        with self._between_steps():
             for prefix, evaluate in self.evaluate.items():
                 started = time.perf_counter()
                 results[prefix] = evaluate(self.method.model)
@@ -263,22 +279,32 @@ class Trainer:
 
     # ------------------------------------------------------------------ checkpoints
 
-    def _stop(self, error: Exception, *, save: bool) -> None:
+    def _stop(self, error: Exception, *, save: bool, together: bool) -> None:
         """Save a stopped run where it stands, in the middle of an epoch if need be, and say how to continue it."""
         done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
-        try:
-            if save and self.fabric.world_size == 1:
-                self._save()
-                done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
-        finally:  # a full disk can be what stops the run, or what it meets when it is stopped
-            what = "Interrupted" if isinstance(error, Interrupted) else "Stopped"
-            is_image = isinstance(error, UnreadableImageError) and self.mend_hint is not None
-            hint = self.mend_hint if is_image else f"Continue with:\n  {self.resume_hint}"
-            if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
-                say(f"{what}: {done}. {hint}")
+        what = "Interrupted" if isinstance(error, Interrupted) else "Stopped"
+        with self.guard.holding():
+            try:
+                if save and (together or self.peers.number == 1) and not self.checkpoints.has_noted(self.state):
+                    self.checkpoints.note_random_state(self.state)
+                if save and self.checkpoints.has_noted(self.state):
+                    self._write()
+                    done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
+            finally:  # a full disk can be what stops the run, or what it meets when it is stopped
+                is_image = isinstance(error, UnreadableImageError) and self.mend_hint is not None
+                hint = self.mend_hint if is_image else f"Continue with:\n  {self.resume_hint}"
+                if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
+                    say(f"{what}: {done}. {hint}")
+        if what == "Interrupted":
+            self.peers.leave(10 if self.fabric.is_global_zero else WHOLE_DAY if together else 60)
 
     def _save(self, best: Sequence[str] = ()) -> None:
         """Write last.pt, before it the files ``best`` of what this epoch is the best in, and the summary for people."""
+        self.checkpoints.note_random_state(self.state)
+        with self.guard.holding():
+            self._write(best)
+
+    def _write(self, best: Sequence[str] = ()) -> None:
         state = self.state
         record_size = self.tracker.size() if self.fabric.is_global_zero else 0
         self.checkpoints.save(state, best=best if self.keep_best else (), record_size=record_size)

@@ -13,6 +13,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """Number of this process among them, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
 class _AllGather(torch.autograd.Function):
     """(B, …) of each of W processes → (W, B, …) on all; the gradient is summed over processes.
 
@@ -44,6 +49,41 @@ def gather_rows(tensor: Tensor, num_views: int = 1) -> Tensor:
     gathered = _AllGather.apply(tensor) if tensor.requires_grad else _AllGather.forward(None, tensor)
     by_view = gathered.unflatten(1, (num_views, -1)).transpose(0, 1)  # (V, W, B, …)
     return by_view.flatten(0, 2)
+
+
+def global_mean(value: Tensor) -> Tensor:
+    """() of each process → () their mean, on all. Differentiable as ``gather_rows`` is."""
+    return gather_rows(value[None]).mean()
+
+
+@torch.no_grad()
+def exchange_rows(tensor: Tensor, wanted: Tensor, num_views: int = 1) -> Tensor:
+    """``tensor[wanted]`` of the global batch, of which each process has and gets its own part.
+
+    Only rows that are asked for travel: V·B to each process, whatever the number of processes.
+
+    Args:
+        tensor: (V·B, …) rows of this process, view by view.
+        wanted: (V·W·B,) int64 on the CPU, the same on every process: the row of the global batch, whose rows stand
+            view by view, that is to take the place of each.
+        num_views: V.
+
+    Returns:
+        (V·B, …) what takes the place of this process's rows.
+    """
+    processes = world_size()
+    if processes == 1:
+        return tensor[wanted.to(tensor.device)]
+    share, own = len(wanted) // (num_views * processes), rank()
+    asked = wanted.view(num_views, processes, share).transpose(0, 1).flatten(1)  # (W, V·B), by who asks
+    owner = asked // share % processes
+    place = asked // (share * processes) * share + asked % share  # among the rows of its owner
+    outgoing = tensor[place[owner == own].to(tensor.device)]
+    incoming = torch.empty_like(tensor)
+    received = torch.bincount(owner[own], minlength=processes)
+    dist.all_to_all_single(incoming, outgoing, received.tolist(), (owner == own).sum(1).tolist())
+    # They come by sender, and of each in the order that they were asked for.
+    return incoming[owner[own].argsort(stable=True).argsort().to(tensor.device)]
 
 
 def keep_memories_apart(method: nn.Module) -> None:
