@@ -23,8 +23,8 @@ from dml.data import (
     size_differences,
 )
 from dml.data.classification import CLASSIFICATION_DATASETS, ClassificationData, ClassificationSpec
-from dml.data.folder import csv_files
 from dml.data.images import UnreadableImageError, read_image
+from dml.data.own_table import lists_in
 from dml.data.records import PixelRecords
 from dml.data.unlabelled import UnlabelledData, is_unlabelled, load_unlabelled
 from dml.registry import Registry
@@ -79,7 +79,7 @@ def verify(name: str, data_dir: Path, *, open_images: bool = False) -> Report:
 
 def _loaders(spec: DatasetSpec | ClassificationSpec, data_dir: Path) -> list[Loader]:
     """What may read the data set, in the order to be tried."""
-    if spec.name != "folder" or data_dir.is_file() or csv_files(data_dir):
+    if spec.name != "folder" or data_dir.is_file() or lists_in(data_dir):
         return [spec.load]
     if is_unlabelled(data_dir):
         return [load_unlabelled]
