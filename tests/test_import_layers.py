@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("structures", "registry", "options", "normalize", "metric_names", "record"),
+    ("structures", "registry", "options", "normalize", "metric_names", "record", "plain_text"),
     ("config", "recipes"),
     ("data",),
     ("models",),

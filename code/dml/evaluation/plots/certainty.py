@@ -9,10 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dml.evaluation.plots.gallery import QUERY, RIGHT, WRONG, show_image
+from dml.plain_text import plain_text
 
 COLUMNS = 8
 
 
+@plain_text()
 def plot_certainty(
     paths: Sequence[str],
     labels: Sequence[int],

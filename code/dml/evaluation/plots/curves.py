@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from dml.plain_text import plain_text
 from dml.record import read_record
 
 CURVES = {
@@ -26,6 +27,7 @@ LOSS = "train/loss"
 METRICS = {f"{split}/{name}" for split in SPLITS for name in CURVES}
 
 
+@plain_text()
 def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | None = None) -> None:
     """Training loss by epoch, and what of recall@1, MAP@R and accuracies the run has; a panel for each that is there.
 

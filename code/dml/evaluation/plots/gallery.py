@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dml.data.images import read_image
+from dml.plain_text import plain_text
 
 RIGHT, WRONG, QUERY = "#2a8a3e", "#c93a3a", "#444444"
 _NAME_LENGTH = 22  # characters of a class name that fit above an image
 
 
+@plain_text()
 def plot_gallery(
     query_paths: Sequence[str],
     query_labels: Sequence[int],
@@ -96,7 +98,7 @@ def show_image(axes: Axes, path: str, color: str, name: str, value: str) -> None
     """An image in a frame of ``color``, ``name`` above and ``value`` below it. OSError if it cannot be read."""
     axes.imshow(read_image(path, upright=True), aspect="equal")
     short = name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
-    axes.set_title(short.replace("$", r"\$"), fontsize=6, color=color, pad=2)
+    axes.set_title(short, fontsize=6, color=color, pad=4)
     axes.set_xlabel(value, fontsize=6.5, color=color, labelpad=2)
     axes.set_xticks([])
     axes.set_yticks([])

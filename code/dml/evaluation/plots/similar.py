@@ -9,10 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dml.evaluation.plots.gallery import QUERY, show_image
+from dml.plain_text import plain_text
 
 NEIGHBOUR = "#3465a4"
 
 
+@plain_text()
 def plot_similar(
     paths: Sequence[str],
     queries: np.ndarray,
