@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from dml.cli.classify import ClassifyCommand, parse_classify
 from dml.cli.entry import guarded
 from dml.data.classification import ClassificationData, classification_from_config
+from dml.methods.build_sampler import fit_batches
 from dml.methods.classification import classification
 from dml.models.classifiers import classifier_from_config
 from dml.tracking import say, table
@@ -33,6 +34,7 @@ def main() -> None:
     if command.evaluate is not None:
         evaluate(command, fabric, data)
         return
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
     model = classifier_from_config(config, data.train.class_names, continued=command.has_checkpoint)
     method = classification(config, model, data.train)
     train(config, fabric, data, method, resume=command.resume, kind=ClassificationTask)

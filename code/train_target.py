@@ -14,6 +14,7 @@ from pathlib import Path
 from dml.cli.entry import guarded
 from dml.cli.target import parse_target
 from dml.data import data_from_config
+from dml.methods.build_sampler import fit_batches
 from dml.methods.build_transfer import transfer
 from dml.methods.source import CachedSource, load_source
 from dml.models import model_from_config
@@ -36,6 +37,7 @@ def main() -> None:
     if fabric.is_global_zero:
         say(f"source {config.transfer.source_ckpt}: {description}")
     data = data_from_config(config.data, seed=config.run.seed, run=command.resume)
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
     model = model_from_config(config.model, continued=command.has_checkpoint)
     method = transfer(config, model, source, data.train)
     if config.transfer.cache_source:
