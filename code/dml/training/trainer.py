@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,7 +24,7 @@ from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
 from dml.training.checkpoint import Checkpoints
 from dml.training.interrupt import Interrupted, InterruptGuard
-from dml.training.losswatch import LossWatch
+from dml.training.losswatch import LossWatch, all_zero_text
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.results import write_results
 from dml.training.selection import Selection
@@ -77,6 +78,7 @@ class Trainer:
         self.tracker, self.folder = tracker, folder
         self.keep_best, self.after_epoch, self.resume_hint = keep_best, after_epoch, resume_hint
         self.state = TrainingState()
+        self._zero_is_said = False
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
         self.step_module, self.optimizer = self._set_up()
@@ -187,6 +189,9 @@ class Trainer:
                     state.totals = watch.totals()
                     raise Interrupted
         state.totals = watch.totals()
+        if watch.all_zero and not self._zero_is_said:
+            self._zero_is_said = True
+            warnings.warn(all_zero_text(state.epoch + 1))
         seconds = time.perf_counter() - started
         images = (len(plan) - first) * plan.shape[1]
         return {
