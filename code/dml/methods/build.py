@@ -79,7 +79,7 @@ def _refuse_without_pairs(config: TrainConfig, choice: LossChoice) -> None:
     Warns:
         ConfigWarning: pairs of an image with itself, or self-distillation, are left.
     """
-    said = f"no training class has two images, and --loss {config.loss.loss} learns from pairs of a class"
+    said = f"no training class has two images, so that --loss {config.loss.loss} has no positive pair to learn from"
     ways = "give classes of several images, or a loss of proxies such as --loss Proxy_Anchor"
     if choice.distilled:
         warnings.warn(f"{said}: self-distillation is all that trains. Way out: {ways}", ConfigWarning)

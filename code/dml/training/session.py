@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
+from dml.data import DatasetWarning
 from dml.data.loader import PlannedBatches, train_loader
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
@@ -128,6 +130,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
     images, network = task.describe()
     say(images)
+    for finding in task.findings():
+        warnings.warn(finding, DatasetWarning)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
     if task.splits:
         say(f"best epoch by {chosen.metric} on {chooses}")
