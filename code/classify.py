@@ -19,6 +19,7 @@ from dml.cli.entry import guarded
 from dml.data.classification import classification_from_config, load_classification
 from dml.data.run_split import judged_as_in_the_run
 from dml.data.screening import screened, screening_for
+from dml.methods.build_sampler import fit_batches
 from dml.methods.classification import classification
 from dml.models.classifiers import classifier_from_config
 from dml.tracking import say, table
@@ -37,6 +38,7 @@ def main() -> None:
     data = classification_from_config(
         config.data, seed=config.run.seed, run=command.resume, accept_changes=command.accept_changes
     )
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
     model = classifier_from_config(config, data.train.class_names, continued=command.has_checkpoint)
     method = classification(config, model, data.train)
     train(config, fabric, data, method, resume=command.resume, kind=ClassificationTask)

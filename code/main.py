@@ -19,6 +19,7 @@ from dml.cli.stml import parse_stml
 from dml.data import RetrievalData, data_from_config
 from dml.data.screening import screening_for
 from dml.data.unlabelled import UnlabelledData, load_unlabelled
+from dml.methods.build_sampler import fit_batches
 from dml.methods.build_self_taught import create_student, self_taught
 from dml.models import EmbeddingNet
 from dml.models.extract import background_of
@@ -35,6 +36,7 @@ def main() -> None:
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
     data, task = images_of(command)
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
 
     def embed_training_set(model: EmbeddingNet) -> Tensor:
         how = {"read": background_of, "whole_images": True, "progress": "neighbours"}

@@ -14,6 +14,7 @@ from dml.cli.entry import guarded
 from dml.cli.target import parse_target
 from dml.data import data_from_config
 from dml.data.run_split import warn_of_trained_classes
+from dml.methods.build_sampler import fit_batches
 from dml.methods.build_transfer import transfer
 from dml.methods.source import CachedSource, load_source
 from dml.models import model_from_config
@@ -39,6 +40,7 @@ def main() -> None:
     data = data_from_config(
         config.data, seed=config.run.seed, run=command.resume, accept_changes=command.accept_changes
     )
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
     warn_of_trained_classes(data, "the source network", loaded.split, (loaded.config or {}).get("data"))
     model, source = model_from_config(config.model, continued=command.has_checkpoint), loaded.model
     method = transfer(config, model, source, data.train)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -79,16 +77,3 @@ def test_a_failing_dashboard_is_one_warning():
         backend.log({"epoch": 1}, 1)
     backend.log({"epoch": 2}, 3)
     backend.close()
-
-
-def test_wandb_is_told_no_secret_of_the_command_line(tmp_path, monkeypatch):
-    told = []
-    config = SimpleNamespace(update=lambda *_, **__: None)
-    run = SimpleNamespace(define_metric=lambda *_, **__: None, config=config)
-    fake = SimpleNamespace(init=lambda **_: told.append(sys.argv) or run, Settings=lambda **_: None)
-    monkeypatch.setitem(sys.modules, "wandb", fake)
-    monkeypatch.setenv("WANDB_MODE", "disabled")  # put back afterwards: the flag wins over it
-    monkeypatch.setattr(sys, "argv", ["train.py", "--data-dir", "https://me:sesame@host/x"])
-    assert open_wandb("offline", folder=tmp_path, **OPTIONS) is not None
-    assert told == [["train.py", "--data-dir", "https://***@host/x"]]
-    assert sys.argv[-1] == "https://me:sesame@host/x"

@@ -319,3 +319,15 @@ def test_without_a_network_what_was_asked_for_is_recorded(home, tmp_path):
     said = start(fallen_back, home, WANDB_INIT_TIMEOUT="1")
     assert f"recording offline; `wandb sync {fallen_back}/wandb/offline-run-*` sends it later" in said
     assert len(list(fallen_back.glob("wandb/offline-run-*/*.wandb"))) == 1
+
+
+def test_wandb_is_told_no_secret_of_the_command_line(home, tmp_path, monkeypatch):
+    told = []
+    config = SimpleNamespace(update=lambda *_, **__: None)
+    run = SimpleNamespace(define_metric=lambda *_, **__: None, config=config)
+    fake = SimpleNamespace(init=lambda **_: told.append(sys.argv) or run, Settings=lambda **_: None)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--data-dir", "https://me:sesame@host/x"])
+    assert open_wandb("offline", folder=tmp_path, typed=NOTHING_TYPED, otherwise=OTHERWISE, config={}) is not None
+    assert told == [["train.py", "--data-dir", "https://***@host/x"]]
+    assert sys.argv[-1] == "https://me:sesame@host/x"

@@ -60,13 +60,11 @@ def test_folders_of_splits_are_named_with_their_split(tmp_path):
 def test_what_lies_beside_the_splits_is_named(tmp_path):
     write_classes(tmp_path / "train", CLASSES[:2])
     write_classes(tmp_path / "test", CLASSES[2:])
-    write_classes(tmp_path / "validation", CLASSES[:2])
+    write_classes(tmp_path / "others", CLASSES[:2])
     write_image(tmp_path / "stray.png")
     touch(tmp_path, "a.heic")
     (text,) = said(load_dataset, "folder", tmp_path)
-    assert (
-        "1 file is not read as images (1 .heic), 1 folder beside the splits not read (validation), 1 image lies" in text
-    )
+    assert "1 file is not read as images (1 .heic), 1 folder beside the splits not read (others), 1 image lies" in text
 
 
 def test_long_lists_are_cut(tmp_path):

@@ -26,7 +26,9 @@ def test_images_directly_in_the_folder_mean_that_there_are_no_classes(tmp_path):
     assert not is_unlabelled(tmp_path)
     (tmp_path / "b.jpg").touch()
     assert is_unlabelled(tmp_path)
-    (tmp_path / "list.csv").touch()
+    (tmp_path / "notes.csv").write_text("id,colour\n1,red\n")
+    assert is_unlabelled(tmp_path)
+    (tmp_path / "list.csv").write_text("path,label\n")
     assert not is_unlabelled(tmp_path)
     assert not is_unlabelled(tmp_path / "nowhere")
 

@@ -30,10 +30,11 @@ def write_lying(path: Path, orientation: int = 6) -> Path:
 
 
 def write_classes(root: Path, names: list[str], per_class: int = 2) -> None:
-    """``root/<name>/<i>.jpg``"""
+    """``root/<name>/<i>.jpg``, each of a colour of its own: images of equal content would be found as copies."""
     for name in names:
         for i in range(per_class):
-            write_image(root / name / f"{i}.jpg")
+            path = root / name / f"{i}.jpg"
+            write_image(path, colour=tuple(zlib.crc32(str(path).encode()).to_bytes(4, "big")[:3]))
 
 
 def write_png16(path: Path, pixels: np.ndarray) -> Path:

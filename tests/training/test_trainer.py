@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import warnings
 from unittest import mock
 
 import numpy as np
@@ -100,6 +101,32 @@ def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true"
 def lines(folder) -> list[dict]:
     read = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if not k.endswith(("seconds", "wait", "second"))} for line in read]
+
+
+class Idle(Line):
+    """Learns nothing in the epochs ``idle``, counted from 0."""
+
+    def __init__(self, *idle):
+        super().__init__()
+        self.idle = idle
+
+    def training_step(self, batch, progress):
+        output = super().training_step(batch, progress)
+        return StepOutput(output.loss * (progress.epoch not in self.idle), output.logs)
+
+
+def zero_epochs(run: Trainer) -> list[str]:
+    """What is said of epochs without a loss."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run.fit()
+    return [str(warning.message) for warning in caught if "exactly 0" in str(warning.message)]
+
+
+def test_epochs_whose_every_loss_is_zero_are_said_once(tmp_path):
+    assert zero_epochs(trainer(tmp_path)) == []
+    (text,) = zero_epochs(trainer(tmp_path, method=Idle(1, 2)))
+    assert text.startswith("every loss of epoch 2 was exactly 0")
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
@@ -325,6 +352,7 @@ def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path):
 
 def test_loss_watch_sums_in_double_precision():
     watch = LossWatch(torch.device("cpu"), {"loss": 1.0})
+    assert not watch.all_zero
     for step in range(10):
         watch.add(StepOutput(torch.tensor(0.1), {"part": torch.tensor(0.5)}), step, torch.arange(2))
     assert watch.totals() == {"loss": pytest.approx(2.0, abs=1e-7), "part": 5.0}

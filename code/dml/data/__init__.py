@@ -122,17 +122,16 @@ def load_dataset(
 
 
 def _warn_of_overlap(data: RetrievalData) -> None:
-    """Classes, and worse images, that training and evaluation share; only a user's own split can."""
+    """Classes that training and evaluation share; only a user's own split can. Of images see ``dml.data.findings``."""
     for name in ("query", "gallery"):
         records: ImageRecords | None = getattr(data, name)
         if records is None:
             continue
         classes = len(set(data.train.class_names) & set(records.class_names))
-        images = len(set(data.train.paths) & set(records.paths))
         if classes:
             warnings.warn(
-                f"{data.name}: training and {name} images share {classes} classes and {images} files;"
-                " metrics say little about unseen classes then",
+                f"{data.name}: training and {name} images share {classes} classes: metrics say little"
+                " about unseen classes then",
                 DatasetWarning,
                 stacklevel=3,
             )

@@ -112,11 +112,19 @@ def is_image(name: str) -> bool:
 
 
 def class_folders(root: Path) -> list[str]:
-    """Sorted names of the folders in ``root``, hidden ones and archive litter left out; [] if no folder."""
+    """Sorted names of the folders in ``root``, hidden ones, archive litter and links to ``root`` or a folder above it
+    left out; [] if no folder."""
     if not root.is_dir():
         return []
+    above = _itself_and_above(root)
     with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__MACOSX")))
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.is_dir()
+            and not entry.name.startswith((".", "__MACOSX"))
+            and not (entry.is_symlink() and os.path.realpath(entry.path) in above)
+        )
 
 
 def read_class_folders(root: Path) -> ImageRecords:
@@ -142,11 +150,35 @@ def images_below(folder: Path) -> list[str]:
     return [f"{directory}/{name}" for directory, files in files_below(folder) for name in files if is_image(name)]
 
 
-def files_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """``folder`` and each folder below it, hidden ones left out, with the sorted names of the files in it."""
-    for directory, subfolders, files in os.walk(folder):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+def files_below(folder: Path, *, on_error: Callable[[OSError], None] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """``folder`` and each folder below it, hidden ones left out, with the sorted names of the files in it.
+
+    Linked folders are followed. Each folder is visited once, by whichever way comes first, a real one before a link;
+    a link to ``folder`` or to one above it would go round in a circle and is left out.
+
+    Args:
+        on_error: is told of folders that cannot be opened; None: they are passed over.
+    """
+    seen = _itself_and_above(folder)
+    for directory, subfolders, files in os.walk(folder, onerror=on_error, followlinks=True):
+        visible = [name for name in subfolders if not name.startswith(".")]
+        subfolders[:] = sorted(_not_seen(directory, visible, seen))
         yield directory, sorted(files)
+
+
+def _itself_and_above(folder: Path) -> set[str]:
+    real = Path(os.path.realpath(folder))
+    return {str(real), *map(str, real.parents)}
+
+
+def _not_seen(directory: str, names: list[str], seen: set[str]) -> Iterator[str]:
+    """Those of the folders ``names`` in ``directory`` whose real places are new; these join ``seen``."""
+    folders = [Path(directory, name) for name in names]
+    for folder in sorted(folders, key=lambda folder: (folder.is_symlink(), folder.name)):
+        real = os.path.realpath(folder)
+        if real not in seen:
+            seen.add(real)
+            yield folder.name
 
 
 def split_classes(records: ImageRecords, num_train: int | None = None) -> tuple[ImageRecords, ImageRecords]:

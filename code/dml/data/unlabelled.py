@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from dml.data.folder import csv_files
 from dml.data.layout import DatasetError, DatasetNotFoundError, images_below, is_image
 from dml.data.own_images import turned_upright, warn_of_left_out
+from dml.data.own_table import lists_in
 from dml.data.records import ImageRecords, LeftOut
 from dml.data.run_split import continued, has_split
 from dml.data.screening import Screening, screened
@@ -51,8 +51,8 @@ class UnlabelledData:
 
 
 def is_unlabelled(data_dir: Path) -> bool:
-    """Whether ``data_dir`` is a folder with images directly in it, rather than in class folders or in a CSV file."""
-    if not data_dir.is_dir() or csv_files(data_dir):
+    """Whether ``data_dir`` is a folder with images directly in it, and without a list of images and labels."""
+    if not data_dir.is_dir() or lists_in(data_dir):
         return False
     return any(is_image(entry.name) and not entry.is_dir() for entry in data_dir.iterdir())
 

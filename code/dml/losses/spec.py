@@ -52,6 +52,11 @@ class LossSpec:
     advice: str = ""
 
     @property
+    def learns_from_pairs(self) -> bool:
+        """Whether it compares images of a class with each other, in a batch or over a memory, and with no proxies."""
+        return self.needs_positives or ("memory-size" in self.options and self.lr_scale is None)
+
+    @property
     def takes_similarity(self) -> bool:
         """Whether ``build`` also takes a ``similarity`` (``dml.losses.similarity``) in place of the loss's own."""
         return "similarity" in inspect.signature(self.build).parameters

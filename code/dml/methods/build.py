@@ -38,6 +38,8 @@ def supervised(
     choice = choose_loss(config.loss.loss, memory=config.loss.memory)
     spec = choice.spec
     sampler = create_sampler(config, train.labels)
+    if train.class_counts().max() < 2 and spec.learns_from_pairs:
+        _refuse_without_pairs(config, choice)
     criterion = create_criterion(config, choice, train.num_classes)
     if config.optim.init_type != "normal":
         proxies = proxies_of(criterion, config)
@@ -57,6 +59,25 @@ def supervised(
         distillation=self_distillation(config, model, choice),
         storage=feature_storage(config, embed_training_set, len(train)),
     )
+
+
+def _refuse_without_pairs(config: TrainConfig, choice: LossChoice) -> None:
+    """Say, of a training set whose classes have one image each, that the loss has nothing to learn from.
+
+    Raises:
+        ValueError: nothing at all.
+
+    Warns:
+        ConfigWarning: pairs of an image with itself, or self-distillation, are left.
+    """
+    said = f"no training class has two images, so that --loss {config.loss.loss} has no positive pair to learn from"
+    ways = "give classes of several images, or a loss of proxies such as --loss Proxy_Anchor"
+    if choice.distilled:
+        warnings.warn(f"{said}: self-distillation is all that trains. Way out: {ways}", ConfigWarning)
+    elif not choice.spec.needs_positives or config.data.IPC is not None or config.data.sampler is not None:
+        warnings.warn(f"{said}: an image's only partner is itself, cropped otherwise. Way out: {ways}", ConfigWarning)
+    else:
+        raise ValueError(f"{said}: {ways}")
 
 
 def proxies_of(criterion: nn.Module, config: TrainConfig) -> nn.Parameter:

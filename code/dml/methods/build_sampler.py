@@ -1,15 +1,19 @@
-"""From a run's configuration to its sampler."""
+"""From a run's configuration to its sampler, and to batches that a user's own images fill."""
 
 from __future__ import annotations
 
+import math
+import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from dml.config import FEATURE_SAMPLERS, FeatureSamplingConfig, TrainConfig
+from dml.config import FEATURE_SAMPLERS, ConfigWarning, FeatureSamplingConfig, TrainConfig
 from dml.data.samplers import SAMPLERS, Sampler
 
-_BY_CLASS = ("class_balanced", "balanced", "class_random", *FEATURE_SAMPLERS)
+_DISTINCT_CLASSES = ("class_balanced", "balanced")
+_BY_CLASS = (*_DISTINCT_CLASSES, "class_random", *FEATURE_SAMPLERS)
 
 
 def create_sampler(config: TrainConfig, labels: np.ndarray) -> Sampler:
@@ -18,8 +22,7 @@ def create_sampler(config: TrainConfig, labels: np.ndarray) -> Sampler:
     Raises:
         ValueError: settings that the sampler does not have, or that the training set cannot satisfy.
     """
-    data = config.data
-    kind = SAMPLERS.canonical(data.sampler)
+    data, kind = config.data, sampler_kind(config)
     options: dict[str, Any] = {}
     if kind in _BY_CLASS:
         if data.IPC is None:
@@ -30,6 +33,66 @@ def create_sampler(config: TrainConfig, labels: np.ndarray) -> Sampler:
     if kind in FEATURE_SAMPLERS:
         options |= _feature_options(kind, config.feature_sampling)
     return SAMPLERS[kind](labels, batch_size=data.batch_size, seed=config.run.seed, **options)
+
+
+def sampler_kind(config: TrainConfig) -> str:
+    """The sampler's name in ``SAMPLERS``."""
+    return SAMPLERS.canonical(config.data.sampler)
+
+
+def fit_batches(config: TrainConfig, labels: np.ndarray, *, world_size: int = 1) -> TrainConfig:
+    """``config`` with batches that a user's own training set fills, where it asks for larger ones.
+
+    A batch keeps its images per class and has fewer classes; only where two classes do not fit, fewer images of each.
+    Settings of named data sets are left alone, and what no batch can satisfy is left to the sampler's error.
+
+    Args:
+        labels: (N,) int64 of the training set.
+        world_size: processes, which share a batch equally.
+
+    Warns:
+        ConfigWarning: batches are smaller than asked for; it says how large they are.
+    """
+    if config.data.dataset != "folder":
+        return config
+    size, batch_size, images = _group_size(config), config.data.batch_size, len(labels)
+    asked = most = batch_size // size
+    fits = batch_size <= images
+    if config.self_taught is None and (kind := sampler_kind(config)) in _DISTINCT_CLASSES:
+        most = min(asked, len(np.unique(labels)))
+        # The balanced sampler cuts a stream of whole groups, which may be shorter than one batch.
+        fits &= most == asked and (kind != "balanced" or images // batch_size * asked * size >= batch_size)
+    if fits or not asked:
+        return config
+    groups = min(most, images // size)
+    if groups < 2 <= images and config.self_taught is None:
+        groups, size = 2, min(size, images // 2)
+    step = world_size // math.gcd(world_size, size)
+    groups = groups // step * step
+    if not groups:
+        return config
+    IPC = size if _group_size(config) > 1 and config.self_taught is None else config.data.IPC
+    fitted = replace(config, data=replace(config.data, batch_size=groups * size, IPC=IPC))
+    warnings.warn(_told(config, labels, groups, size), ConfigWarning)
+    return fitted
+
+
+def _group_size(config: TrainConfig) -> int:
+    """Images of a batch that belong together: of a class, or an image and its neighbours."""
+    if config.self_taught is not None:
+        return config.self_taught.num_neighbors if config.loss.loss == "stml" else 1
+    return config.data.IPC or 1 if sampler_kind(config) in _BY_CLASS else 1
+
+
+def _told(config: TrainConfig, labels: np.ndarray, groups: int, size: int) -> str:
+    asked, there = f"--batch-size {config.data.batch_size}", f"{len(labels)} images"
+    batch = f"batches of {groups * size}"
+    if config.self_taught is None:
+        there += f" of {len(np.unique(labels))} classes"
+    if _group_size(config) > 1:
+        asked += f" with --num-neighbors {size}" if config.self_taught else f" with --IPC {config.data.IPC}"
+        batch += f", {groups} {'neighbourhoods' if config.self_taught else 'classes'} of {size}"
+    return f"{asked} is more than the training set of {there} fills: {batch}"
 
 
 def _feature_options(kind: str, settings: FeatureSamplingConfig) -> dict[str, Any]:

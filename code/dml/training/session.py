@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
+from dml.data import DatasetWarning
 from dml.data.loader import PlannedBatches, train_loader
 from dml.data.run_split import warn_of_trained_classes
 from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
@@ -176,6 +178,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
     images, network = task.describe()
     say(images)
+    for finding in task.findings():
+        warnings.warn(finding, DatasetWarning)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")

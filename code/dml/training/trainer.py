@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
 from dml.training.checkpoint import Checkpoints
 from dml.training.interrupt import Interrupted, InterruptGuard
-from dml.training.losswatch import LossWatch
+from dml.training.losswatch import LossWatch, all_zero_text
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.peers import Peers
 from dml.training.results import write_results
@@ -85,6 +86,7 @@ class Trainer:
         self.keep_best, self.after_epoch = keep_best, after_epoch
         self.resume_hint, self.mend_hint = resume_hint, mend_hint
         self.state = TrainingState()
+        self._zero_is_said = False
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
         self.step_module, self.optimizer = self._set_up()
@@ -198,6 +200,9 @@ class Trainer:
                 bar.update()
                 bar.set_postfix(loss=f"{watch.latest:.4g}", refresh=False)
         state.totals = watch.totals()
+        if watch.all_zero and not self._zero_is_said:
+            self._zero_is_said = True
+            warnings.warn(all_zero_text(state.epoch + 1))
         seconds = time.perf_counter() - started
         images = (len(plan) - first) * plan.shape[1]
         return {

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dml.metric_names import is_metric, is_share, label, metric_of
+from dml.plain_text import plain_text
 from dml.record import read_record
 
 FIRST_CHOICE = ("recall_at_1", "map_at_r", "top_1", "top_5", "e_recall_at_1", "mAP_c")
@@ -20,6 +21,7 @@ SPLITS = {"eval": ("test", "-"), "val": ("held-out", "--")}
 LOSS = "train/loss"
 
 
+@plain_text()
 def plot_curves(
     metrics_jsonl: Path | str, out_png: Path | str, *, select_metric: str | None = None, title: str | None = None
 ) -> None:

@@ -11,11 +11,13 @@ from PIL import Image
 
 from dml.data import ImageRecords
 from dml.data.images import image_of
+from dml.plain_text import plain_text
 
 RIGHT, WRONG, QUERY = "#2a8a3e", "#c93a3a", "#444444"
 _NAME_LENGTH = 22  # characters of a class name that fit above an image
 
 
+@plain_text()
 def plot_gallery(
     query: ImageRecords,
     gallery: ImageRecords,
@@ -95,7 +97,7 @@ def show_image(axes: Axes, image: Image.Image, color: str, name: str, value: str
     """``image`` in a frame of ``color``, ``name`` above and ``value`` below it."""
     axes.imshow(image, aspect="equal")
     short = name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
-    axes.set_title(short.replace("$", r"\$"), fontsize=6, color=color, pad=2)
+    axes.set_title(short, fontsize=6, color=color, pad=4)
     axes.set_xlabel(value, fontsize=6.5, color=color, labelpad=2)
     axes.set_xticks([])
     axes.set_yticks([])

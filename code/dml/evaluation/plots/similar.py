@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from dml.data import ImageRecords
 from dml.data.images import image_of
 from dml.evaluation.plots.gallery import QUERY, show_image
+from dml.plain_text import plain_text
 
 NEIGHBOUR = "#3465a4"
 
 
+@plain_text()
 def plot_similar(
     images: ImageRecords,
     queries: np.ndarray,

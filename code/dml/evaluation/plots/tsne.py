@@ -92,12 +92,12 @@ def tsne_page(
 
     figure = go.Figure()
     for number, label in enumerate(classes):
-        name = html.escape(str(class_names[label]))
+        name = _as_text(class_names[label])
         members = np.flatnonzero(labels_shown == label)
         small = [_thumbnail(image_of(images, rows[i])) for i in members] if thumbnails else None
         _add_points(figure, places[members], name, _class_marker(number), customdata=small)
     if proxies is not None:
-        texts = [f"proxy of {html.escape(str(name))}" for name in proxy_names]
+        texts = [f"proxy of {_as_text(name)}" for name in proxy_names]
         star = {"color": "black", "size": 8, "symbol": "star" if dimensions == 2 else "diamond"}
         _add_points(figure, places[len(rows) :], "proxies", star, texts=texts)
     shown = f"{len(rows):,} images" + (f" of {len(classes):,} classes" if len(class_names) > 1 else "")
@@ -105,7 +105,7 @@ def tsne_page(
         shown += f", of {len(labels):,} images of {len(np.unique(labels)):,}"
     stars = f"; black: {len(proxies):,} proxies" if proxies is not None else ""
     figure.update_layout(
-        title=f"{html.escape(title)}<br><sup>{shown}{stars}; axes have no unit</sup>",
+        title=f"{_as_text(title)}<br><sup>{shown}{stars}; axes have no unit</sup>",
         showlegend=len(class_names) > 1 and len(classes) <= _LEGEND_CLASSES,
         template="plotly_white",
         legend={"itemsizing": "constant"},
@@ -114,7 +114,8 @@ def tsne_page(
         figure.update_xaxes(showticklabels=False, zeroline=False)
         figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
     script = _HOVER_SCRIPT if thumbnails else None
-    page = figure.to_html(include_plotlyjs=True, post_script=script, default_height="96vh")
+    config = {"typesetMath": False}  # between dollars stands no formula
+    page = figure.to_html(include_plotlyjs=True, post_script=script, default_height="96vh", config=config)
     Path(out_html).write_text(page, encoding="utf-8")
 
 
@@ -134,6 +135,11 @@ def _tsne(vectors: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
     return TSNE(dimensions, perplexity=perplexity, init="pca", max_iter=_TSNE_STEPS, random_state=seed).fit_transform(
         reduced
     )
+
+
+def _as_text(name: str) -> str:
+    """A name without marks of plotly's, which reads <b> as bold; of characters by name it knows few, not quotes."""
+    return html.escape(str(name), quote=False)
 
 
 def _class_marker(number: int) -> dict[str, Any]:
@@ -157,8 +163,8 @@ def _add_points(
         "name": name,
         "marker": marker,
         "customdata": customdata,
-        "text": texts,
-        "hovertemplate": f"{name if texts is None else '%{text}'}<extra></extra>",
+        "text": name if texts is None else texts,
+        "hovertemplate": "%{text}<extra></extra>",  # a name in the template itself could hold a %{…}
     }
     if places.shape[1] == 2:
         figure.add_trace(go.Scatter(x=places[:, 0], y=places[:, 1], **options))
