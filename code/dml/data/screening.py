@@ -16,6 +16,7 @@ import numpy as np
 from dml.config import DataConfig, EvaluateConfig
 from dml.data.depth import FULL_DEPTH, bits_that_hold, to_8_bits, white_of
 from dml.data.layout import DatasetError, DatasetWarning
+from dml.data.own_splits import UNSPLIT
 from dml.data.readable import Examined, examine_all
 from dml.data.records import ImageRecords, LeftOut
 
@@ -23,7 +24,7 @@ Splits = TypeVar("Splits")  # a dataclass whose fields hold image records, among
 
 OWN = "folder"  # the data set of a user's own images
 LEFT_OUT_FILE = "left_out.csv"
-YET_TO_BE_SPLIT = ""
+YET_TO_BE_SPLIT = UNSPLIT
 MAX_NAMED = 5  # files that a warning names
 NEARLY_BLACK = 16  # of 255: an image without a brighter pixel was hardly meant so
 

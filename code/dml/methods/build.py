@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from dml.config import OptimConfig, TrainConfig
+from dml.config import ConfigWarning, OptimConfig, TrainConfig
 from dml.data import ImageRecords
 from dml.losses import LossChoice, choose_loss, create_loss
 from dml.losses.functional import redraw_uniformly
@@ -74,7 +75,7 @@ def _refuse_without_pairs(config: TrainConfig, choice: LossChoice) -> None:
     ways = "give classes of several images, or a loss of proxies such as --loss Proxy_Anchor"
     if choice.distilled:
         warnings.warn(f"{said}: self-distillation is all that trains. Way out: {ways}", ConfigWarning)
-    elif not choice.spec.needs_positives or config.data.IPC is not None or config.data.sampler is not None:
+    elif not choice.spec.needs_positives or config.data.sampler != "random":
         warnings.warn(f"{said}: an image's only partner is itself, cropped otherwise. Way out: {ways}", ConfigWarning)
     else:
         raise ValueError(f"{said}: {ways}")
