@@ -109,7 +109,7 @@ def test_a_class_of_which_nothing_is_left_is_an_error(photos):
         load_own(photos)
     for i in range(4):
         (photos / "dog" / f"{i}.jpg").write_bytes(b"")
-    with pytest.raises(DatasetError, match=r"none of the 8 images of the split 'query' can be read: cat/0\.jpg"):
+    with pytest.raises(DatasetError, match=r"none of the 8 images of the split 'test' can be read: cat/0\.jpg"):
         load_own(photos)
 
 
