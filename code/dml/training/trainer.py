@@ -28,7 +28,7 @@ from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.results import write_results
 from dml.training.selection import Selection
 from dml.training.state import Metrics, TrainingState
-from dml.training.stopping import stopping_in_order
+from dml.training.stopping import BY_AN_IMAGE, stopping_in_order
 
 Evaluate = Callable[[torch.nn.Module], Metrics]
 
@@ -51,8 +51,8 @@ class Trainer:
         description: put into each checkpoint: architecture and configuration, as plain types.
         keep_best: whether to write best.pt, and best_<metric>.pt of the selection's other metrics.
         after_epoch: called with the number of complete epochs, 0 before the first.
-        resume_hint: the command to go on with after an interruption.
-        mend_hint: what to do after an image could not be read; None: the same.
+        resume_hint: how to go on after an interruption.
+        mend_hint: how to go on after an image could not be read; None: the same.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Trainer:
         Raises:
             Interrupted, OSError: see ``dml.training.stopping.stopping_in_order``.
         """
-        return stopping_in_order(self.guard, lambda error, torn: self._stop(error, save=saving and not torn))
+        return stopping_in_order(self.guard, lambda what, torn: self._stop(what, save=saving and not torn))
 
     def _epoch(self) -> None:
         state = self.state
@@ -259,7 +259,7 @@ class Trainer:
 
     # ------------------------------------------------------------------ checkpoints
 
-    def _stop(self, error: Exception, *, save: bool) -> None:
+    def _stop(self, what: str, *, save: bool) -> None:
         """Save a stopped run where it stands, in the middle of an epoch if need be, and say how to continue it."""
         done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
         try:
@@ -267,10 +267,9 @@ class Trainer:
                 self._save()
                 done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
         finally:  # a full disk can be what stops the run, or what it meets when it is stopped
-            what = "Interrupted" if isinstance(error, Interrupted) else "Stopped"
-            is_image = isinstance(error, UnreadableImageError) and self.mend_hint is not None
-            hint = self.mend_hint if is_image else f"Continue with:\n  {self.resume_hint}"
-            if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
+            hint = self.mend_hint if what == BY_AN_IMAGE else None
+            hint = hint or f"Continue with:\n  {self.resume_hint}"
+            if self.fabric.is_global_zero or what != "Interrupted":  # the process that met the file knows of it
                 say(f"{what}: {done}. {hint}")
 
     def _save(self, best: Sequence[str] = ()) -> None:
