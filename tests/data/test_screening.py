@@ -109,7 +109,7 @@ def test_a_class_of_which_nothing_is_left_is_an_error(photos):
         load_own(photos)
     for i in range(4):
         (photos / "dog" / f"{i}.jpg").write_bytes(b"")
-    with pytest.raises(DatasetError, match=r"none of the 8 images of the split 'query' can be read: cat/0\.jpg"):
+    with pytest.raises(DatasetError, match=r"none of the 8 images of the split 'test' can be read: cat/0\.jpg"):
         load_own(photos)
 
 
@@ -127,6 +127,13 @@ def test_nothing_to_read_without_classes(tmp_path):
         data = load_unlabelled(tmp_path, at_least=2, screening=Screening())
     assert len(data.train) == 4
     assert [file.path for file in data.left_out] == ["0.png", "1.png"]
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"")
+    with (
+        pytest.warns(DatasetWarning, match="6 of 6"),
+        pytest.raises(DatasetError, match=r": none of the 6 images can be read: 0\.png \(the file is empty\), 1\.png"),
+    ):
+        load_unlabelled(tmp_path, screening=Screening())
 
 
 def test_a_continued_run_leaves_out_the_same_and_looks_at_nothing(photos, tmp_path, monkeypatch):

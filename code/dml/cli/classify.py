@@ -25,6 +25,7 @@ from dml.config import (
     train_config_from_json,
 )
 from dml.data.classification import CLASSIFICATION_DATASETS
+from dml.data.depth import FULL_DEPTH
 from dml.methods.effective import effective
 from dml.metric_names import CLASSIFICATION_METRICS
 from dml.models.classifiers import (
@@ -203,6 +204,8 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         for name, value in vars(getattr(run, part)).items()
     }
     values["val_split"] = None  # of no concern to the test split
+    if run.data.dataset == "folder" and "bits" not in loaded.config["data"]:
+        values["bits"] = FULL_DEPTH  # a run of before they were looked for
     if "dataset" in typed:
         typed["dataset"] = CLASSIFICATION_DATASETS.canonical(typed["dataset"])
         if typed["dataset"] != run.data.dataset:

@@ -13,6 +13,7 @@ from dml.cli.parser import Parser, add_section
 from dml.cli.sizes import check_crop
 from dml.config import ConfigWarning, DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
+from dml.data.depth import FULL_DEPTH
 from dml.data.unlabelled import without_classes
 from dml.evaluation.evaluator import METRICS
 from dml.models.backbones import BACKBONES
@@ -103,6 +104,8 @@ def _stored(run: dict[str, Any]) -> dict[str, Any]:
     """The settings of a checkpoint's run that evaluation shares, name → value; ``run`` is empty if published."""
     sections = [run.get(name) or {} for name in ("data", "evaluation", "run", "self_taught")]
     stored = {name: value for section in sections for name, value in section.items()}
+    if stored.get("dataset") == "folder":
+        stored.setdefault("bits", FULL_DEPTH)  # a run of before they were looked for
     if run and not run.get("self_taught"):
         stored["unlabelled"] = False  # all but code/main.py train on classes, also with images beside their folders
     return stored

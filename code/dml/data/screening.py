@@ -80,7 +80,7 @@ class Screening:
             if recorded is None:  # else it is as the run has it
                 bits = self._settle_bits(found, root)
         for name, records in splits.items():
-            _require_classes(name, records, kept[name], left_out, root)
+            _require_classes(_shown(name, splits), records, kept[name], left_out, root)
         return {name: replace(records, bits=bits) for name, records in kept.items()}, left_out
 
     def _recorded(self) -> tuple[LeftOut, ...] | None:
@@ -186,6 +186,13 @@ def _without(left_out: Sequence[LeftOut], splits: Mapping[str, ImageRecords], ro
         name: records.take([i for i, path in enumerate(records.paths) if relative_to(root, path) not in gone])
         for name, records in splits.items()
     }
+
+
+def _shown(name: str, splits: Mapping[str, ImageRecords]) -> str:
+    """What people call a split; "" where there is but one."""
+    if len(splits) == 1:
+        return ""
+    return "test" if name == "query" and "gallery" not in splits else name
 
 
 def _require_classes(

@@ -56,8 +56,8 @@ class Trainer:
         description: put into each checkpoint: architecture, configuration and class names, as plain types.
         keep_best: whether to write best.pt, and best_<metric>.pt of the selection's other metrics.
         after_epoch: called with the number of complete epochs, 0 before the first.
-        resume_hint: the command to go on with after an interruption.
-        mend_hint: what to do after an image could not be read; None: the same.
+        resume_hint: how to go on after an interruption.
+        mend_hint: how to go on after an image could not be read; None: the same.
     """
 
     def __init__(
@@ -287,7 +287,9 @@ class Trainer:
     def _stop(self, error: Exception, *, save: bool, together: bool) -> None:
         """Save a stopped run where it stands, in the middle of an epoch if need be, and say how to continue it."""
         done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
-        what = "Interrupted" if isinstance(error, Interrupted) else "Stopped"
+        interrupted, by_an_image = isinstance(error, Interrupted), isinstance(error, UnreadableImageError)
+        what = "Interrupted" if interrupted else "Stopped by an image" if by_an_image else "Stopped"
+        hint = (self.mend_hint if by_an_image else None) or f"Continue with:\n  {self.resume_hint}"
         with self.guard.holding():
             try:
                 if save and (together or self.peers.number == 1) and not self.checkpoints.has_noted(self.state):
@@ -296,11 +298,9 @@ class Trainer:
                     self._write()
                     done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
             finally:  # a full disk can be what stops the run, or what it meets when it is stopped
-                is_image = isinstance(error, UnreadableImageError) and self.mend_hint is not None
-                hint = self.mend_hint if is_image else f"Continue with:\n  {self.resume_hint}"
-                if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
+                if self.fabric.is_global_zero or not interrupted:  # the process that met the file knows of it
                     say(f"{what}: {done}. {hint}")
-        if what == "Interrupted":
+        if interrupted:
             self.peers.leave(10 if self.fabric.is_global_zero else WHOLE_DAY if together else 60)
 
     def _save(self, best: Sequence[str] = ()) -> None:
