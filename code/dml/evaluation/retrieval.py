@@ -106,8 +106,8 @@ def retrieval_metrics(
     * ``r_precision``: mean over queries of the share of hits among the R nearest.
     * ``precision_at_1``: share of queries whose nearest is a positive.
 
-    Equal similarities are ordered by lower index, so that a network which maps all images to one point finds nothing
-    by it. A query without positives (a singleton, or a class that the gallery lacks) fails recall and precision@1
+    Equal similarities are ordered by lower index, so that a network that maps all images to one point is as good as
+    chance. A query without positives (a singleton, or a class that the gallery lacks) fails recall and precision@1
     and is left out of the means of MAP@R and R-precision, as IDML does; these are 0 if no query has one.
 
     Time grows as Q·N·D; memory stays bounded whatever Q, N and R are, and however many copies there are.

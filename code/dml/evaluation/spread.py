@@ -65,7 +65,7 @@ def relative_spread(embeddings: Tensor, *, distance: str) -> float:
 def collapse(embeddings: Tensor, *, distance: str) -> str | None:
     """What is to be said of embeddings (N, D) whose relative spread is below 0.001, all but equal; None of others."""
     spread = relative_spread(embeddings, distance=distance)
-    if spread >= _COLLAPSED or len(embeddings) < 2:
+    if not spread < _COLLAPSED or len(embeddings) < 2:
         return None
     return (
         f"the network has collapsed: the embeddings of all {len(embeddings)} images are nearly equal (their distance"
