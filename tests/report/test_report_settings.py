@@ -121,7 +121,6 @@ def test_every_name_of_what_changes_nothing_is_a_setting():
 def test_a_configuration_that_this_version_does_not_know_stays_as_it_is(tmp_path):
     recorded(tmp_path / "a", trained(0))
 
-
     def younger(stored):
         stored["optim"]["twist"], stored["evaluation"]["select"] = 3, "test"
 

@@ -13,7 +13,9 @@ TV_SPLIT_SHARE = 0.8
 def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """``--resume-run`` and the historic flags of every training; returns their group."""
     group = parser.add_argument_group("Continuing, and historic flags")
-    group.add_argument("--resume-run", "--resume_run", metavar="DIR", help="continue this run, or extend it by --epochs N")
+    group.add_argument(
+        "--resume-run", "--resume_run", metavar="DIR", help="continue this run, or extend it by --epochs beside it"
+    )
     group.add_argument("--log_online", "--log-online", action="store_true", help="the same as --wandb auto")
     group.add_argument("--wandb_key", "--wandb-key", help=argparse.SUPPRESS)
     group.add_argument(*spellings_of("no_train_metrics"), action="store_true", help="the same as --train-metrics 0")
