@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torchvision
 
-from dml import __version__
+import dml
 from dml.redact import redact_command
 from dml.training.atomic import write_text_atomically
 
@@ -44,7 +44,7 @@ def session(*, device: torch.device, processes: int) -> dict[str, Any]:
         "commit": commit,
         "changed": changed,
         "versions": {
-            "dml": __version__,
+            "dml": dml.__version__,
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "torchvision": str(torchvision.__version__),
