@@ -21,7 +21,7 @@ from dml.losses.transfer import TRANSFER_LOSSES
 from dml.methods.build import create_criterion
 from dml.methods.effective import effective
 from dml.miners import MINERS
-from dml.models.backbones import BACKBONES, input_spec_of
+from dml.models.backbones import BACKBONES, class_of
 from dml.recipes import RECIPES
 
 PARSERS = {"train": parse_train, "target": parse_target, "stml": parse_stml, "classify": parse_classify}
@@ -114,7 +114,7 @@ def test_what_networks_and_miners_bring():
     assert parsed("train", "--loss", "ProxyISA", "--IPC", "4").data.sampler == "power_balanced"
     small, large = (parsed("classify", "--model", "resnet18", "--crop-size", size) for size in ("32", "33"))
     assert (small.classification.stem, large.classification.stem) == ("cifar", "imagenet")
-    assert {input_spec_of(build).crop_size for build in BACKBONES.values()} == {224, 227}
+    assert {class_of(build).input_spec.crop_size for build in BACKBONES.values()} == {224, 227}
 
 
 def test_a_rate_has_one_value_under_both_its_names(capsys):
@@ -157,7 +157,7 @@ def test_a_continued_run_has_what_it_recorded_whatever_the_defaults_are_now(tmp_
     monkeypatch.setitem(
         RECIPES._entries, "proxy_anchor", replace(RECIPES["proxy_anchor"], ipc_sampler="class_balanced")
     )
-    monkeypatch.setattr(BACKBONES["bn_inception"], "input_spec", input_spec_of(BACKBONES["inception_v1"]))
+    monkeypatch.setattr(BACKBONES["bn_inception"], "input_spec", class_of(BACKBONES["inception_v1"]).input_spec)
     changed = {name: parsed(*command) for name, command in words.items()}
     assert changed["anchor"].loss.options["mrg"] == 0.7
     assert (changed["anchor"].data.sampler, changed["anchor"].data.crop_size) == ("class_balanced", 227)
