@@ -58,7 +58,7 @@ WORDING = {
     "pictures": "draw curves and the confusion of the classes at the end",
 }
 # What can be said of an evaluation; the rest is the checkpoint's.
-OF_EVALUATION = ("dataset", "data_dir", "batch_size", "workers", "resize", "crop_size", "gpu_id", "precision")
+OF_EVALUATION = ("dataset", "data_dir", "batch_size", "workers", "resize", "crop_size", "pillow", "gpu_id", "precision")
 CIFAR = ("cifar10", "cifar100")
 
 

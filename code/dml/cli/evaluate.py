@@ -66,6 +66,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         "unlabelled": None,
         "resize": DataConfig.resize,
         "crop_size": None,
+        "pillow": DataConfig.pillow,
         "eval_distance": EvalConfig.eval_distance,
         "seed": 0,
     }

@@ -66,6 +66,7 @@ def eval_batches(
     batch_size: int,
     workers: int,
     whole_images: bool = False,
+    pillow: bool = False,
 ) -> DataLoader[Batch]:
     """This process's share of ``records``, transformed as in evaluation, with the network's own normalisation.
 
@@ -73,12 +74,13 @@ def eval_batches(
         crop_size: None takes the network's own.
         batch_size: over all processes.
         whole_images: scale images to ``resize`` × ``resize`` pixels instead of cutting out their centre.
+        pillow: transform them by Pillow instead of on tensors.
     """
     if whole_images:
-        transform = whole_image_transform(input_spec.normalize, side=resize)
+        transform = whole_image_transform(input_spec.normalize, side=resize, pillow=pillow)
     else:
         crop_size = input_spec.crop_size if crop_size is None else crop_size
-        transform = eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size)
+        transform = eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size, pillow=pillow)
     return eval_loader(
         ImageDataset(records, transform),
         batch_size=max(1, batch_size // fabric.world_size),
@@ -114,6 +116,7 @@ def embed_records(
         batch_size=config.batch_size,
         workers=config.workers,
         whole_images=whole_images,
+        pillow=config.pillow,
     )
     embeddings, _, indices = FabricEmbed(fabric, read)(model, batches, fabric.device, progress=progress)
     return embeddings[indices.argsort()]
@@ -129,6 +132,7 @@ def create_evaluator(
     crop_size: int | None,
     batch_size: int,
     workers: int,
+    pillow: bool = False,
     **options,
 ) -> Evaluator:
     """An evaluator over image files; see ``eval_batches`` for how they are read.
@@ -143,6 +147,7 @@ def create_evaluator(
         "crop_size": crop_size,
         "batch_size": batch_size,
         "workers": workers,
+        "pillow": pillow,
     }
     loaders = [None if records is None else eval_batches(records, **reading) for records in (query, gallery)]
     return Evaluator(*loaders, embed=FabricEmbed(fabric), **options)
