@@ -70,6 +70,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         input_spec=model.input_spec,
         resize=config.resize,
         crop_size=config.crop_size,
+        pillow=config.pillow,
         batch_size=config.batch_size,
         workers=config.workers,
         recall_ks=data.recall_ks,

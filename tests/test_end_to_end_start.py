@@ -35,10 +35,7 @@ def start(images, logs):
 
     def make(entry: str, name: str, *flags, capsys=None) -> tuple[Path, str]:
         words = ["--dataset", "folder", "--data-dir", images, "--log-dir", logs, "--run-name", name, *RUN, *flags]
-        if capsys is None:
-            said = run(entry, *words).stdout
-        else:
-            said = run_inside(entry, *words, status=0, capsys=capsys).out
+        said = run(entry, *words).stdout if capsys is None else run_inside(entry, *words, status=0, capsys=capsys).out
         return logs / "folder" / name, said
 
     return make
@@ -119,7 +116,8 @@ def test_a_target_from_a_run_with_a_run_as_its_source(labelled, start, capsys):
 def test_no_labels_after_labels(labelled, unlabelled, start, capsys):
     anchored = labelled[0]
     flags = ("--embedding_size", "16", *STML)
-    said = start("main.py", "lenient", *flags, "--init-from", anchored, capsys=capsys)[1]
+    folder, said = start("main.py", "lenient", *flags, "--init-from", anchored, capsys=capsys)
+    assert json.loads((folder / "config.json").read_text())["self_taught"]["teacher_init"] == "student"
     assert "taken: 120 tensors of the backbone, 2 of the embedding head; starting anew: background head" in said
     said = start("main.py", "strict", *flags, "--resume", unlabelled, capsys=capsys)[1]
     assert f"starting from {unlabelled / 'last.pt'}" in said
@@ -143,11 +141,14 @@ def test_evaluation_of_a_run(labelled, unlabelled, tmp_path, capsys):
         (
             "train.py",
             ("--weights", "PLACE/best.pt", "--init-from"),
-            "--init-from brings weights, and so does --weights",
+            "--init-from brings weights, and so does",
         ),
         ("train.py", ("--pretrained", "1", "--weights"), "--init-from takes the folder of a run"),
+        ("train.py", ("--init-from", "/nowhere/best.pt", "--source"), "--init-from: no such file: /nowhere/best.pt"),
+        ("train.py", ("--init-from", "PLACE/..", "--source"), "neither a checkpoint nor a run folder"),
+        ("train.py", ("--init-from", "PLACE/config.json", "--source"), "config.json: expected a file written by torch"),
     ],
-    ids=["backbone", "stem", "two places", "weights"],
+    ids=["backbone", "stem", "two places", "weights", "no file", "no run", "no checkpoint"],
 )
 def test_what_cannot_be_started_from_is_said_before_data_are_read(labelled, capsys, entry, flags, message):
     words = [str(word).replace("PLACE", str(labelled[0])) for word in flags]

@@ -159,7 +159,17 @@ def test_errors(capsys, arguments, message):
     assert message in error_of(capsys, *arguments, parse=parse_stml)
 
 
-def test_weights_come_from_one_place(capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--resume", "--weights"), "--resume brings all weights: leave out --weights"),
+        (("--resume", "--init-from"), "--resume brings all weights: leave out --weights, --init-from"),
+        (("--init-from", "--weights"), "--init-from brings weights, and so does --weights"),
+        (("--init-from", "--swav"), "--init-from brings weights, and so does --swav"),
+    ],
+    ids=" ".join,
+)
+def test_weights_come_from_one_place(capsys, tmp_path, flags, message):
     (tmp_path / "file.pt").touch()
-    arguments = ("--resume", str(tmp_path / "file.pt"), "--weights", str(tmp_path / "file.pt"))
-    assert "leave out --weights" in error_of(capsys, *arguments, parse=parse_stml)
+    words = [word for flag in flags for word in ([flag] if flag == "--swav" else [flag, str(tmp_path / "file.pt")])]
+    assert message in error_of(capsys, "--model", "resnet50", *words, parse=parse_stml)

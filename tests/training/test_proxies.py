@@ -57,6 +57,14 @@ def test_center_starts_proxies_at_class_means(build, augment):
         torch.testing.assert_close(method.criterion.proxies[c].detach(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("augment", ["0", "1"])
+def test_training_images_are_made_by_pillow_if_asked(build, augment):
+    for pillow in ("0", "1"):
+        config, data, method = build("--pillow", pillow, "--augment", augment)
+        steps = training_crops(config, data.train, method).transform.transforms
+        assert (type(steps[0]).__name__ == "PILToTensor") == (pillow == "0")
+
+
 def test_center_follows_from_the_seed_alone(build):
     """Not from the number of workers, nor from what was drawn before."""
     starts = []

@@ -62,7 +62,7 @@ WORDING = {
 # What can be said of an evaluation; the rest is the checkpoint's.
 OF_EVALUATION = (
     *("dataset", "data_dir", "strict", "bits"),
-    *("batch_size", "workers", "resize", "crop_size", "gpu_id", "precision"),
+    *("batch_size", "workers", "resize", "crop_size", "pillow", "gpu_id", "precision"),
 )
 CIFAR = ("cifar10", "cifar100")
 

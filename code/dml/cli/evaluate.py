@@ -71,6 +71,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         "bits": None,
         "resize": DataConfig.resize,
         "crop_size": None,
+        "pillow": DataConfig.pillow,
         "eval_distance": EvalConfig.eval_distance,
         "keep_copies": EvalConfig.keep_copies,
         "seed": 0,

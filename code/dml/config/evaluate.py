@@ -36,6 +36,7 @@ class EvaluateConfig(Section):
     workers: int = like(DataConfig, "workers", 4)
     resize: int | None = like(DataConfig, "resize", None)
     crop_size: int | None = like(DataConfig, "crop_size", None)
+    pillow: bool | None = like(DataConfig, "pillow", None)
     gpu_id: tuple[int, ...] = like(RunConfig, "gpu_id", (0,))
     precision: str = like(RunConfig, "precision", "32")
     eval_distance: str | None = like(EvalConfig, "eval_distance", None)

@@ -72,6 +72,11 @@ class DataConfig(Section):
         " scale with brightness, contrast, saturation and lighting changed",
         choices=("base", "adv", "big", "red", "lighting"),
     )
+    pillow: bool = option(
+        False,
+        "crop, scale and recolour images by Pillow, to the very pixels of the published code; off: on tensors, in up to"
+        " half the time, a few pixels differing by a level of 255",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

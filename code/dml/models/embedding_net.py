@@ -116,8 +116,9 @@ class EmbeddingNet(nn.Module):
         """(B, F) → (B, D) float32, of unit length with ``uncertainty_norm``.
 
         NOTE: without, the head reads the features' direction, not the features as published, so that uncertainties
-        start near a squared length of 2 whatever the backbone. Features as they come, of length 50 and more, give
-        thousands, at which the introspective similarity of any two images is 1 and nothing learns.
+        start at a squared length of about 2 D / 3 F (0.2 for 128 of 512), whatever the backbone. Features as they come,
+        of length 50 and more, give hundreds, at which the introspective similarity of any two images is 1 and nothing
+        learns.
         """
         if self.architecture.uncertainty_norm:
             return self.normalize(self.uncertainty(features).float())

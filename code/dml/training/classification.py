@@ -85,7 +85,7 @@ class ClassificationTask(Task):
         crop_size = config.crop_size
         padding = self.config.classification.crop_padding
         if not config.augment:
-            transform = eval_transform(normalize, resize=config.resize, crop_size=crop_size)
+            transform = eval_transform(normalize, resize=config.resize, crop_size=crop_size, pillow=config.pillow)
         elif padding is None:
             transform = train_transform(
                 normalize,
@@ -94,9 +94,11 @@ class ClassificationTask(Task):
                 crop_scale=(config.crop_scale, 1.0),
                 resize=config.resize,
                 flip=config.flip,
+                pillow=config.pillow,
             )
         else:
-            transform = padded_crop_transform(normalize, crop_size=crop_size, padding=padding, flip=config.flip)
+            how = {"crop_size": crop_size, "padding": padding, "flip": config.flip, "pillow": config.pillow}
+            transform = padded_crop_transform(normalize, **how)
         return ImageDataset(self.data.train, transform)
 
     @property

@@ -72,6 +72,7 @@ def eval_batches(
     batch_size: int,
     workers: int,
     whole_images: bool = False,
+    pillow: bool = False,
 ) -> DataLoader[Batch]:
     """This process's share of ``records``, transformed as in evaluation, with the network's own normalisation.
 
@@ -79,12 +80,13 @@ def eval_batches(
         crop_size: None takes the network's own.
         batch_size: over all processes.
         whole_images: scale images to ``resize`` × ``resize`` pixels instead of cutting out their centre.
+        pillow: transform them by Pillow instead of on tensors.
     """
     if whole_images:
-        transform = whole_image_transform(input_spec.normalize, side=resize)
+        transform = whole_image_transform(input_spec.normalize, side=resize, pillow=pillow)
     else:
         crop_size = input_spec.crop_size if crop_size is None else crop_size
-        transform = eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size)
+        transform = eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size, pillow=pillow)
     return eval_loader(
         ImageDataset(records, transform),
         batch_size=max(1, batch_size // fabric.world_size),
@@ -120,6 +122,7 @@ def embed_records(
         batch_size=config.batch_size,
         workers=config.workers,
         whole_images=whole_images,
+        pillow=config.pillow,
     )
     embeddings, _, indices = FabricEmbed(fabric, read)(model, batches, fabric.device, progress=progress)
     return embeddings[indices.argsort()]
@@ -136,6 +139,7 @@ def create_evaluator(
     batch_size: int,
     workers: int,
     leave_out_copies: bool,
+    pillow: bool = False,
     **options,
 ) -> Evaluator:
     """An evaluator over image files; see ``eval_batches`` for how they are read.
@@ -152,6 +156,7 @@ def create_evaluator(
         "crop_size": crop_size,
         "batch_size": batch_size,
         "workers": workers,
+        "pillow": pillow,
     }
     loaders = [None if records is None else eval_batches(records, **reading) for records in (query, gallery)]
     image_ids = _image_ids(query, gallery) if leave_out_copies else None

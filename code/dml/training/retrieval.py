@@ -41,6 +41,7 @@ class RetrievalTask(Task):
             "input_spec": method.model.input_spec,
             "resize": config.data.resize,
             "crop_size": config.data.crop_size,
+            "pillow": config.data.pillow,
             "batch_size": config.data.batch_size,
             "workers": config.data.workers,
             "recall_ks": data.recall_ks,
@@ -135,7 +136,8 @@ def training_crops(config: TrainConfig, records: ImageRecords, method: Method) -
             crop_scale=(data.crop_scale, 1.0),
             resize=data.resize,
             flip=data.flip,
+            pillow=data.pillow,
         )
     else:
-        transform = eval_transform(spec.normalize, resize=data.resize, crop_size=data.crop_size)
+        transform = eval_transform(spec.normalize, resize=data.resize, crop_size=data.crop_size, pillow=data.pillow)
     return ImageDataset(records, transform, num_views=method.num_views)
