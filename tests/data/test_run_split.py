@@ -370,7 +370,7 @@ def test_a_classifiers_fifth_stays_its_fifth(photos, tmp_path):
     assert set(images(load_classification("folder", photos).test)) & set(images(began.train))
     with pytest.raises(DatasetError, match=r"14 files new \(a/20.png"):
         classification_from_config(config, seed=0, run=run)
-    with pytest.warns(DatasetWarning, match="since the run began 14 files new"):
+    with pytest.warns(DatasetWarning, match="since the run began: 14 files new"):
         data = classification_from_config(config, seed=0, run=run, accept_changes=True)
     assert data.test.paths == began.test.paths and len(data.train) == len(began.train) + 14
     assert data.train.class_names == data.test.class_names == began.train.class_names

@@ -87,7 +87,7 @@ def continued(data: Data, data_dir: str | Path, run: Path, *, accept: bool) -> D
         unused = 0 if kept.unused is None else len(kept.unused)
         aside = f"; {unused} images have no place in the run and are left out" if unused else ""
         warnings.warn(
-            f"{data_dir}: since the run began {changes}{aside}. It goes on with what is there: later figures are of"
+            f"{data_dir}: since the run began: {changes}{aside}. It goes on with what is there: later figures are of"
             " other images than earlier ones",
             DatasetWarning,
         )

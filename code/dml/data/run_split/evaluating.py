@@ -105,8 +105,7 @@ def judged_as_in_the_run(
         return data, [f"{checkpoint} does not say what it was trained on: some of these images may be among it"]
     own = Path(data_dir).expanduser().resolve() == Path(settings.get("data_dir", "")).expanduser().resolve()
     if not record.test_classes:
-        told = "was trained on every image of this folder, without their classes" if own else "knows no classes"
-        return data, [f"the network {told}"]
+        return data, ["the network was trained on every image of this folder, without their classes"] if own else []
     run = checkpoint if checkpoint.is_dir() else checkpoint.parent
     table, now = table_with_digest(run, record.digest), split_table(data, data_dir)
     if table is None and now.data_digest == record.data_digest:
