@@ -11,6 +11,7 @@ from test_cli import error_of, train
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.cli.stml import parse_stml
 from dml.config import ConfigWarning, EvaluateConfig, TrainConfig
+from dml.data.run_split import RunRecord
 from dml.models import Architecture
 from dml.models.convert import LoadedModel
 
@@ -118,3 +119,20 @@ def test_what_needs_classes_is_refused_where_there_are_none(flat, capsys, argume
 def test_other_data_sets_have_classes():
     with pytest.raises(ValueError, match="--unlabelled is for --dataset folder, not for cub"):
         completed(train("--dataset", "cub"), "--unlabelled", "--gallery", "g.png")
+
+
+def test_new_classes_are_of_own_images(folders):
+    run = train("--dataset", "cub")
+    with pytest.raises(ValueError, match="--new-classes is for --dataset folder, not for cub"):
+        completed(run, "--new-classes")
+    assert completed(run, "--new-classes", "--dataset", "folder", "--data-dir", folders).new_classes
+
+
+def test_whether_there_are_classes_is_the_runs_to_say(flat):
+    """Also where images lie beside the class folders by now."""
+    run = self_taught("--data-dir", flat)
+    config = json.loads(run.to_json())
+    for classes in ((), ("oak",)):
+        record = RunRecord("", "", ("image",), classes)
+        loaded = LoadedModel(None, Architecture(backbone="resnet18", embedding_size=16), "", config, split=record)
+        assert complete(parse_evaluate(["--ckpt", "some.pt", "--gallery", "g.png"]), loaded).unlabelled == (not classes)

@@ -22,6 +22,12 @@ def test_published_name_and_nothing_overwritten(tmp_path):
     assert (first.read_text(), second.read_text()) == ("first", "second")
 
 
+def test_sources_of_own_images_are_named_after_them(tmp_path):
+    config = parse_train(["--as-source", "--save", "1", "--dataset", "folder", "--data-dir", "/a/photos"]).config
+    (tmp_path / "best.pt").touch()
+    assert keep_as_source(config, tmp_path, tmp_path).name == "photos_bn_inception_512dim_Proxy_Anchor_ckpt.pth"
+
+
 def test_as_source_brings_the_published_defaults_of_sources():
     config = parse_train(["--as-source"]).config
     assert config.recipe == "transfer_source"

@@ -98,6 +98,13 @@ class TransferMethod(Method):
         features = None if local.features is None else gather_rows(local.features.float(), num_views)
         return Representation(embedding, features, local.maps)
 
+    def move_images(self, saved: dict[str, Tensor], moved: np.ndarray) -> dict[str, Tensor]:
+        """As of every method; CRD's normalisers, means over scores times the number of images, grow with that."""
+        saved, name = super().move_images(saved, moved), "criterion.normalizers"
+        if name in saved:
+            saved[name] = saved[name] * (self.criterion.num_images / len(moved))
+        return saved
+
     def proxies(self) -> Tensor | None:
         """(C, D) proxies of Proxy-Anchor where it takes part."""
         return None if self.proxy_anchor is None else self.proxy_anchor.proxies.detach()

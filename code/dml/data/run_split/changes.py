@@ -40,6 +40,12 @@ class Changes:
     relabelled: list[tuple[str, str, str]]
     moved: list[tuple[str, str, str]]
 
+    def today(self, name: str) -> str:
+        """The name now of a recorded class; that of one whose name another class has taken says that it is gone."""
+        if name in self.renamed:
+            return self.renamed[name]
+        return f"{name} (gone)" if name in self.renamed.values() else name
+
     def __bool__(self) -> bool:
         return bool(self.renamed or self.gone or self.new or self.changed or self.relabelled or self.moved)
 
@@ -176,7 +182,7 @@ def _renamed(recorded: SplitTable, now: SplitTable, places: np.ndarray) -> dict[
 
 def _signatures(table: SplitTable, classes: Collection[str]) -> dict[str, frozenset]:
     """Of each of ``classes`` its files: path without the class's name, size, how often."""
-    files: dict[str, Counter] = {name: Counter() for name in classes}
+    files: dict[str, Counter] = {name: Counter() for name in sorted(classes)}
     for path, name, size in zip(table.paths, table.classes, table.sizes.tolist(), strict=True):
         if name in files and path and size != MISSING:
             files[name][(_with_class(path, name, ""), size)] += 1
@@ -232,9 +238,9 @@ def _told(recorded: SplitTable, now: SplitTable, places: np.ndarray, renamed: di
         renamed=renamed,
         classes_gone=sorted({recorded.classes[row] for row in lost} - left),
         classes_new=sorted({now.classes[place] for place in strangers} - known),
-        gone=gone,
-        new=[now.paths[place] for place in strangers if place not in elsewhere],
-        changed=[now.paths[places[row]] for row in kept if recorded.sizes[row] != now.sizes[places[row]]],
-        relabelled=relabelled,
-        moved=moved,
+        gone=sorted(gone),
+        new=sorted(now.paths[place] for place in strangers if place not in elsewhere),
+        changed=sorted(now.paths[places[row]] for row in kept if recorded.sizes[row] != now.sizes[places[row]]),
+        relabelled=sorted(relabelled),
+        moved=sorted(moved),
     )

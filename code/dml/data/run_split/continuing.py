@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import warnings
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -87,7 +87,7 @@ def continued(data: Data, data_dir: str | Path, run: Path, *, accept: bool) -> D
         unused = 0 if kept.unused is None else len(kept.unused)
         aside = f"; {unused} images have no place in the run and are left out" if unused else ""
         warnings.warn(
-            f"{data_dir}: since the run began {changes}{aside}. It goes on with what is there: later figures are of"
+            f"{data_dir}: since the run began: {changes}{aside}. It goes on with what is there: later figures are of"
             " other images than earlier ones",
             DatasetWarning,
         )
@@ -129,15 +129,14 @@ def carry_over(
     joining = _joining(recorded, now, changes, by_rule=data.by_rule, take_new=take_new)
     for place, split in joining.items():
         members[split].append(place)
-    for split in members:
-        if split in needed and not members[split]:
-            raise DatasetError(f"no image of the run's split {split!r} is left")
     parts: dict[str, ImageRecords] = {}
     pool = _Pool(data)
     shown = {new: old for old, new in changes.renamed.items()} if recorded_names else {}
     for alike in data.NUMBERINGS:
         classes = {split: [now.classes[place] for place in members[split]] for split in alike if split in members}
-        names = _numbered(recorded, alike, set().union(*classes.values()), changes.renamed)
+        for split in set(classes) & set(needed):
+            _require_some(split, classes[split], at_least=1 if "train" in alike else 2)
+        names = _numbered(recorded, alike, set().union(*classes.values()), changes)
         number = {name: label for label, name in enumerate(names)}
         for split, of_images in classes.items():
             labels = np.array([number[name] for name in of_images], np.int64)
@@ -145,6 +144,14 @@ def carry_over(
     aside = [place for place in changes.strangers.tolist() if place not in joining]
     aside += changes.places[~recorded.is_used & (changes.places >= 0)].tolist()
     return data.with_parts(parts, pool.named([now.classes[place] for place in aside], aside) if aside else None)
+
+
+def _require_some(split: str, classes: Sequence[str], at_least: int) -> None:
+    """DatasetError unless images of ``at_least`` classes are left; of one class retrieval is always right."""
+    found = len(set(classes))
+    if found < at_least:
+        left = f"{found} class(es)" if at_least > 1 else "no image"
+        raise DatasetError(f"{left} of the run's split {split!r} left" + f", {at_least} are needed" * (at_least > 1))
 
 
 def _joining(
@@ -157,7 +164,7 @@ def _joining(
     splits_of: dict[str, set[str]] = defaultdict(set)
     for name, split in zip(recorded.classes, recorded.splits, strict=True):
         if split != UNUSED:
-            splits_of[changes.renamed.get(name, name)].add(split)
+            splits_of[changes.today(name)].add(split)
     val_by_seed = "val" in recorded.splits and "val" not in now.splits
     trained = {path for path, split in zip(recorded.paths, recorded.splits, strict=True) if split in TRAINING}
     joining = {}
@@ -178,15 +185,13 @@ def _joining(
     return joining
 
 
-def _numbered(
-    recorded: SplitTable, alike: Sequence[str], there: Collection[str], renamed: Mapping[str, str]
-) -> list[str]:
+def _numbered(recorded: SplitTable, alike: Sequence[str], there: Collection[str], changes: Changes) -> list[str]:
     """The classes' names of today by their numbers, of the splits ``alike``, which hold the classes ``there``.
 
     Classes that train keep their recorded numbers, the others their order; new ones follow.
     """
     rows = zip(recorded.labels.tolist(), recorded.classes, recorded.splits, strict=True)
-    numbers = {renamed.get(name, name): label for label, name, split in rows if split in alike}
+    numbers = {changes.today(name): label for label, name, split in rows if split in alike}
     if "train" in alike and sorted(numbers.values()) != list(range(len(numbers))):
         raise DatasetError(f"{FILE_NAME} is damaged: its training classes are not numbered from 0 on")
     names = sorted(numbers, key=numbers.__getitem__) + sorted(set(there) - set(numbers))

@@ -24,13 +24,13 @@ class RunRecord:
 
     Attributes:
         digest: of ``split.csv``.
-        data: ``SplitTable.data_digest`` of the same images.
+        data_digest: ``SplitTable.data_digest`` of the same images.
         train_classes: names of the classes that the run trains on or holds out of its training half.
         test_classes: of those that it is judged by; none where the images have no classes.
     """
 
     digest: str
-    data: str
+    data_digest: str
     train_classes: tuple[str, ...]
     test_classes: tuple[str, ...]
 
@@ -38,7 +38,7 @@ class RunRecord:
     def of(cls, table: SplitTable) -> RunRecord:
         return cls(
             digest=table.digest,
-            data=table.data_digest,
+            data_digest=table.data_digest,
             train_classes=tuple(table.classes_of(TRAINING)),
             test_classes=tuple(table.classes_of(JUDGING)),
         )
@@ -48,7 +48,7 @@ class RunRecord:
         """From what a checkpoint holds; None where it holds nothing of the kind."""
         try:
             names = [tuple(map(str, stored[key])) for key in ("train_classes", "test_classes")]
-            return cls(str(stored["digest"]), str(stored["data"]), *names)
+            return cls(str(stored["digest"]), str(stored["data_digest"]), *names)
         except (TypeError, KeyError):
             return None
 
@@ -105,11 +105,10 @@ def judged_as_in_the_run(
         return data, [f"{checkpoint} does not say what it was trained on: some of these images may be among it"]
     own = Path(data_dir).expanduser().resolve() == Path(settings.get("data_dir", "")).expanduser().resolve()
     if not record.test_classes:
-        told = "was trained on every image of this folder, without their classes" if own else "knows no classes"
-        return data, [f"the network {told}"]
+        return data, ["the network was trained on every image of this folder, without their classes"] if own else []
     run = checkpoint if checkpoint.is_dir() else checkpoint.parent
     table, now = table_with_digest(run, record.digest), split_table(data, data_dir)
-    if table is None and now.data_digest == record.data:
+    if table is None and now.data_digest == record.data_digest:
         return data, []
     by_images = record.shares_classes and data.by_rule
     if table is None and by_images:
@@ -118,19 +117,22 @@ def judged_as_in_the_run(
     recorded = record.classes_alone(judging) if table is None else table
     changes = compare(recorded, now, by_rule=data.by_rule, passed_over=passed_over(run))
     finds_images = bool((changes.places[recorded.is_used] >= 0).any())
-    known = {changes.renamed.get(name, name) for name in (*record.train_classes, *record.test_classes)}
+    known = {changes.today(name) for name in (*record.train_classes, *record.test_classes)}
     if not own and not (finds_images if by_images else known & set(now.classes)):
         what, rule = ("image", "a fifth of each class's") if by_images else ("class", "the second half of its classes")
         chosen = f"{rule}, by the loader's rule" if data.by_rule else "its own test split"
         return data, [f"{data_dir} has no {what} of the run; evaluated is {chosen}"]
     try:
         judged = carry_over(
-            data, recorded, now, changes, needed=judging, take_new=take_new, recorded_names=recorded_names
+            data, recorded, now, changes, needed=JUDGING, take_new=take_new, recorded_names=recorded_names
         )
     except DatasetError as error:
         hint = "; --new-classes 1 evaluates new ones" if changes.classes_new and not record.shares_classes else ""
         raise DatasetError(f"{data_dir}: {error} to evaluate: {changes}{hint}") from None
-    return judged, _lines(record, now, changes, finds_images=finds_images, take_new=take_new)
+    takes_new = not any({"train", "test"} <= set(alike) for alike in data.NUMBERINGS)
+    hint = " (--new-classes 1 evaluates them, too)" if takes_new else ""
+    new = "evaluated, as asked for" if take_new else f"not evaluated{hint}"
+    return judged, _lines(record, now, changes, finds_images=finds_images, new=new)
 
 
 def _untold(data_dir: str | Path, own: bool) -> str:
@@ -144,7 +146,8 @@ def _untold(data_dir: str | Path, own: bool) -> str:
     return f"{data_dir}: {reason}: whether some of them were trained on cannot be told"
 
 
-def _lines(record: RunRecord, now: SplitTable, changes: Changes, *, finds_images: bool, take_new: bool) -> list[str]:
+def _lines(record: RunRecord, now: SplitTable, changes: Changes, *, finds_images: bool, new: str) -> list[str]:
+    """What is said of images that ``changes``; ``new`` is what becomes of new classes."""
     lines = []
     trained = sorted((set(record.train_classes) - set(record.test_classes)) & set(now.classes))
     if finds_images and changes:
@@ -152,11 +155,10 @@ def _lines(record: RunRecord, now: SplitTable, changes: Changes, *, finds_images
     elif trained and not finds_images:
         count = "1 class was" if len(trained) == 1 else f"{len(trained)} classes were"
         lines.append(f"{count} trained on and not evaluated: {name_some(trained)}")
-    new = changes.classes_new
-    if new:
-        what = "1 class is" if len(new) == 1 else f"{len(new)} classes are"
-        done = "evaluated, as asked for" if take_new else "not evaluated (--new-classes 1 evaluates them, too)"
-        lines.append(f"{what} new since the run: {name_some(new)}; {done}")
+    if changes.classes_new:
+        number = len(changes.classes_new)
+        what = "1 class is" if number == 1 else f"{number} classes are"
+        lines.append(f"{what} new since the run: {name_some(changes.classes_new)}; {new}")
     return lines
 
 
