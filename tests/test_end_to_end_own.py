@@ -15,7 +15,8 @@ from entrypoints import record, run, run_inside
 
 # The README's command, on a network and images that are quick.
 DOCUMENTED = [
-    *("--dataset", "folder", "--model", "resnet18", "--embedding-size", "16", "--batch-size", "64", "--IPC", "4"),
+    *("--dataset", "folder", "--data-name", "folder"),
+    *("--model", "resnet18", "--embedding-size", "16", "--batch-size", "64", "--IPC", "4"),
     *("--pretrained", "0", "--crop-size", "32", "--resize", "36", "--warm", "0", "--epochs", "1", "--workers", "0"),
     *("--wandb", "disabled"),
 ]
@@ -46,7 +47,20 @@ def test_the_documented_command_on_a_few_folders(tmp_path):
 
 def test_a_classifier_with_such_names(tmp_path, capsys):
     photos = write_photographs(tmp_path / "photos", ["a$_$b", "c$^$d", "\\frac"])
-    words = ["--dataset", "folder", "--model", "resnet18", "--crop-size", "16", "--resize", "16", "--stem", "imagenet"]
+    words = [
+        "--dataset",
+        "folder",
+        "--data-name",
+        "folder",
+        "--model",
+        "resnet18",
+        "--crop-size",
+        "16",
+        "--resize",
+        "16",
+        "--stem",
+        "imagenet",
+    ]
     words += ["--epochs", "1", "--workers", "0", "--wandb", "disabled", "--run-name", "r$_$1"]
     place = ["--data-dir", photos, "--log-dir", tmp_path / "logs"]
     with pytest.warns(ConfigWarning, match="more than the training set of 15 images of 3 classes fills: batches of 15"):

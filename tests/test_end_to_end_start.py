@@ -34,7 +34,8 @@ def start(images, logs):
     """Starts a run in this process, or in one of its own; gives its folder and what it printed."""
 
     def make(entry: str, name: str, *flags, capsys=None) -> tuple[Path, str]:
-        words = ["--dataset", "folder", "--data-dir", images, "--log-dir", logs, "--run-name", name, *RUN, *flags]
+        words = ["--dataset", "folder", "--data-dir", images, "--data-name", "folder", "--log-dir", logs]
+        words += ["--run-name", name, *RUN, *flags]
         said = run(entry, *words).stdout if capsys is None else run_inside(entry, *words, status=0, capsys=capsys).out
         return logs / "folder" / name, said
 
