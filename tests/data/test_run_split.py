@@ -274,6 +274,21 @@ def test_held_out_classes_stay_held_out(photos, tmp_path):
     assert again.train.paths == data.train.paths
 
 
+def test_new_images_of_folders_that_name_their_splits(tmp_path):
+    """To train, to be held out with their class, to test; a class on the other side of the run stays out."""
+    root, run = tmp_path / "split", tmp_path / "run"
+    fill(root / "train", "abcd"), fill(root / "test", "efgh")
+    data = load_dataset("folder", root, val_split=0.5, seed=3)
+    begin(data, root, run)
+    trained, held = data.train.class_names[0], data.val.class_names[0]
+    fill(root / "train", [trained, held, "e"], per_class=1, start=9)
+    fill(root / "test", ["f", trained], per_class=1, start=9)
+    data, _ = go_on(root, run, accept_changes=True)
+    for records, name in ((data.train, trained), (data.val, held), (data.query, "f")):
+        assert images(records)[f"{name}/9.png"] == name and len(records) in (7, 13)
+    assert sorted(data.unused.paths) == sorted(map(str, (root / "train/e/9.png", root / f"test/{trained}/9.png")))
+
+
 def test_images_that_the_run_leaves_out_are_neither_new_nor_gone(photos, tmp_path):
     data = load_dataset("folder", photos)
     data = data.with_parts(data.parts | {"train": data.train.take(range(1, 12))}, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from made_runs import make_run
 
 from dml.data.run_split import FILE_NAME, SplitTable
 from dml.report.groups import group_runs
-from dml.report.runs import read_runs
+from dml.report.runs import read_runs, run_from_lines
+from dml.training.split_file import with_digest
 from entrypoints import run_inside
 
 
@@ -59,6 +61,15 @@ def test_a_run_that_went_on_with_other_images_is_a_group_of_its_own(tmp_path):
     keep_split(tmp_path / "1", size=6)  # as run 2
     assert (tmp_path / "1" / "split_1.csv").read_bytes() == earlier
     assert [number for _, number in groups(tmp_path)] == [1, 1, 1]
+
+
+def test_a_dashboard_is_told_as_much_as_a_folder(tmp_path):
+    run = keep_split(own(tmp_path / "0"))
+    (found,), _ = read_runs([str(run)])
+    config = with_digest(json.loads((run / "config.json").read_text()), "photos", run)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert len(config["data"]["digest"]) == 64
+    assert run_from_lines("entity/project/0", config, lines).config == found.config | {"data.data_name": "photos"}
 
 
 def test_runs_of_unknown_images(tmp_path):

@@ -207,7 +207,7 @@ def _under_new_names(table: SplitTable, renamed: dict[str, str]) -> SplitTable:
 
 def _told(recorded: SplitTable, now: SplitTable, places: np.ndarray, renamed: dict[str, str]) -> Changes:
     """Everything that is said of images whose ``places`` are known."""
-    is_stranger = now.sizes != MISSING
+    is_stranger = now.is_used & (now.sizes != MISSING)
     is_stranger[places[places >= 0]] = False
     strangers = np.flatnonzero(is_stranger).tolist()
     by_path: dict[str, list[int]] = defaultdict(list)

@@ -30,6 +30,8 @@ from dml.data.run_split.table import (
 Data = TypeVar("Data")  # a SplitData
 
 LEFT_OUT_FILE = "left_out.csv"
+_SIDES = (("train",), ("val",), JUDGING)
+"""A class that is in one of these splits may have images in the others beside it."""
 
 
 def has_split(run: Path | None) -> bool:
@@ -169,20 +171,25 @@ def _joining(
     trained = {path for path, split in zip(recorded.paths, recorded.splits, strict=True) if split in TRAINING}
     joining = {}
     for place in changes.strangers.tolist():
-        name, said = now.classes[place], now.splits[place]
-        own = splits_of[name]
+        own, said = splits_of[now.classes[place]], now.splits[place]
         if by_rule:
-            split = next(iter(own), "test" if take_new else UNUSED) if len(own) < 2 else "train"
-            split = split if split in recorded.splits and (split in own or not own) else UNUSED
-        elif val_by_seed and said == "train" and own == {"val"}:
-            split = "val"
+            split = _split_by_class(own, "test" if take_new else UNUSED)
+        elif val_by_seed and said == "train":
+            split = _split_by_class(own & set(TRAINING), UNUSED)
+        elif own & set(next(side for side in _SIDES if said in side)) or (take_new and not own and said in JUDGING):
+            split = said
         else:
-            alike = next((side for side in (TRAINING[:1], TRAINING[1:], JUDGING) if said in side), ())
-            fits = own & set(alike) or (take_new and not own and said in JUDGING)
-            split = said if fits and said in recorded.splits else UNUSED
-        if split != UNUSED and not (split in JUDGING and now.paths[place] in trained):
+            split = UNUSED
+        if split in recorded.splits and split != UNUSED and not (split in JUDGING and now.paths[place] in trained):
             joining[place] = split
     return joining
+
+
+def _split_by_class(own: Collection[str], of_new: str) -> str:
+    """The split that an image joins of a class with images in the splits ``own``; ``of_new``: that of a new class."""
+    if len(own) > 1:
+        return "train" if "train" in own else UNUSED
+    return next(iter(own), of_new)
 
 
 def _numbered(recorded: SplitTable, alike: Sequence[str], there: Collection[str], changes: Changes) -> list[str]:
