@@ -19,6 +19,7 @@ from dml.cli.entry import guarded
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.config import EvaluateConfig
 from dml.data import load_dataset
+from dml.data.findings import warn_of_findings
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.models import EmbeddingNet
 from dml.models.convert import load_model_checkpoint
@@ -50,6 +51,8 @@ def main() -> None:
 def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     """Say how well images of a class find each other, and write what was asked for."""
     data = load_dataset(config.dataset, config.data_dir)
+    if config.dataset == "folder" and fabric.is_global_zero:
+        warn_of_findings(data)
     evaluator = create_evaluator(
         data.query,
         data.gallery,

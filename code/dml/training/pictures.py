@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from dml.data import RetrievalData
+from dml.data.unlabelled import FEWEST_TO_MAP
 from dml.evaluation.evaluator import Evaluation
 from dml.evaluation.plots import plot_curves, plot_gallery, tsne_page
 from dml.neighbours import nearest_neighbours
@@ -20,15 +21,19 @@ def draw_run(
 ) -> dict[str, Path]:
     """``curves.png`` and, with an evaluation at hand, ``gallery.png`` and ``tsne.html`` in the run folder.
 
+    Fewer than five test images are not mapped.
+
     Returns:
         name → path of each picture.
     """
     pictures = {"curves": folder / "curves.png"}
     plot_curves(folder / METRICS_FILE, pictures["curves"])
     if evaluation is not None:
-        pictures |= {"gallery": folder / "gallery.png", "t-SNE page": folder / "tsne.html"}
+        pictures["gallery"] = folder / "gallery.png"
         draw_gallery(pictures["gallery"], evaluation, data, distance=distance, seed=seed)
-        draw_tsne(pictures["t-SNE page"], evaluation, data, seed=seed)
+        if len(data.query) >= FEWEST_TO_MAP:
+            pictures["t-SNE page"] = folder / "tsne.html"
+            draw_tsne(pictures["t-SNE page"], evaluation, data, seed=seed)
     return pictures
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
-import warnings
 from functools import partial
 from pathlib import Path
 
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
-from dml.data import DatasetWarning
+from dml.data.findings import warn_of_findings
 from dml.data.loader import PlannedBatches, train_loader
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
@@ -130,8 +129,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
     images, network = task.describe()
     say(images)
-    for finding in task.findings():
-        warnings.warn(finding, DatasetWarning)
+    if config.data.dataset == "folder":  # of named data sets the protocol is fixed
+        warn_of_findings(task.data)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
     if task.splits:
         say(f"best epoch by {chosen.metric} on {chooses}")
