@@ -19,6 +19,7 @@ from dml.cli.entry import guarded
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.config import EvaluateConfig
 from dml.data import load_dataset
+from dml.data.findings import warn_of_findings
 from dml.data.run_split import judged_as_in_the_run
 from dml.data.screening import screened, screening_for
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
@@ -61,8 +62,11 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         take_new=config.new_classes,
     )
     data = screened(data, config.data_dir, screening_for(config, only=("query", "gallery")))
-    if notes and fabric.is_global_zero:
-        say("\n".join(notes))
+    if fabric.is_global_zero:
+        if notes:
+            say("\n".join(notes))
+        if data.is_own:
+            warn_of_findings(data)
     evaluator = create_evaluator(
         data.query,
         data.gallery,

@@ -50,7 +50,7 @@ RETRIEVAL_ONLY = {
 # Of the others: what they mean here.
 WORDING = {
     "dataset": f"data set: {', '.join(CLASSIFICATION_DATASETS)}",
-    "data_dir": "where the data sets are; for --dataset folder the images themselves",
+    "data_dir": "where the data sets are; for --dataset folder the images themselves or a CSV",
     "val_split": "share of each class's training images held out for validation",
     "model": f"network: {', '.join([*CLASSIFIER_BACKBONES, *NAMED_BY_DEPTH])}",
     "milestones": "epochs after which the multistep schedule decays; unset: half and three quarters of --epochs, but on"

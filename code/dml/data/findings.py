@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from dml.data.classification.structure import ClassificationData
 from dml.data.copies import same_image
+from dml.data.layout import DatasetWarning
 from dml.data.own_images import counted, some
 from dml.data.records import ImageRecords, RetrievalData
 from dml.data.unlabelled import UnlabelledData
@@ -40,9 +42,19 @@ def findings(data: RetrievalData | ClassificationData | UnlabelledData) -> list[
     return _of_copies(_parts({"": data.train}))
 
 
+def warn_of_findings(data: RetrievalData | ClassificationData | UnlabelledData) -> None:
+    """Say each of the :func:`findings`.
+
+    Warns:
+        DatasetWarning: there are some.
+    """
+    for line in findings(data):
+        warnings.warn(line, DatasetWarning)
+
+
 def _of_retrieval(data: RetrievalData) -> list[str]:
     searched = {"test": data.query} if data.gallery is None else {"query": data.query, "gallery": data.gallery}
-    parts = _parts({"training": data.train, **searched, "validation": data.val})
+    parts = _parts({"training": data.train_as_it_is, **searched, "validation": data.val})
     lines = _of_copies(parts)
     query, gallery = parts[1], None
     if data.gallery is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dml.config import FEATURE_SAMPLERS, ConfigWarning, FeatureSamplingConfig, TrainConfig
+from dml.data.own_images import counted
 from dml.data.samplers import SAMPLERS, Sampler
 
 _DISTINCT_CLASSES = ("class_balanced", "balanced")
@@ -44,6 +45,7 @@ def fit_batches(config: TrainConfig, labels: np.ndarray, *, world_size: int = 1)
     """``config`` with batches that a user's own training set fills, where it asks for larger ones.
 
     A batch keeps its images per class and has fewer classes; only where two classes do not fit, fewer images of each.
+    Likewise of images with their neighbours, of which one is enough.
     Settings of named data sets are left alone, and what no batch can satisfy is left to the sampler's error.
 
     Args:
@@ -64,17 +66,21 @@ def fit_batches(config: TrainConfig, labels: np.ndarray, *, world_size: int = 1)
         fits &= most == asked and (kind != "balanced" or images // batch_size * asked * size >= batch_size)
     if fits or not asked:
         return config
+    fewest = 2 if config.self_taught is None else 1
     groups = min(most, images // size)
-    if groups < 2 <= images and config.self_taught is None:
-        groups, size = 2, min(size, images // 2)
+    if groups < fewest <= images:
+        groups, size = fewest, min(size, images // fewest)
     step = world_size // math.gcd(world_size, size)
     groups = groups // step * step
     if not groups:
         return config
-    IPC = size if _group_size(config) > 1 and config.self_taught is None else config.data.IPC
-    fitted = replace(config, data=replace(config.data, batch_size=groups * size, IPC=IPC))
     warnings.warn(_told(config, labels, groups, size), ConfigWarning)
-    return fitted
+    config = replace(config, data=replace(config.data, batch_size=groups * size))
+    if _group_size(config) == size:
+        return config
+    if config.self_taught is not None:
+        return replace(config, self_taught=replace(config.self_taught, num_neighbors=size))
+    return replace(config, data=replace(config.data, IPC=size))
 
 
 def _group_size(config: TrainConfig) -> int:
@@ -89,9 +95,12 @@ def _told(config: TrainConfig, labels: np.ndarray, groups: int, size: int) -> st
     batch = f"batches of {groups * size}"
     if config.self_taught is None:
         there += f" of {len(np.unique(labels))} classes"
-    if _group_size(config) > 1:
-        asked += f" with --num-neighbors {size}" if config.self_taught else f" with --IPC {config.data.IPC}"
-        batch += f", {groups} {'neighbourhoods' if config.self_taught else 'classes'} of {size}"
+        flag, group = "--IPC", counted(groups, "class", "classes")
+    else:
+        flag, group = "--num-neighbors", counted(groups, "neighbourhood", "neighbourhoods")
+    if (asked_size := _group_size(config)) > 1:
+        asked += f" with {flag} {asked_size}"
+        batch += f", {group} of {size}"
     return f"{asked} is more than the training set of {there} fills: {batch}"
 
 

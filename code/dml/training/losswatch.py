@@ -19,9 +19,9 @@ class NonFiniteLossError(ValueError):
 def all_zero_text(epoch: int) -> str:
     """What is said of an epoch, counted from 1, whose losses were all 0."""
     return (
-        f"every loss of epoch {epoch} was exactly 0, so it taught nothing: either what the loss asks for is reached,"
-        " or no batch holds what it learns from (most losses of pairs: two images of a class, which --IPC 2 puts into"
-        " every batch)"
+        f"every loss of epoch {epoch} was exactly 0, so it taught nothing: the loss is satisfied, or its memory still"
+        " empty, or no batch holds what it learns from (most losses of pairs: two images of a class, which --IPC 2 puts"
+        " into every batch)"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dml.data import RetrievalData
+from dml.data.unlabelled import FEWEST_TO_MAP
 from dml.evaluation.evaluator import Evaluation
 from dml.evaluation.plots import plot_curves, plot_gallery, tsne_page
 from dml.neighbours import nearest_neighbours
@@ -20,6 +21,7 @@ def draw_run(
 
     Args:
         select_metric: key of the metric that chooses the best epoch, which the curves show.
+    Fewer than five test images are not mapped.
 
     Returns:
         name → path of each picture.
@@ -27,9 +29,11 @@ def draw_run(
     pictures = {"curves": folder / "curves.png"}
     plot_curves(folder / METRICS_FILE, pictures["curves"], select_metric=select_metric)
     if evaluation is not None:
-        pictures |= {"gallery": folder / "gallery.png", "t-SNE page": folder / "tsne.html"}
+        pictures["gallery"] = folder / "gallery.png"
         draw_gallery(pictures["gallery"], evaluation, data, distance=distance, seed=seed)
-        draw_tsne(pictures["t-SNE page"], evaluation, data, seed=seed)
+        if len(data.query) >= FEWEST_TO_MAP:
+            pictures["t-SNE page"] = folder / "tsne.html"
+            draw_tsne(pictures["t-SNE page"], evaluation, data, seed=seed)
     return pictures
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import warnings
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
-from dml.data import DatasetWarning
+from dml.data.findings import warn_of_findings
 from dml.data.loader import PlannedBatches, train_loader
 from dml.data.run_split import warn_of_trained_classes
 from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
@@ -178,8 +177,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
     images, network = task.describe()
     say(images)
-    for finding in task.findings():
-        warnings.warn(finding, DatasetWarning)
+    if config.data.dataset == "folder":  # of named data sets the protocol is fixed
+        warn_of_findings(task.data)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")

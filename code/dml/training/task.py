@@ -11,7 +11,6 @@ from torch import nn
 
 from dml.config import TrainConfig
 from dml.data import ImageRecords
-from dml.data.findings import findings
 from dml.data.images import ImageDataset
 from dml.data.records import LeftOut
 from dml.evaluation.answers import Answers
@@ -87,11 +86,6 @@ class Task(ABC):
     @abstractmethod
     def describe(self) -> tuple[str, str]:
         """Two lines for people: the images, the network."""
-
-    def findings(self) -> list[str]:
-        """What in a user's own images spoils the training or its figures; [] of a named data set, whose protocol is
-        fixed."""
-        return findings(self.data) if self.config.data.dataset == "folder" else []
 
     def keep_records(self, folder: Path) -> None:  # noqa: B027 (most runs have none)
         """Write what else belongs to the run into its folder, or check it against what a continued run left there."""
