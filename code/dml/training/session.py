@@ -15,6 +15,7 @@ from dml.data.loader import PlannedBatches, train_loader
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import Tracker, open_wandb, say, table
+from dml.training.compiling import require_compiler
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.launcher import find_launcher
 from dml.training.proxies import ProxyPages, start_at_class_means
@@ -45,6 +46,8 @@ def train(
         ValueError: settings that do not fit each other or the data; before the first step.
         Interrupted: Ctrl-C or SIGTERM; the run can be continued.
     """
+    if config.run.compile:
+        require_compiler(fabric.device)
     task = kind(config, fabric, data, method)
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
     batches.check_share(method.images_per_batch())  # before a folder is made
