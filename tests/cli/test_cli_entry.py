@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 
 from dml.cli.entry import guarded
+from dml.signals import STOP_SIGNALS
 
 
 def raising(error: BaseException):
@@ -31,6 +34,38 @@ def test_memory_that_does_not_suffice_is_answered_with_what_needs_less(capsys):
     with pytest.raises(SystemExit):
         guarded(raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nGPU 0 has …")))
     assert "error: out of memory: CUDA out of memory. Tried to allocate 20.00 GiB.\n" in capsys.readouterr().err
+
+
+def test_a_compiler_that_fails_is_answered_with_what_does_without(capsys):
+    class BackendCompilerFailed(RuntimeError):
+        """torch's own is known by its name, for to import it takes seconds."""
+
+    with pytest.raises(SystemExit) as stop:
+        guarded(raising(BackendCompilerFailed("InvalidCxxCompiler: No working C++ compiler found\n\nSet TORCHDYNAMO")))
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "torch.compile failed: InvalidCxxCompiler: No working C++ compiler found; --compile 0 goes on" in said
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_every_signal_that_asks_it_to_end_ends_a_program_like_ctrl_c(capsys, number):
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as stop:
+        guarded(lambda: signal.raise_signal(number))
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == ""
+    assert signal.getsignal(number) == before
+
+
+def test_a_terminal_may_close_under_nohup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            guarded(lambda: signal.raise_signal(signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert stop.value.code == 0
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch):

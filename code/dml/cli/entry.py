@@ -38,12 +38,9 @@ def guarded(main: Callable[[], None]) -> NoReturn:
             text = text.strip().splitlines()[-1].partition(": ")[2]
         _end_with(text)
     except RuntimeError as error:
-        if os.environ.get("DML_TRACEBACK") == "1" or not _is_out_of_memory(error):
+        if os.environ.get("DML_TRACEBACK") == "1" or (advice := _advice(error)) is None:
             raise
-        _end_with(
-            f"out of memory: {str(error).splitlines()[0]}\nLess is needed with a smaller --batch-size, --crop-size or"
-            " --embedding-size, and on a GPU with --precision bf16-mixed"
-        )
+        _end_with(advice)
     raise SystemExit(0)
 
 
@@ -63,6 +60,16 @@ def _end_with(text: str) -> NoReturn:
     raise SystemExit(2) from None
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def _advice(error: RuntimeError) -> str | None:
+    """What helps against an error of torch's that is no defect of the program; None against others."""
+    reason = str(error).splitlines()[:1]
     # By name: importing torch takes seconds, and report.py does without it.
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "OutOfMemoryError" in kinds or "can't allocate memory" in str(error):
+        return (
+            f"out of memory: {''.join(reason)}\nLess is needed with a smaller --batch-size, --crop-size or"
+            " --embedding-size, and on a GPU with --precision bf16-mixed"
+        )
+    if "BackendCompilerFailed" in kinds:
+        return f"torch.compile failed: {''.join(reason)}; --compile 0 goes on without it"
+    return None
