@@ -69,7 +69,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     }
     if filled["dataset"] is None:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
-    folder = Path(filled["data_dir"])
+    folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:
         # Those of the run, and those that every network can be compared by.

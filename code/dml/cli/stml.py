@@ -63,7 +63,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     if typed.pop("fix_lr", False) and typed.setdefault("scheduler", "constant") != "constant":
         raise ValueError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")
     if typed.get("resume"):  # a continued run may be started from elsewhere
-        typed["resume"] = str(Path(typed["resume"]).absolute())
+        typed["resume"] = str(Path(typed["resume"]).expanduser().absolute())
         typed.setdefault("teacher_init", "student")
     typed.setdefault("head", spec.head)
     values = fill_defaults(RECIPES[spec.recipe], typed)
