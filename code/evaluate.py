@@ -99,7 +99,8 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
 def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     """Embed images without classes, and write what was asked for."""
     at_least = FEWEST_TO_MAP if config.tsne else 2 if config.gallery else 1
-    images = load_unlabelled(Path(config.data_dir), at_least=at_least, screening=screening_for(config)).train
+    folder = Path(config.data_dir).expanduser()
+    images = load_unlabelled(folder, at_least=at_least, screening=screening_for(config)).train
     embeddings = embed_records(model, images, config, fabric, progress="images")
     if fabric.is_global_zero:
         say(f"\n{config.data_dir}: {len(images)} images without classes, and so no metrics")

@@ -93,7 +93,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         filled["bits"] = None
     backbone = class_of(BACKBONES[network.backbone])
     check_crop(network.backbone, backbone, crop_size=filled["crop_size"], resize=filled["resize"])
-    folder = Path(filled["data_dir"])
+    folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:
         # Those of the run, and those that every network can be compared by.
