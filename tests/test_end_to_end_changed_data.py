@@ -156,7 +156,7 @@ def test_a_renamed_class_does_not_judge_the_network(copied, tmp_path):
     words = ("--data-dir", photos, "--json", out, "--workers", "0")
     said = run("evaluate.py", "--ckpt", folder / "best.pt", *words).stdout
     assert "since the run: 1 class renamed (a → z), 1 class new (d2), 6 files new (d2/0.png, " in said
-    assert "1 class is new since the run: d2; not evaluated (--new-classes 1 evaluates them, too)" in said
+    assert "1 class is new since the run: d2; not evaluated; --new-classes 1 evaluates new classes, too" in said
     (line,) = [line for line in record(folder) if "eval/recall_at_1" in line]
     metrics = json.loads(out.read_text())
     assert all(metrics[name] == pytest.approx(value) for name, value in line.items() if name.startswith("eval/"))

@@ -455,7 +455,7 @@ def test_a_trained_class_never_comes_back(photos, best, tmp_path, away):
     found, said = judge(photos, checkpoint, best[1], photos)
     assert set(found.values()) == set("efgh")
     if away:
-        assert "2 classes are new since the run: d2, z; not evaluated (--new-classes 1" in said
+        assert "2 classes are new since the run: d2, z; not evaluated; --new-classes 1" in said
     else:
         assert "1 class renamed (a → z)" in said and "1 class is new since the run: d2; not evaluated" in said
     found, said = judge(photos, checkpoint, best[1], photos, take_new=True)
@@ -508,6 +508,9 @@ def test_a_split_by_images_is_kept_by_its_file(photos, tmp_path):
     assert "1 class renamed (c → z)" in said and said.endswith("1 class is new since the run: new; not evaluated")
     with pytest.raises(DatasetError, match=r"split\.csv is not beside the checkpoint, so which of them were trained"):
         judge(photos, tmp_path / "best.pt", record, photos, **options)
+    (photos / "d").rename(tmp_path / "d")
+    with pytest.raises(DatasetError, match=r"tells 8 classes apart, and .* has no image of 1 of them \(d\)"):
+        judge(photos, run / "best.pt", record, photos, **options)
     other = fill(tmp_path / "other", per_class=10, start=50)
     found, said = judge(other, run / "best.pt", record, photos, **options)
     assert len(found) == 16 and "has no image of the run; evaluated is a fifth of each class's" in said

@@ -110,29 +110,48 @@ def judged_as_in_the_run(
     table, now = table_with_digest(run, record.digest), split_table(data, data_dir)
     if table is None and now.data_digest == record.data_digest:
         return data, []
-    by_images = record.shares_classes and data.by_rule
-    if table is None and by_images:
+    if table is None and record.shares_classes and data.by_rule:
         return data, [_untold(data_dir, own)]
     judging = [split for split in JUDGING if split in data.parts]
     recorded = record.classes_alone(judging) if table is None else table
     changes = compare(recorded, now, by_rule=data.by_rule, passed_over=passed_over(run))
     finds_images = bool((changes.places[recorded.is_used] >= 0).any())
-    known = {changes.today(name) for name in (*record.train_classes, *record.test_classes)}
-    if not own and not (finds_images if by_images else known & set(now.classes)):
-        what, rule = ("image", "a fifth of each class's") if by_images else ("class", "the second half of its classes")
-        chosen = f"{rule}, by the loader's rule" if data.by_rule else "its own test split"
-        return data, [f"{data_dir} has no {what} of the run; evaluated is {chosen}"]
+    if not own and (nothing := _nothing_of_the_run(data, record, now, changes, finds_images)):
+        return data, [f"{data_dir} has no {nothing}"]
+    is_closed = any({"train", "test"} <= set(alike) for alike in data.NUMBERINGS)
+    if is_closed:
+        _require_every_class(data_dir, record, now, changes)
+    how = {"needed": JUDGING, "take_new": take_new, "recorded_names": recorded_names}
+    hint = "" if is_closed else "; --new-classes 1 evaluates new classes, too"
     try:
-        judged = carry_over(
-            data, recorded, now, changes, needed=JUDGING, take_new=take_new, recorded_names=recorded_names
-        )
+        judged = carry_over(data, recorded, now, changes, **how)
     except DatasetError as error:
-        hint = "; --new-classes 1 evaluates new ones" if changes.classes_new and not record.shares_classes else ""
-        raise DatasetError(f"{data_dir}: {error} to evaluate: {changes}{hint}") from None
-    takes_new = not any({"train", "test"} <= set(alike) for alike in data.NUMBERINGS)
-    hint = " (--new-classes 1 evaluates them, too)" if takes_new else ""
+        raise DatasetError(f"{data_dir}: {error} to evaluate: {changes}{hint * bool(changes.classes_new)}") from None
     new = "evaluated, as asked for" if take_new else f"not evaluated{hint}"
     return judged, _lines(record, now, changes, finds_images=finds_images, new=new)
+
+
+def _nothing_of_the_run(
+    data: SplitData, record: RunRecord, now: SplitTable, changes: Changes, finds_images: bool
+) -> str:
+    """What a folder has nothing of, and how it is evaluated then, in words; empty if it has something."""
+    chosen = "its own test split"
+    if record.shares_classes and data.by_rule:
+        return "" if finds_images else "image of the run; evaluated is a fifth of each class's, by the loader's rule"
+    if data.by_rule:
+        chosen = "the second half of its classes, by the loader's rule"
+    known = {changes.today(name) for name in (*record.train_classes, *record.test_classes)}
+    return "" if known & set(now.classes) else f"class of the run; evaluated is {chosen}"
+
+
+def _require_every_class(data_dir: str | Path, record: RunRecord, now: SplitTable, changes: Changes) -> None:
+    """DatasetError unless there are images of every class that a classifier tells apart."""
+    missing = [name for name in record.train_classes if changes.today(name) not in now.classes]
+    if missing:
+        raise DatasetError(
+            f"the checkpoint tells {len(record.train_classes)} classes apart, and {data_dir} has no image of"
+            f" {len(missing)} of them ({name_some(missing)}): give the data that it was trained on"
+        )
 
 
 def _untold(data_dir: str | Path, own: bool) -> str:
