@@ -5,12 +5,18 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from tiny_images import write_classes, write_image
+from tiny_images import only_usual_formats, write_classes, write_image
 
 from dml.data import DatasetWarning, load_dataset
 from dml.data.classification import load_classification
 
 CLASSES = ["ant", "bee", "cat", "dog"]
+
+
+@pytest.fixture(autouse=True)
+def usual_formats(monkeypatch):
+    """Whatever is installed."""
+    only_usual_formats(monkeypatch)
 
 
 def touch(root, *names: str) -> None:
@@ -38,7 +44,8 @@ def test_one_warning_names_all_that_is_passed_over(tmp_path, load):
     assert text == (
         f"{tmp_path}: 5 files are not read as images (3 .heic, 1 .avif, 1 without an ending),"
         " 2 class folders hold no image (aheic, zempty), 1 image lies beside the class folders, not in one;"
-        " read are .bmp .gif .jfif .jpe .jpeg .jpg .pgm .png .ppm .tif .tiff .webp"
+        " read are .bmp .gif .jfif .jpe .jpeg .jpg .pgm .png .ppm .tif .tiff .webp;"
+        " .avif after `pip install --upgrade pillow`; .heic after `pip install pillow-heif`"
     )
 
 

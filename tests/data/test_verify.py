@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny_images import write_classes, write_image
+from tiny_images import only_usual_formats, write_classes, write_image
 
 import verify_dataset
 
@@ -85,7 +85,8 @@ def test_a_damaged_list_is_not_passed_over_for_class_folders(tmp_path, capsys):
     assert "no such file" in capsys.readouterr().out
 
 
-def test_what_is_left_out_is_a_problem(tmp_path, capsys):
+def test_what_is_left_out_is_a_problem(tmp_path, capsys, monkeypatch):
+    only_usual_formats(monkeypatch)
     write_classes(tmp_path, ["a", "b", "c", "d"])
     (tmp_path / "a" / "1.heic").touch()
     assert verify_dataset.main(["folder", "--data-dir", str(tmp_path)]) == 1
@@ -93,7 +94,8 @@ def test_what_is_left_out_is_a_problem(tmp_path, capsys):
     assert "1 file is not read as images (1 .heic)" in out
 
 
-def test_what_is_left_out_is_said_where_nothing_is_left(tmp_path, capsys):
+def test_what_is_left_out_is_said_where_nothing_is_left(tmp_path, capsys, monkeypatch):
+    only_usual_formats(monkeypatch)
     (tmp_path / "photo.heic").touch()
     assert verify_dataset.main(["folder", "--data-dir", str(tmp_path)]) == 1
     out = capsys.readouterr().out

@@ -9,12 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dml.data.formats import image_suffixes
 from dml.data.records import ImageRecords, RetrievalData
-
-IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp"),
-    *(".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"),
-)
 
 
 class DatasetError(ValueError):
@@ -46,7 +42,8 @@ class DatasetSpec:
 
     Attributes:
         name: its name here.
-        load: data folder → splits. Raises DatasetNotFoundError or DatasetError.
+        load: data folder → splits; of a user's own images also how they are checked. Raises DatasetNotFoundError or
+            DatasetError.
         recall_ks: the k of recall@k that are published for it.
         official: published size of each split ("train", "query", "gallery"); empty if there is none.
         fetch: how to get it, a command or a sentence.
@@ -54,7 +51,7 @@ class DatasetSpec:
     """
 
     name: str
-    load: Callable[[Path], RetrievalData]
+    load: Callable[..., RetrievalData]
     recall_ks: tuple[int, ...]
     official: Mapping[str, SplitSize]
     fetch: str
@@ -93,7 +90,7 @@ def find_root(
 
 def is_image(name: str) -> bool:
     """Whether a file's name is that of an image; hidden files (``._*`` of macOS archives too) are none."""
-    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+    return not name.startswith(".") and name.lower().endswith(image_suffixes())
 
 
 def class_folders(root: Path) -> list[str]:

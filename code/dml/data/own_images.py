@@ -9,7 +9,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TypeVar
 
-from dml.data.layout import IMAGE_SUFFIXES, DatasetWarning, class_folders, files_below, is_image
+from dml.data.formats import image_suffixes, remedy
+from dml.data.layout import DatasetWarning, class_folders, files_below, is_image
 from dml.data.records import ImageRecords
 
 Splits = TypeVar("Splits")  # a dataclass whose fields hold image records, or what not
@@ -73,8 +74,9 @@ def warn_of_left_out(folder: Path, *, class_roots: Sequence[Path] = ()) -> None:
     if astray:
         parts.append(f"{_count(astray, 'image lies', 'images lie')} beside the class folders, not in one")
     if parts:
-        read = f"; read are {' '.join(sorted(IMAGE_SUFFIXES))}" if unread else ""
-        warnings.warn(f"{folder}: {', '.join(parts)}{read}", DatasetWarning)
+        read = f"; read are {' '.join(sorted(image_suffixes()))}" if unread else ""
+        remedies = [f"; {ending} after `{command}`" for ending in sorted(unread) if (command := remedy(ending))]
+        warnings.warn(f"{folder}: {', '.join(parts)}{read}{''.join(remedies)}", DatasetWarning)
 
 
 def _names_below(folder: Path) -> Iterable[str]:

@@ -18,6 +18,7 @@ class ImageRecords:
         labels: (N,) int64 in 0..C−1.
         class_names: C names; name ``c`` belongs to label ``c``.
         upright: whether the images are turned as their EXIF orientation says when they are read.
+        bits: how many bits the numbers of images of more than 8 bits fill, where their files do not state it; None: 16.
 
     Raises:
         ValueError: if the lengths differ or a label is out of range.
@@ -27,6 +28,7 @@ class ImageRecords:
     labels: np.ndarray
     class_names: tuple[str, ...]
     upright: bool = field(default=False, kw_only=True)
+    bits: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.paths),):
@@ -94,6 +96,18 @@ class PixelRecords(ImageRecords):
         return replace(self, paths=paths, labels=self.labels[indices], pixels=self.pixels[indices])
 
 
+class LeftOut(NamedTuple):
+    """A file of a user's own images that is not used.
+
+    Attributes:
+        path: relative to the images' folder, or to that of their list.
+        reason: why it cannot be read.
+    """
+
+    path: str
+    reason: str
+
+
 class LabelNoise(NamedTuple):
     """The F training images that were given a wrong label.
 
@@ -121,6 +135,7 @@ class RetrievalData:
         val: images of training classes held out for model selection, searched among themselves; or None.
         recall_ks: the k of recall@k that are published for this dataset.
         label_noise: which training images have a wrong label on purpose; None: none.
+        left_out: what of a user's own images cannot be read, and is in no split.
     """
 
     name: str
@@ -130,6 +145,7 @@ class RetrievalData:
     val: ImageRecords | None
     recall_ks: tuple[int, ...]
     label_noise: LabelNoise | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def train_as_it_is(self) -> ImageRecords:
