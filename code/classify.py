@@ -16,7 +16,8 @@ from lightning_fabric import Fabric
 
 from dml.cli.classify import ClassifyCommand, parse_classify
 from dml.cli.entry import guarded
-from dml.data.classification import ClassificationData, classification_from_config
+from dml.data.classification import classification_from_config, load_classification
+from dml.data.screening import screening_for
 from dml.methods.classification import classification
 from dml.models.classifiers import classifier_from_config
 from dml.tracking import say, table
@@ -29,18 +30,20 @@ def main() -> None:
     command = parse_classify()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data = classification_from_config(config.data, seed=config.run.seed, run=command.resume)
     if command.evaluate is not None:
-        evaluate(command, fabric, data)
+        evaluate(command, fabric)
         return
+    data = classification_from_config(config.data, seed=config.run.seed, run=command.resume)
     model = classifier_from_config(config, data.train.class_names, continued=command.has_checkpoint)
     method = classification(config, model, data.train)
     train(config, fabric, data, method, resume=command.resume, kind=ClassificationTask)
 
 
-def evaluate(command: ClassifyCommand, fabric: Fabric, data: ClassificationData) -> None:
+def evaluate(command: ClassifyCommand, fabric: Fabric) -> None:
     """Say, and write if asked to, how often a checkpoint is right on the test split."""
-    loaded, file = command.evaluate, Path(command.checkpoint)
+    loaded, file, images = command.evaluate, Path(command.checkpoint), command.config.data
+    screening = screening_for(images, only=("test",))
+    data = load_classification(images.dataset, images.data_dir, screening=screening)
     metrics = evaluate_classifier(fabric.to_device(loaded.model), data, command.config, fabric)
     if not fabric.is_global_zero:
         return

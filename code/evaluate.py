@@ -19,6 +19,7 @@ from dml.cli.entry import guarded
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.config import EvaluateConfig
 from dml.data import load_dataset
+from dml.data.screening import screened, screening_for
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.models import EmbeddingNet
 from dml.models.convert import load_model_checkpoint
@@ -50,6 +51,7 @@ def main() -> None:
 def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     """Say how well images of a class find each other, and write what was asked for."""
     data = load_dataset(config.dataset, config.data_dir)
+    data = screened(data, config.data_dir, screening_for(config, only=("query", "gallery")))
     evaluator = create_evaluator(
         data.query,
         data.gallery,
@@ -77,7 +79,8 @@ def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
 def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     """Embed images without classes, and write what was asked for."""
     at_least = FEWEST_TO_MAP if config.tsne else 2 if config.gallery else 1
-    images = load_unlabelled(Path(config.data_dir).expanduser(), at_least=at_least).train
+    folder = Path(config.data_dir).expanduser()
+    images = load_unlabelled(folder, at_least=at_least, screening=screening_for(config)).train
     embeddings = embed_records(model, images, config, fabric, progress="images")
     if fabric.is_global_zero:
         say(f"\n{config.data_dir}: {len(images)} images without classes, and so no metrics")

@@ -17,6 +17,7 @@ from dml.cli.entry import guarded
 from dml.cli.stml import parse_stml
 from dml.config import TrainConfig
 from dml.data import RetrievalData, data_from_config
+from dml.data.screening import screening_for
 from dml.data.unlabelled import UnlabelledData, load_unlabelled, without_classes
 from dml.methods.build_self_taught import create_student, self_taught
 from dml.models import EmbeddingNet
@@ -49,7 +50,7 @@ def images_of(config: TrainConfig, run: Path | None) -> tuple[RetrievalData | Un
     continued."""
     folder = Path(config.data.data_dir)
     if without_classes(config.data.dataset, folder, config.self_taught.unlabelled):
-        return load_unlabelled(folder, run=run), UnlabelledTask
+        return load_unlabelled(folder, run=run, screening=screening_for(config.data, run=run)), UnlabelledTask
     return data_from_config(config.data, seed=config.run.seed, run=run), RetrievalTask
 
 

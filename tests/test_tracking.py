@@ -74,6 +74,24 @@ class _Broken:
     finish = log
 
 
+class _Kept:
+    def __init__(self):
+        self.pictures = []
+
+    def log_pictures(self, pictures):
+        self.pictures += pictures
+
+
+@pytest.mark.parametrize("sends_images", [False, True])
+def test_pictures_that_may_show_images_stay_unless_they_are_to_be_sent(tmp_path, sends_images):
+    backend = _Kept()
+    tracker = Tracker(tmp_path, backend, sends_images=sends_images)
+    for name in ("curves", "confusion", "gallery", "t-SNE page", "tsne_2d_epoch_0", "whatever comes next"):
+        tracker.log_pictures({name: tmp_path / name})
+    assert backend.pictures[:2] == ["curves", "confusion"]
+    assert len(backend.pictures) == (6 if sends_images else 2)
+
+
 def test_a_failing_dashboard_is_one_warning():
     backend = WandbBackend(_Broken())
     with pytest.warns(UserWarning, match="the server is on fire"):

@@ -28,6 +28,7 @@ TIMINGS = (
     "train_set/seconds",
 )
 WANDB_HOST = "api.wandb.ai"
+WITHOUT_IMAGES = frozenset({"curves", "confusion"})  # the pictures that show no image of the data
 
 
 def say(text: str) -> None:
@@ -65,11 +66,12 @@ class Tracker:
     Args:
         folder: the run's.
         backend: W&B, or None.
+        sends_images: whether pictures that show images of the data, or may, are passed on.
     """
 
-    def __init__(self, folder: Path, backend: Backend | None = None):
+    def __init__(self, folder: Path, backend: Backend | None = None, *, sends_images: bool = True):
         self.path = folder / METRICS_FILE
-        self.backend = backend
+        self.backend, self.sends_images = backend, sends_images
 
     def size(self) -> int:
         """Bytes of the record: a checkpoint keeps it, so that lines written after it can be cut off."""
@@ -97,9 +99,10 @@ class Tracker:
             self.backend.log(line)
 
     def log_pictures(self, pictures: dict[str, Path]) -> None:
-        """Pass pictures on; they are in the run folder already."""
-        if self.backend is not None:
-            self.backend.log_pictures(pictures)
+        """Pass pictures on, name → path; they are in the run folder already."""
+        sent = {name: path for name, path in pictures.items() if self.sends_images or name in WITHOUT_IMAGES}
+        if self.backend is not None and sent:
+            self.backend.log_pictures(sent)
 
     def close(self, *, failed: bool = False) -> None:
         """Finish the W&B run."""

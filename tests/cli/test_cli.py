@@ -169,7 +169,7 @@ def test_a_continued_run_may_find_its_files_elsewhere_and_nothing_else_changed(t
     assert there.config.data.data_dir == str(Path("elsewhere").absolute())
     assert (there.config.data.workers, there.config.optim.lr) == (3, 0.5)
     said = error_of(capsys, "--resume-run", str(tmp_path), "--workers", "3", "--lr", "1", "--seed", "2")
-    assert "leave out --lr, --seed (only --data-dir, --source-ckpt, --workers, --gpu-id, --wandb may change)" in said
+    assert "leave out --lr, --seed (only --data-dir, --source-ckpt, --workers, --gpu-id, --wandb," in said
 
 
 def test_the_key_itself_is_not_repeated(capsys):

@@ -48,6 +48,24 @@ def test_the_seed_is_that_of_the_run():
     assert completed(None, "--dataset", "cub").seed == 0
 
 
+def test_bits_are_those_of_the_run():
+    """As it was recorded, also where it met no image of more than 8 bits; a run of before read all 16."""
+    own = ("--dataset", "folder", "--data-dir", "photos")
+    run = json.loads(train(*own, "--bits", "12").to_json())
+    found = []
+    for change in ({}, {"bits": None}, {"dataset": "cub", "bits": None}):
+        run["data"] |= change
+        loaded = LoadedModel(None, Architecture(backbone="resnet18", embedding_size=16), "", run)
+        found.append(complete(parse_evaluate(["--ckpt", "some.pt", *own, "--unlabelled", "0"]), loaded).bits)
+    del run["data"]["bits"]
+    run["data"]["dataset"] = "folder"
+    found.append(complete(parse_evaluate(["--ckpt", "some.pt", *own, "--unlabelled", "0"]), loaded).bits)
+    assert found == [12, None, None, 16]
+    assert completed(train(*own, "--bits", "12"), "--dataset", "cub").bits is None
+    with pytest.raises(ValueError, match="--bits is for --dataset folder; cub is read as published"):
+        completed(train("--dataset", "cub"), "--bits", "12")
+
+
 def test_images_without_classes_are_recognised(flat, folders):
     wanted = ["--gallery", "g.png"]
     published = ["--dataset", "folder", "--data-dir"]

@@ -312,7 +312,7 @@ def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypa
             broken.setattr(run, "after_epoch", lambda epoch: epoch and no_such_image(run.method.model))
         with pytest.raises(UnreadableImageError):
             run.fit()
-    told = "Stopped: {} epochs and {} batches are saved. Continue with:\n  go on".format(*done)
+    told = "Stopped by an image: {} epochs and {} batches are saved. Continue with:\n  go on".format(*done)
     assert told in capsys.readouterr().out
     assert (folders[1] / "best.pt").exists() == (where == "in a page")
     pages = []
@@ -328,13 +328,23 @@ def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypa
     assert losses[0] == losses[1]
 
 
+@pytest.mark.parametrize(("error", "hint"), [(UnreadableImageError, "mend it"), (OSError, "Continue with:\n  go on")])
+def test_what_to_do_about_an_image_is_said_of_images_alone(tmp_path, monkeypatch, capsys, error, hint):
+    run = trainer(tmp_path)
+    run.mend_hint = "mend it"
+    monkeypatch.setattr(run, "after_epoch", mock.Mock(side_effect=error("x.png")))
+    with pytest.raises(error):
+        run.fit()
+    assert capsys.readouterr().out.strip().endswith(hint)
+
+
 def test_a_full_disk_met_while_stopping(tmp_path, monkeypatch, capsys):
     run = trainer(tmp_path, epochs=2)
     monkeypatch.setattr(run, "loader", BrokenAfterTwo(run.loader))
     monkeypatch.setattr(run.checkpoints, "save", mock.Mock(side_effect=OSError("no room")))
     with pytest.raises(OSError, match="no room"):
         run.fit()
-    assert "Stopped: nothing is saved yet. Continue with:" in capsys.readouterr().out
+    assert "Stopped by an image: nothing is saved yet. Continue with:" in capsys.readouterr().out
 
 
 def no_such_image(model):

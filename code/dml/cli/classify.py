@@ -24,6 +24,7 @@ from dml.config import (
     train_config_from_json,
 )
 from dml.data.classification import CLASSIFICATION_DATASETS
+from dml.data.depth import FULL_DEPTH
 from dml.evaluation.classification import CLASSIFICATION_METRICS
 from dml.models.classifiers import (
     CLASSIFIER_BACKBONES,
@@ -55,7 +56,10 @@ WORDING = {
     "pictures": "draw curves and the confusion of the classes at the end",
 }
 # What can be said of an evaluation; the rest is the checkpoint's.
-OF_EVALUATION = ("dataset", "data_dir", "batch_size", "workers", "resize", "crop_size", "gpu_id", "precision")
+OF_EVALUATION = (
+    *("dataset", "data_dir", "strict", "bits"),
+    *("batch_size", "workers", "resize", "crop_size", "gpu_id", "precision"),
+)
 CIFAR = ("cifar10", "cifar100")
 
 
@@ -196,9 +200,11 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         for name, value in vars(getattr(run, part)).items()
     }
     values["val_split"] = None  # of no concern to the test split
+    if run.data.dataset == "folder" and "bits" not in loaded.config["data"]:
+        values["bits"] = FULL_DEPTH  # a run of before they were looked for
     if "dataset" in typed:
         typed["dataset"] = CLASSIFICATION_DATASETS.canonical(typed["dataset"])
         if typed["dataset"] != run.data.dataset:
-            del values["data_dir"]
+            del values["data_dir"], values["bits"]
     config = train_config(run.recipe, run.loss, values | typed, "classification")
     return ClassifyCommand(config, evaluate=loaded, checkpoint=Path(file), json=None if out is None else Path(out))

@@ -17,7 +17,7 @@ from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.registry import Registry
 
 # What a continued run may have otherwise than when it began: where things are, not what is computed.
-MOVABLE = ("data_dir", "source_ckpt", "workers", "gpu_id", "wandb")
+MOVABLE = ("data_dir", "source_ckpt", "workers", "gpu_id", "wandb", "wandb_pictures")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from dml.cli.parser import Parser, add_section
 from dml.config import DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
+from dml.data.depth import FULL_DEPTH
 from dml.data.unlabelled import without_classes
 from dml.evaluation.evaluator import METRICS
 from dml.models.convert import LoadedModel
@@ -58,6 +59,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         "dataset": None,
         "data_dir": DataConfig.data_dir,
         "unlabelled": None,
+        "bits": None,
         "resize": DataConfig.resize,
         "crop_size": None,
         "eval_distance": EvalConfig.eval_distance,
@@ -69,6 +71,10 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     }
     if filled["dataset"] is None:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
+    if filled["dataset"] != "folder":
+        if config.bits is not None:
+            raise ValueError(f"--bits is for --dataset folder; {filled['dataset']} is read as published")
+        filled["bits"] = None
     folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:
@@ -81,6 +87,8 @@ def _stored(run: dict[str, Any]) -> dict[str, Any]:
     """The settings of a checkpoint's run that evaluation shares, name → value; ``run`` is empty if published."""
     sections = [run.get(name) or {} for name in ("data", "evaluation", "run", "self_taught")]
     stored = {name: value for section in sections for name, value in section.items()}
+    if stored.get("dataset") == "folder":
+        stored.setdefault("bits", FULL_DEPTH)  # a run of before they were looked for
     if run and not run.get("self_taught"):
         stored["unlabelled"] = False  # all but code/main.py train on classes, also with images beside their folders
     return stored

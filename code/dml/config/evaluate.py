@@ -16,6 +16,8 @@ class EvaluateConfig(Section):
     ckpt: str = option("", "the checkpoint to evaluate, ours or published", aliases=("resume",))
     dataset: str | None = like(DataConfig, "dataset", None)
     data_dir: str | None = like(DataConfig, "data_dir", None)
+    strict: bool = like(DataConfig, "strict", False)
+    bits: int | None = like(DataConfig, "bits", None)
     unlabelled: bool | None = option(
         None,
         "of --dataset folder embed every image, at any depth, without classes and metrics; unset: as the checkpoint's"
@@ -75,6 +77,7 @@ class EvaluateConfig(Section):
             require(file is None or file.endswith(suffix), f"{flag} {file}: the file's name must end in {suffix}")
         require(self.uncertainty or self.uncertainty_gallery is None, "--uncertainty-gallery needs --uncertainty")
         require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
+        require(self.bits is None or 8 <= self.bits <= 16, f"--bits must lie in 8..16, got {self.bits}")
         if self.unlabelled:
             self._check_without_classes()
 

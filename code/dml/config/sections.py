@@ -22,6 +22,12 @@ class DataConfig(Section):
         "where the data sets are; for --dataset folder the images themselves or a CSV",
         aliases=("DATA_DIR", "source", "source_path"),
     )
+    strict: bool = option(False, "of --dataset folder: stop at unreadable images instead of leaving them out")
+    bits: int | None = option(
+        None,
+        "of --dataset folder: how many bits the numbers of images of more than 8 bits fill, 8 to 16, where their files"
+        " do not say; unset: as many as the largest of all needs",
+    )
     val_split: float | None = option(None, "share of the training classes held out for validation")
     val_by_images: bool = option(
         False,
@@ -57,6 +63,11 @@ class DataConfig(Section):
         super().__post_init__()
         require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
         require(self.workers >= 0, f"--workers must be 0 or more, got {self.workers}")
+        require(self.bits is None or 8 <= self.bits <= 16, f"--bits must lie in 8..16, got {self.bits}")
+        require(
+            self.bits is None or self.dataset == "folder",
+            f"--bits is for --dataset folder; {self.dataset} is read as published",
+        )
         require(0 < self.crop_scale <= 1, f"--crop-scale must lie in (0, 1], got {self.crop_scale}")
         require(self.IPC is None or self.IPC >= 1, f"--IPC must be at least 1, got {self.IPC}")
         for name in ("resize", "crop_size"):
@@ -237,6 +248,9 @@ class RunConfig(Section):
         False, "train a source network of embedding transfer: its defaults, and best.pt copied to pretrained_source"
     )
     pictures: bool = option(True, "draw curves, a retrieval gallery and a t-SNE page at the end")
+    wandb_pictures: bool = option(
+        False, "of --dataset folder: send the pictures that show images to W&B, too; other data sets' always go there"
+    )
     visualize: bool = option(
         False, "draw t-SNE pages of test embeddings and proxies at the start and every tenth epoch"
     )

@@ -10,6 +10,7 @@ from dml.data import cars, cub, folder, glyphs, inshop, sop
 from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize
 from dml.data.noise import with_label_noise
 from dml.data.records import ImageRecords, RetrievalData
+from dml.data.screening import Screening, screening_for
 from dml.data.splits import hold_out
 from dml.registry import Registry
 
@@ -51,6 +52,7 @@ def data_from_config(
         val_by_images=config.val_by_images,
         fold=config.fold_numbers(),
         seed=seed,
+        screening=screening_for(config, run=run),
     )
     if noise is None:
         return data
@@ -65,12 +67,14 @@ def load_dataset(
     val_by_images: bool = False,
     fold: tuple[int, int] | None = None,
     seed: int = 0,
+    screening: Screening | None = None,
 ) -> RetrievalData:
     """The splits of the dataset ``name`` found in or below ``data_dir``.
 
     Args:
         val_split, val_by_images, fold, seed: hold out training classes or images, see
             :func:`dml.data.splits.hold_out`; without a share and a fold: none.
+        screening: how a user's own images (``folder``) are checked; None: no file is opened.
 
     Raises:
         UnknownNameError: if there is no such dataset.
@@ -81,7 +85,8 @@ def load_dataset(
         DatasetWarning: for each split whose size is not the official one.
     """
     spec = DATASETS[name]
-    data = spec.load(Path(data_dir).expanduser())
+    place = Path(data_dir).expanduser()
+    data = spec.load(place) if screening is None else spec.load(place, screening)
     for difference in size_differences(spec, data):
         warnings.warn(difference, DatasetWarning, stacklevel=2)
     _warn_of_overlap(data)

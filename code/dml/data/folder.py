@@ -20,6 +20,7 @@ from dml.data.layout import (
 )
 from dml.data.own_images import turned_upright, warn_of_left_out
 from dml.data.records import ImageRecords, RetrievalData
+from dml.data.screening import Screening, screened
 
 RECALL_KS = (1, 2, 4, 8, 16, 32)
 UNSPLIT = ""  # the key of images that belong to no named split
@@ -30,7 +31,7 @@ HOW_TO_GIVE = (
 SPLITS = ("train", "test", "query", "gallery", "val")
 
 
-def load_folder(data_dir: Path) -> RetrievalData:
+def load_folder(data_dir: Path, screening: Screening | None = None) -> RetrievalData:
     """Images in one of these forms, looked for in this order:
 
     * a CSV file ``path,label[,split]`` with a header: ``data_dir`` itself or the one ``*.csv`` in it; paths
@@ -42,23 +43,29 @@ def load_folder(data_dir: Path) -> RetrievalData:
     Without splits the first half of the classes, sorted by name, trains and the rest tests. The images are turned
     upright.
 
+    Args:
+        screening: how the images are checked; None: no file is opened.
+
     Raises:
         DatasetNotFoundError: if ``data_dir`` does not exist.
-        DatasetError: if there are no images, too few classes or an unusable list; the message says where.
+        DatasetError: if there are no images, too few classes or an unusable list; the message says where. See also
+            ``Screening``.
 
     Warns:
-        DatasetWarning: files and class folders that are passed over; not with a CSV file, which names its images.
+        DatasetWarning: files and class folders that are passed over; not with a CSV file, which names its images. See
+            also ``Screening``.
     """
     if not data_dir.exists():
         raise DatasetNotFoundError(f"dataset 'folder': {data_dir} does not exist. {HOW_TO_GIVE}")
     table = _csv_in(data_dir)
     if table is not None:
         try:
-            return turned_upright(_assemble("folder", _read_csv(table), table))
+            data = _assemble("folder", _read_csv(table), table)
         except (UnicodeDecodeError, csv.Error) as error:
             raise DatasetError(f"{table} is no CSV file in UTF-8: {error}") from error
+        return turned_upright(screened(data, table, screening))
     warn_of_left_out(data_dir, class_roots=list(_class_roots(data_dir).values()))
-    return turned_upright(load_class_folders("folder", data_dir))
+    return turned_upright(screened(load_class_folders("folder", data_dir), data_dir, screening))
 
 
 def load_class_folders(name: str, root: Path) -> RetrievalData:

@@ -12,7 +12,8 @@ from dml.report.runs import Run
 # What may differ between runs of one group: the draw, and where and with whom it was run.
 INCIDENTAL = (
     *("run.seed", "run.run_name", "run.log_dir", "run.gpu_id", "run.wandb", "run.project", "run.group"),
-    *("run.pictures", "run.visualize", "run.save", "data.data_dir", "data.workers"),
+    *("run.wandb_pictures", "run.pictures", "run.visualize", "run.save"),
+    *("data.data_dir", "data.workers", "data.strict"),
 )
 NAMING = ("data.dataset", "model.model", "model.embedding_size", "loss.loss")
 # What people look for first after those.

@@ -12,15 +12,23 @@ from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
 from dml.data.loader import PlannedBatches, train_loader
+from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import Tracker, open_wandb, say, table
+from dml.training.atomic import write_text_atomically
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.results import result_rows
 from dml.training.retrieval import RetrievalTask
 from dml.training.task import Task, TrainingData
 from dml.training.trainer import Trainer
+
+NO_IMAGES = (
+    "settings, metrics, curves and the confusion of the classes, by their names; pictures that show your images stay"
+    " here (--wandb-pictures 1 sends them)"
+)
+IMAGES_TOO = "pictures that show your images too, as --wandb-pictures asks"
 
 
 def train(
@@ -44,12 +52,16 @@ def train(
         ValueError: settings that do not fit each other or the data; before the first step.
         Interrupted: Ctrl-C or SIGTERM; the run can be continued.
     """
+    # What the images were found to be is kept with the run: it, and what is made of it, reads others alike.
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, bits=data.train.bits))
     task = kind(config, fabric, data, method)
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
     batches.check_share(method.images_per_batch())  # before a folder is made
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
     if fabric.is_global_zero:
+        if data.left_out:
+            write_text_atomically(left_out_table(data.left_out), folder / LEFT_OUT_FILE)
         task.keep_records(folder)
         _introduce(config, fabric, task, folder)
     if config.run.compile:
@@ -58,6 +70,7 @@ def train(
     hooks = {}
     if config.run.visualize:
         hooks["after_epoch"] = ProxyPages(config, fabric, data, method, tracker=tracker, folder=folder)
+    resume_hint = shlex.join(["python", sys.argv[0], "--resume-run", str(folder)])
     trainer = Trainer(
         fabric=fabric,
         method=method,
@@ -79,7 +92,8 @@ def train(
             "architecture": dataclasses.asdict(method.model.architecture),
         },
         keep_best=config.run.save,
-        resume_hint=shlex.join(["python", sys.argv[0], "--resume-run", str(folder)]),
+        resume_hint=resume_hint,
+        mend_hint=_mend_hint(resume_hint) if config.data.dataset == OWN else None,
         **hooks,
     )
     finished = False
@@ -104,8 +118,17 @@ def train(
     return folder
 
 
+def _mend_hint(resume_hint: str) -> str:
+    """How to go on after one of a user's own images could not be read."""
+    return (
+        "Mend the file that is named below, or remove it and go on without it; either way continue with:\n"
+        f"  {resume_hint} --accept-changes 1"
+    )
+
+
 def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
-    backend = None
+    is_own = config.data.dataset == OWN
+    backend, sends_images = None, config.run.wandb_pictures or not is_own
     if fabric.is_global_zero:
         backend = open_wandb(
             config.run.wandb,
@@ -115,7 +138,9 @@ def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
             name=folder.name,
             config=dataclasses.asdict(config),
         )
-    return Tracker(folder, backend)
+    if backend is not None and is_own:
+        say(f"W&B is given {IMAGES_TOO if sends_images else NO_IMAGES}")
+    return Tracker(folder, backend, sends_images=sends_images)
 
 
 def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) -> None:
@@ -129,6 +154,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     images, network = task.describe()
     say(images)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
+    if task.data.left_out:
+        say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")
     if task.splits:
         say(f"best epoch by {chosen.metric} on {chooses}")
     say(f"run folder: {folder}")

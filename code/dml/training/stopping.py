@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dml.data.images import UnreadableImageError
 from dml.training.interrupt import Interrupted, InterruptGuard
 
+BY_AN_IMAGE = "Stopped by an image"
+
 
 @contextmanager
 def stopping_in_order(guard: InterruptGuard, stop: Callable[[str, bool], None]) -> Iterator[None]:
@@ -27,7 +29,7 @@ def stopping_in_order(guard: InterruptGuard, stop: Callable[[str, bool], None]) 
             stop("Interrupted", interrupted.torn)
             raise
         except UnreadableImageError:  # images are read between steps
-            stop("Stopped", False)
+            stop(BY_AN_IMAGE, False)
             raise
         except OSError:  # a full disk: what is saved already must do
             stop("Stopped", True)

@@ -12,6 +12,7 @@ from torch import nn
 from dml.config import TrainConfig
 from dml.data import ImageRecords
 from dml.data.images import ImageDataset
+from dml.data.records import LeftOut
 from dml.methods.base import Method
 from dml.training.selection import Selection
 
@@ -22,6 +23,7 @@ class TrainingData(Protocol):
     name: str
     train: ImageRecords
     val: ImageRecords | None
+    left_out: tuple[LeftOut, ...]
 
 
 class Task(ABC):

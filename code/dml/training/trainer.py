@@ -28,7 +28,7 @@ from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.results import write_results
 from dml.training.selection import Selection
 from dml.training.state import Metrics, TrainingState
-from dml.training.stopping import stopping_in_order
+from dml.training.stopping import BY_AN_IMAGE, stopping_in_order
 
 Evaluate = Callable[[torch.nn.Module], Metrics]
 
@@ -52,6 +52,7 @@ class Trainer:
         keep_best: whether to write best.pt, and best_<metric>.pt of the selection's other metrics.
         after_epoch: called with the number of complete epochs, 0 before the first.
         resume_hint: how to go on after an interruption.
+        mend_hint: how to go on after an image could not be read; None: the same.
     """
 
     def __init__(
@@ -71,11 +72,13 @@ class Trainer:
         keep_best: bool = True,
         after_epoch: Callable[[int], None] = lambda epoch: None,
         resume_hint: str = "",
+        mend_hint: str | None = None,
     ):
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
         self.evaluate, self.selection, self.optim, self.evaluation = evaluate, selection, optim, evaluation
         self.tracker, self.folder = tracker, folder
-        self.keep_best, self.after_epoch, self.resume_hint = keep_best, after_epoch, resume_hint
+        self.keep_best, self.after_epoch = keep_best, after_epoch
+        self.resume_hint, self.mend_hint = resume_hint, mend_hint
         self.state = TrainingState()
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
@@ -264,8 +267,10 @@ class Trainer:
                 self._save()
                 done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
         finally:  # a full disk can be what stops the run, or what it meets when it is stopped
-            if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
-                say(f"{what}: {done}. Continue with:\n  {self.resume_hint}")
+            hint = self.mend_hint if what == BY_AN_IMAGE else None
+            hint = hint or f"Continue with:\n  {self.resume_hint}"
+            if self.fabric.is_global_zero or what != "Interrupted":  # the process that met the file knows of it
+                say(f"{what}: {done}. {hint}")
 
     def _save(self, best: Sequence[str] = ()) -> None:
         """Write last.pt, before it the files ``best`` of what this epoch is the best in, and the summary for people."""

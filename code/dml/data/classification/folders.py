@@ -21,6 +21,7 @@ from dml.data.layout import (
 )
 from dml.data.own_images import turned_upright, warn_of_left_out
 from dml.data.records import ImageRecords
+from dml.data.screening import YET_TO_BE_SPLIT, Screening, screened
 
 TEST_SHARE = 0.2  # of each class, where a folder has no split of its own
 TEST_SEED = 0  # fixed, so that runs of every seed are judged by the same images
@@ -30,16 +31,19 @@ HOW_TO_GIVE = (
 )
 
 
-def load_folder(data_dir: Path) -> ClassificationData:
+def load_folder(data_dir: Path, screening: Screening | None = None) -> ClassificationData:
     """``train/<class>/`` with ``test/<class>/`` or ``val/<class>/`` (beside ``test/``: the validation split), or
     ``<class>/``, of which a seeded fifth of each class tests. The images are turned upright.
 
+    Args:
+        screening: how the images are checked; None: no file is opened.
+
     Raises:
         DatasetNotFoundError: if ``data_dir`` does not exist.
-        DatasetError: no images, too few classes, or a class that was never trained.
+        DatasetError: no images, too few classes, or a class that was never trained. See also ``Screening``.
 
     Warns:
-        DatasetWarning: files and class folders that are passed over.
+        DatasetWarning: files and class folders that are passed over. See also ``Screening``.
     """
     if not data_dir.is_dir():
         raise DatasetNotFoundError(f"dataset 'folder': there is no folder {data_dir}. {HOW_TO_GIVE}")
@@ -47,12 +51,16 @@ def load_folder(data_dir: Path) -> ClassificationData:
     if "train" in present and present & {"val", "test"}:
         splits = sorted(present & {"train", "val", "test"})
         warn_of_left_out(data_dir, class_roots=[data_dir / split for split in splits])
-        return turned_upright(load_splits("folder", data_dir))
+        return turned_upright(screened(load_splits("folder", data_dir), data_dir, screening))
     warn_of_left_out(data_dir, class_roots=[data_dir])
     records = read_class_folders(data_dir)
     require_classes(records, data_dir)
+    left_out = ()
+    if screening is not None:  # before the draw, so that a file that was left out may be deleted
+        kept, left_out = screening({YET_TO_BE_SPLIT: records}, data_dir)
+        records = kept[YET_TO_BE_SPLIT]
     held = hold_out_images(records, TEST_SHARE, seed=TEST_SEED, flag=f"{data_dir}: a test share of")
-    return turned_upright(ClassificationData("folder", *held))
+    return turned_upright(ClassificationData("folder", *held, left_out=left_out))
 
 
 def load_splits(name: str, root: Path) -> ClassificationData:

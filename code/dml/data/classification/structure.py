@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from dml.data.layout import SplitSize
-from dml.data.records import ImageRecords
+from dml.data.records import ImageRecords, LeftOut
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +18,14 @@ class ClassificationData:
         train: images to learn from.
         test: images to judge by.
         val: images held out for model selection, or None.
+        left_out: what of a user's own images cannot be read, and is in no split.
     """
 
     name: str
     train: ImageRecords
     test: ImageRecords
     val: ImageRecords | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,15 @@ class ClassificationSpec:
 
     Attributes:
         name: its name here.
-        load: data folder → splits. Raises DatasetNotFoundError or DatasetError.
+        load: data folder → splits; of a user's own images also how they are checked. Raises DatasetNotFoundError or
+            DatasetError.
         official: published size of "train" and "test"; empty if there is none.
         fetch: how to get it, a command or a sentence.
         aliases: other spellings of the name.
     """
 
     name: str
-    load: Callable[[Path], ClassificationData]
+    load: Callable[..., ClassificationData]
     official: Mapping[str, SplitSize]
     fetch: str
     aliases: tuple[str, ...] = ()
