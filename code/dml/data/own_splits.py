@@ -109,7 +109,8 @@ def _look_into(folder: Path) -> tuple[bool, bool]:
 
 def _not_usable(root: Path, likely: Sequence[str], flat: Sequence[str], rules: SplitRules) -> str:
     """Why the folders ``likely`` are no splits to train and test on, and the ways out."""
-    are = "by its name {} is a split, not a class" if len(likely) == 1 else "by their names {} are splits, not classes"
+    one = len(likely) == 1
+    are = "by its name {} is a split, not a class" if one else "by their names {} are splits, not classes"
     said = f"{root}: {are.format(_list(likely))}"
     if without := [name for name in likely if name in flat]:
         said += f", and {_list(without)} {'holds' if len(without) == 1 else 'hold'} no class folders"
@@ -123,6 +124,7 @@ def _not_usable(root: Path, likely: Sequence[str], flat: Sequence[str], rules: S
     if "train" in splits and "val" in splits:
         said += "; a validation split chooses the epoch, and nothing is tested on it"
         ways[0] = f"rename {splits['val']} to test"
+    ways.append("call it otherwise if it is a class" if one else "call them otherwise if they are classes")
     return f"{said}. {missing} is missing: {', or '.join(ways)}"
 
 

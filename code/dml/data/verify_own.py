@@ -50,6 +50,38 @@ class _Look:
     fingerprint: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class _Files:
+    """What is known of image files.
+
+    Attributes:
+        sizes: path → bytes; None: there is no such file.
+        looks: path → what a look gave, of the files that are there; empty: nobody looked.
+    """
+
+    sizes: dict[str, int | None]
+    looks: dict[str, _Look]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """The files that are no images, empty ones among them."""
+        return [path for path, look in self.looks.items() if look.fault]
+
+    def without(self, paths: Sequence[str]) -> _Files:
+        """The others."""
+        left = self.sizes.keys() - set(paths)
+        sizes, looks = ({path: known[path] for path in known if path in left} for known in (self.sizes, self.looks))
+        return _Files(sizes, looks)
+
+    def problems(self) -> list[str]:
+        """Missing, empty and unreadable files by name."""
+        return [
+            *named("listed but missing", [path for path, size in self.sizes.items() if size is None], MAX_MISSING),
+            *named("empty (0 bytes)", [path for path, size in self.sizes.items() if size == 0]),
+            *named("unreadable", [self.looks[path].fault for path in self.unreadable if self.sizes[path]]),
+        ]
+
+
 def verify_own(data_dir: Path, *, open_images: bool, move_unreadable: Path | None = None) -> Report:
     """Check images as retrieval reads them, or as a classifier does if only that can, or as images without classes
     where they lie directly in the folder.
@@ -69,31 +101,21 @@ def verify_own(data_dir: Path, *, open_images: bool, move_unreadable: Path | Non
     data, problems, notes = _read(data_dir)
     if data is None:
         return Report([], problems, notes)
-    paths = sorted(set(paths_of(data)))
-    sizes = dict(zip(paths, in_threads(_bytes_of, paths, "files"), strict=True))
-    missing = [path for path in paths if sizes[path] is None]
-    looks: dict[str, _Look] = {}
-    if open_images or move_unreadable is not None:
-        there = [path for path in paths if sizes[path] is not None]
-        looks = dict(zip(there, in_threads(_look_at, there, "images"), strict=True))
-    moved: list[str] = []
-    if move_unreadable is not None:
-        moved = _move([path for path, look in looks.items() if look.fault], data_dir, move_unreadable)
-        data, problems, notes = _read(data_dir) if moved else (data, problems, notes)
-    summary = [f"moved {counted(len(moved), 'unreadable file', 'unreadable files')} to {move_unreadable}"] * bool(moved)
-    gone = set(moved)
-    problems += named("listed but missing", missing, MAX_MISSING)
-    problems += named("empty (0 bytes)", [path for path in paths if sizes[path] == 0 and path not in gone])
-    faults = [look.fault for path, look in looks.items() if look.fault and sizes[path] and path not in gone]
-    problems += named("unreadable", faults)
+    files, summary = _look_into(data, open_images=open_images or move_unreadable is not None), []
+    if move_unreadable is not None and (moved := _move(files.unreadable, data_dir, move_unreadable)):
+        count = counted(len(moved), "unreadable file", "unreadable files")
+        summary.append(f"moved {count} to {move_unreadable}")
+        files = files.without(moved)
+        data, problems, notes = _read(data_dir)
+    problems += files.problems()
     if data is None:
         return Report(summary, problems, notes)
     summary += [line for split, records in splits_of(data) for line in _split_lines(data, split, records)]
-    summary += _sides(looks)
+    summary += _sides(files.looks)
     spoiling = notes if isinstance(data, UnlabelledData) else problems  # copies spoil no figures where there are none
     spoiling += findings(data)
     problems += _no_pair(data)
-    notes += _near_duplicates(data, looks)
+    notes += _near_duplicates(data, files.looks)
     return Report(summary, problems, notes, _next_command(data, data_dir))
 
 
@@ -114,6 +136,14 @@ def _loaders(data_dir: Path) -> list[Loader]:
     if not data_dir.is_file() and not lists_in(data_dir) and is_unlabelled(data_dir):
         return [load_unlabelled]
     return [DATASETS["folder"].load, CLASSIFICATION_DATASETS["folder"].load]
+
+
+def _look_into(data: Data, *, open_images: bool) -> _Files:
+    paths = sorted(set(paths_of(data)))
+    sizes = dict(zip(paths, in_threads(_bytes_of, paths, "files"), strict=True))
+    there = [path for path in paths if open_images and sizes[path] is not None]
+    looks = in_threads(_look_at, there, "images") if open_images else []
+    return _Files(sizes, dict(zip(there, looks, strict=True)))
 
 
 def _bytes_of(path: str) -> int | None:
