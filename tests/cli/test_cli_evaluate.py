@@ -72,7 +72,7 @@ def test_bits_are_those_of_the_run():
     found.append(complete(parse_evaluate(["--ckpt", "some.pt", *own, "--unlabelled", "0"]), loaded).bits)
     assert found == [12, None, None, 16]
     assert completed(train(*own, "--bits", "12"), "--dataset", "cub").bits is None
-    with pytest.raises(ValueError, match="--bits is for --dataset folder; cub is read as published"):
+    with pytest.raises(ValueError, match="--bits is for --dataset folder, not for cub"):
         completed(train("--dataset", "cub"), "--bits", "12")
 
 

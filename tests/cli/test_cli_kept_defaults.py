@@ -147,7 +147,7 @@ def test_constants_of_one_method_apply_with_it_alone():
     assert resolved("classify", "--introspective")[0]["lr_warmup"] == 1
     assert resolved("classify", "")[0]["lr_warmup"] == 0
     assert resolved("main", "")[0]["crop_size"] == 227
-    assert resolved("main", "--model resnet18")[0]["crop_size"] is None
+    assert resolved("main", "--model resnet18")[0]["crop_size"] == 224
     config = PROGRAMS["classify"]
     assert config(["--mix", "cutmix"]).config.classification.mix_probability == 0.5
     assert config(["--mix", "mixup"]).config.classification.mix_probability == 1

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from dml.config import DataConfig, NoiseConfig
-from dml.data import DatasetError, DatasetWarning, data_from_config, load_dataset
+from dml.data import DatasetError, DatasetWarning, data_from_config, load_dataset, screening
 from dml.data.classification import classification_from_config, load_classification
+from dml.data.readable import Examined
 from dml.data.records import PixelRecords, RetrievalData
 from dml.data.run_split import (
     FILE_NAME,
@@ -54,6 +55,12 @@ def images(records) -> dict[str, str]:
     """File → class."""
     names = [records.class_names[label] for label in records.labels]
     return {"/".join(Path(path).parts[-2:]): name for path, name in zip(records.paths, names, strict=True)}
+
+
+@pytest.fixture(autouse=True)
+def unopened(monkeypatch) -> None:
+    """The files are no images, and nobody is to look."""
+    monkeypatch.setattr(screening, "examine_all", lambda paths: dict.fromkeys(paths, Examined()))
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_every_option_is_on_record(words):
         specs = [{"target": TRANSFER_LOSSES, "stml": SELF_TAUGHT_LOSSES}[program][chosen.loss]]
     assert set(chosen.options) == {flag for spec in specs for flag in spec.options}
     assert all(type(value) in PLAIN for value in chosen.options.values())
-    assert config.data.crop_size is not None and config.run.group is not None
+    assert config.data.crop_size is not None
     assert (config.data.sampler is None) == (program == "stml")
     assert effective(config) == config
     assert train_config_from_json(config.to_json()) == config

@@ -96,11 +96,11 @@ def test_what_fits_is_taken_and_the_rest_is_told(source, target, expected, told,
     source, target = with_statistics(source()), target()
     start_from(target, saved(source, tmp_path))
     assert taken(target, source) == expected
-    first, second = target.started_from.split("\n")
+    first, second = target.started_from.told.split("\n")
     assert first.startswith(f"starting from {tmp_path / 'some.pt'}: resnet18")
     assert first.endswith("checkpoint of this project, epoch 3")
     assert second.startswith("taken: 120 tensors of the backbone")
-    assert told in target.started_from
+    assert told in target.started_from.told
 
 
 @pytest.mark.parametrize("published", ["proxy_anchor/resnet18", "stml/resnet18"])
@@ -113,8 +113,8 @@ def test_published_checkpoints_are_taken_too(published, tmp_path):
     head = "model.embedding_f" if published.startswith("stml") else "model.embedding"
     assert torch.equal(target.embedding.weight, state[f"{head}.weight"])
     assert torch.equal(target.backbone.layer4[1].conv2.weight, state["model.layer4.1.conv2.weight"])
-    assert f"published checkpoint, taken as {published.partition('/')[0]}" in target.started_from
-    assert ("left: background head" in target.started_from) == published.startswith("stml")
+    assert f"published checkpoint, taken as {published.partition('/')[0]}" in target.started_from.told
+    assert ("left: background head" in target.started_from.told) == published.startswith("stml")
 
 
 def test_published_names_become_ours(tmp_path):
@@ -141,7 +141,7 @@ def test_another_backbone_is_refused_and_nothing_changed(source, target, message
     with pytest.raises(CheckpointError, match=rf"some\.pt {message}"):
         start_from(target, saved(source(), tmp_path))
     assert all(torch.equal(before[name], value) for name, value in target.state_dict().items())
-    assert target.started_from == ""
+    assert target.started_from is None
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,8 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
             ConfigWarning,
         )
     _check_source(config)
-    _warn_of_kept_rate(choice.spec, RECIPES[recipe].defaults["lr"], config, typed)
+    if choice.spec.lr_option not in loss.options:
+        _warn_of_kept_rate(choice.spec, RECIPES[recipe].defaults["lr"], config, typed)
     return config
 
 
@@ -195,8 +196,7 @@ def _warn_of_kept_rate(spec: LossSpec, own: float, config: TrainConfig, typed: d
     """Warn of a loss whose own parameters learn at a rate of theirs, which ``--lr`` does not move."""
     if not spec.lr_is_absolute or config.optim.lr == own or "lr" not in typed or "proxy_lr_scale" in typed:
         return
-    if spec.lr_option not in config.loss.options:
-        warn_of_kept("lr", config.optim.lr, own, {f"--{spec.lr_option}": spec.lr_scale})
+    warn_of_kept("lr", config.optim.lr, own, {f"--{spec.lr_option}": spec.lr_scale})
 
 
 def _check_loss(config: TrainConfig, choice: LossChoice) -> None:

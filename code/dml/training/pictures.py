@@ -19,9 +19,10 @@ def draw_run(
 ) -> dict[str, Path]:
     """``curves.png`` and, with an evaluation at hand, ``gallery.png`` and ``tsne.html`` in the run folder.
 
+    Fewer than five test images are not mapped.
+
     Args:
         select_metric: key of the metric that chooses the best epoch, which the curves show.
-    Fewer than five test images are not mapped.
 
     Returns:
         name → path of each picture.
