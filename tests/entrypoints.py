@@ -47,6 +47,11 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen, seconds: 
         time.sleep(0.02)
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes that it started and that live. Linux."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def run(entry: str, *arguments: str, status: int = 0) -> subprocess.CompletedProcess:
     """Run to the end and require the exit status."""
     process = start(entry, *arguments)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,17 +15,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from entrypoints import ROOT, SMALL, environment, record, run
+from entrypoints import ROOT, SMALL, children_of, environment, record, run, wait_for
+
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def torchrun(entry: str, *arguments: str) -> str:
     """Two processes of ``code/<entry>``; returns what they printed."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, str(ROOT / "code" / entry), *map(str, arguments)]
-    done = subprocess.run(command, cwd=tempfile.gettempdir(), env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = launched([*LAUNCHER, str(ROOT / "code" / entry), *map(str, arguments)])
     assert done.stderr.count("no GPU is there") == 1
     return done.stdout
+
+
+def launched(command: list[str]) -> subprocess.CompletedProcess:
+    """Run two processes to their end, and require that it be a good one, without complaints about torch."""
+    done = subprocess.run(
+        command, cwd=tempfile.gettempdir(), env=environment(), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "deprecated" not in done.stderr
+    return done
 
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
@@ -36,13 +49,40 @@ def test_the_saved_network_is_the_evaluated_one(digits, tmp_path):
 
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
-def test_two_processes_equal_one(digits, tmp_path):
+def test_two_processes_equal_one(digits, logs, of_two):
+    run("train.py", *plain(digits, logs), "--run-name", "one")
+    same_run(logs / "folder" / "one", of_two)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find a process of torchrun's")
+def test_one_of_two_processes_is_signalled_and_the_printed_command_goes_on(digits, logs, of_two):
+    """Both stop at the same batch; what results is the record of the uninterrupted run."""
+    command = [*LAUNCHER, str(ROOT / "code" / "train.py"), *plain(digits, logs), "--run-name", "stopped"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=tempfile.gettempdir(), env=environment(), **pipes)
+    folder = logs / "folder" / "stopped"
+    wait_for(lambda: (folder / "last.pt").exists(), process)
+    os.kill(children_of(process.pid)[-1], signal.SIGUSR1)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert re.search(r"Interrupted: 1 epochs and \d batches are saved. Continue with:\n", out), out
+    hint = out.rstrip().splitlines()[-1]
+    assert hint == f"  torchrun --standalone --nproc-per-node 2 {ROOT}/code/train.py --resume-run {folder}"
+    launched([*LAUNCHER, *shlex.split(hint)[4:]])
+    assert record(folder) == record(of_two)
+
+
+def plain(digits: Path, logs: Path) -> list[str]:
     """A warm-up epoch included, so that parameters are frozen and released under data-parallel training."""
-    arguments = ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(tmp_path), *SMALL]
-    arguments += ["--epochs", "2", "--bn-freeze", "1", "--warm", "1", "--optimizer", "sgd", "--batch-size", "60"]
-    run("train.py", *arguments, "--run-name", "one")
-    assert "2 processes" in torchrun("train.py", *arguments, "--run-name", "two")
-    same_run(*(tmp_path / "folder" / name for name in ("one", "two")))
+    arguments = ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(logs), *SMALL, "--epochs", "2"]
+    return [*arguments, "--bn-freeze", "1", "--warm", "1", "--optimizer", "sgd", "--batch-size", "60"]
+
+
+@pytest.fixture(scope="module")
+def of_two(digits, logs) -> Path:
+    """An uninterrupted run of two processes."""
+    assert "2 processes" in torchrun("train.py", *plain(digits, logs), "--run-name", "two")
+    return logs / "folder" / "two"
 
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from dml.training import checkpoint, interrupt
 from dml.training.retrieval import RetrievalTask
 from entrypoints import SMALL, record, run, run_inside, start, wait_for
 
@@ -105,11 +106,19 @@ def test_a_disk_that_fills_up_ends_the_run_and_loses_nothing(digits, tmp_path, f
 
 
 def test_stopped_while_the_pictures_are_drawn(finished, capsys, monkeypatch):
-    """Training is over then; what is left is said too."""
-    monkeypatch.setattr(RetrievalTask, "draw", lambda task, folder: os.kill(os.getpid(), signal.SIGTERM))
+    """Training is over then; what is left is said too, however often one presses Ctrl-C."""
+    write = checkpoint.save_atomically
+
+    def press(number: int = signal.SIGINT) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(interrupt, "SAME_REQUEST", -1.0)
+    monkeypatch.setattr(RetrievalTask, "draw", lambda task, folder: press(signal.SIGTERM))
+    monkeypatch.setattr(checkpoint, "save_atomically", lambda state, path: press() or press() or write(state, path))
     said = run_inside("train.py", "--resume-run", finished[0], status=130, capsys=capsys).out
     assert "Interrupted: 3 epochs and 0 batches are saved. Continue with:\n  python" in said
     assert said.rstrip().endswith(f"--resume-run {finished[0]}")
+    assert torch.load(finished[0] / "last.pt", weights_only=True)["epoch"] == 3
 
 
 def test_killed_before_the_first_checkpoint_begins_again(digits, tmp_path):

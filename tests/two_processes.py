@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 import time
@@ -13,6 +14,9 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy
 
 PROCESSES = 2
 needs_gloo = pytest.mark.skipif(
@@ -42,6 +46,15 @@ def in_two_processes(function: Callable[..., Any], *arguments: Any, seconds: flo
             for process in started.processes:
                 process.kill()
         return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(PROCESSES)]
+
+
+def fabric_of_two(rank: int) -> Fabric:
+    """Within such a process: a Fabric that knows of both."""
+    os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}
+    strategy = DDPStrategy(parallel_devices=[torch.device("cpu")] * PROCESSES)
+    fabric = Fabric(accelerator="cpu", devices=1, strategy=strategy, plugins=[LightningEnvironment()])
+    fabric.launch()
+    return fabric
 
 
 def share_of(rows: torch.Tensor, rank: int, num_views: int = 1) -> torch.Tensor:

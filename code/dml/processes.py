@@ -86,6 +86,16 @@ def exchange_rows(tensor: Tensor, wanted: Tensor, num_views: int = 1) -> Tensor:
     return incoming[owner[own].argsort(stable=True).argsort().to(tensor.device)]
 
 
+def share_buffers(module: nn.Module) -> None:
+    """Give every process the buffers of the first, which is the one that is saved.
+
+    Running statistics of batch normalisation are each process's own, unless they are frozen.
+    """
+    if world_size() > 1:
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
+
+
 def keep_memories_apart(method: nn.Module) -> None:
     """Tell data-parallel training not to send the memories of ``method`` around before every step.
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import get_worker_info
 from torchvision.transforms import v2
 
-from dml.data.images import ImageDataset
-from dml.data.loader import PlannedBatches, eval_loader, train_loader
+from dml.data.images import ImageDataset, collate
+from dml.data.loader import LoadingError, PlannedBatches, eval_loader, train_loader
 from dml.data.records import ImageRecords
+from dml.signals import STOP_SIGNALS
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +109,81 @@ def test_evaluation_takes_every_image_once(dataset):
 
 
 OPTIONS = {"batch_size": 5, "workers": 0, "pin_memory": False}
+
+
+class Harmed(ImageDataset):
+    """What happens to a process that loads image 5: by itself, or by a signal."""
+
+    def __init__(self, dataset: ImageDataset, harm):
+        super().__init__(dataset.records, dataset.transform)
+        self.harm = harm
+
+    def _load(self, index):
+        if index == 5 and get_worker_info() is not None:
+            self.harm()
+        return super()._load(index)
+
+
+def kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def no_room() -> None:
+    raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1_2_0>: No space left on device (28)")
+
+
+def no_files() -> None:
+    raise RuntimeError(
+        "unable to open shared memory object </torch_1_2_0> in read-write mode: Too many open files (24)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("harm", "advice"),
+    [
+        (kill_itself, r"a loading process was killed \(Killed\), .*: fewer --workers"),
+        (no_room, r"shared memory \(/dev/shm\).* is full\. .*--workers 0 none; a container gets more by --shm-size"),
+        (no_files, r"too many files are open .*: `ulimit -n 65536`"),
+    ],
+)
+def test_loading_processes_that_fail_say_what_helps(dataset, harm, advice):
+    with pytest.raises(LoadingError, match=advice):
+        load(Harmed(dataset, harm), workers=1)
+
+
+def test_other_errors_are_left_as_they_are(dataset):
+    def defect():
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match") as error:
+        load(Harmed(dataset, defect), workers=1)
+    assert not isinstance(error.value, OSError)
+
+
+def test_a_batch_lies_in_shared_memory_when_it_leaves_its_process(dataset):
+    """There an error of a full one is raised where it reaches the main process."""
+    seen = []
+    assert not collate([dataset[0], dataset[1]]).images.is_shared()
+    for batch in load(dataset, workers=1):
+        seen += [batch.images.is_shared(), batch.labels.is_shared(), batch.indices.is_shared()]
+    assert all(seen)
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="this system does not tell who sent a signal")
+def test_loading_processes_leave_signals_to_the_main_one(dataset):
+    """But for the main one's own SIGTERM, by which it ends them."""
+    batches = PlannedBatches()
+    loader = train_loader(dataset, batches, workers=1, pin_memory=False)
+    batches.set_epoch(PLAN, 0)
+    batches_of_epoch = iter(loader)
+    next(batches_of_epoch)
+    (worker,) = loader._iterator._workers
+    for number in STOP_SIGNALS:
+        subprocess.run(["kill", f"-{number.name[3:]}", str(worker.pid)], check=True)
+    assert len(list(batches_of_epoch)) == 2
+    assert worker.is_alive()
+    worker.terminate()
+    worker.join(10)
+    assert worker.exitcode == 0
+    with contextlib.suppress(LoadingError, RuntimeError):
+        del batches_of_epoch, loader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -25,6 +26,7 @@ from dml.signals import STOP_SIGNALS
 from dml.structures import Batch, StepOutput
 from dml.tracking import Tracker
 from dml.training import interrupt
+from dml.training.atomic import save_atomically
 from dml.training.interrupt import Interrupted
 from dml.training.losswatch import LossWatch, NonFiniteLossError
 from dml.training.selection import Selection
@@ -274,6 +276,64 @@ def test_a_second_signal_does_not_save_half_a_step(tmp_path, monkeypatch):
     assert (saved["state"]["step"], int(saved["method"]["count"])) == (4, 4)
 
 
+@pytest.mark.parametrize("when", ["at the end of an epoch", "after a first signal"])
+def test_signals_while_a_file_is_written_wait_until_it_is_whole(tmp_path, monkeypatch, when):
+    """However often they come; what was being saved is kept."""
+    write, at = save_atomically, {"at the end of an epoch": 4, "after a first signal": 6}[when]
+
+    def interrupted(state, path):
+        with torch.no_grad():
+            if path.name == "last.pt" and state["state"]["step"] == at:
+                for _ in range(3):
+                    os.kill(os.getpid(), signal.SIGINT)
+            write(state, path)
+
+    class Signalled(Line):
+        def training_step(self, batch, progress):
+            if progress.step == 5 and when == "after a first signal":
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().training_step(batch, progress)
+
+    monkeypatch.setattr(interrupt, "SAME_REQUEST", -1.0)
+    monkeypatch.setattr("dml.training.checkpoint.save_atomically", interrupted)
+    with pytest.raises(Interrupted) as stop:
+        trainer(tmp_path, method=Signalled()).fit()
+    assert not stop.value.torn
+    assert read_torch_file(tmp_path / "last.pt")["state"]["step"] == at
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_a_signal_ends_the_wait_for_a_batch_that_never_comes(tmp_path):
+    class Stuck:
+        def __init__(self, loader):
+            self.loader = loader
+
+        def __iter__(self):
+            yield from itertools.islice(self.loader, 2)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("waited on")
+
+    run = trainer(tmp_path)
+    run.loader = Stuck(run.loader)
+    with pytest.raises(Interrupted):
+        run.fit()
+    saved = read_torch_file(tmp_path / "last.pt")["state"]
+    assert (saved["step"], saved["batches_done"], saved["totals"]["loss"] > 0) == (2, 2, True)
+
+
+def test_a_signal_whose_exception_is_swallowed_stops_the_run_all_the_same(tmp_path, capsys):
+    """As in a callback of a library, or when an object is deleted."""
+
+    def evaluate(model):
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return {"recall_at_1": 0.5}
+
+    with pytest.raises(Interrupted):
+        trainer(tmp_path, evaluate=evaluate).fit()
+    assert "0 epochs and 4 batches are saved" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("signalled", [True, False])
 def test_workers_that_die_of_the_cluster_s_signal_end_the_run_in_order(tmp_path, signalled):
     """torch raises a worker's death wherever the program stands; without a signal it is an error with advice."""
@@ -432,7 +492,7 @@ def test_buffers_are_shared_before_every_plan_and_every_evaluation(tmp_path, mon
     method, calls = Line(), []
     plan = method.epoch_batches
     monkeypatch.setattr(method, "epoch_batches", lambda epoch: calls.append("plan") or plan(epoch))
-    monkeypatch.setattr(Trainer, "_share_buffers", lambda self: calls.append("share"))
+    monkeypatch.setattr("dml.training.trainer.share_buffers", lambda method: calls.append("share"))
     evaluate = lambda model: calls.append("evaluate") or {"recall_at_1": 0.5}  # noqa: E731
     trainer(tmp_path, method=method, evaluate=evaluate, epochs=2, eval_every=2).fit()
     assert calls == ["share", "plan", "share", "plan", "share", "evaluate"]

@@ -12,9 +12,6 @@ from unittest import mock
 import pytest
 import torch
 import torch.distributed as dist
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
-from lightning_fabric.strategies import DDPStrategy
 from test_trainer import Line, Planned, lines
 from test_trainer import trainer as trainer_of
 
@@ -23,7 +20,7 @@ from dml.structures import StepOutput
 from dml.training.interrupt import Interrupted
 from dml.training.peers import LostProcessError, Peers
 from dml.training.trainer import Trainer
-from two_processes import in_two_processes, needs_gloo
+from two_processes import fabric_of_two, in_two_processes, needs_gloo
 
 BATCHES = 6
 
@@ -53,9 +50,7 @@ class Halves(Planned):
 
 
 def trainer(folder: Path, method: Drawing | None = None, evaluate: Any = None) -> Trainer:
-    strategy = DDPStrategy(parallel_devices=[torch.device("cpu")] * 2)
-    fabric = Fabric(accelerator="cpu", devices=1, strategy=strategy, plugins=[LightningEnvironment()])
-    fabric.launch()
+    fabric = fabric_of_two(dist.get_rank())
     folder.mkdir(exist_ok=True)
     with (
         mock.patch("test_trainer.Fabric", lambda **_: fabric),
@@ -89,7 +84,6 @@ def go_on(folder: Path) -> tuple:
 
 
 def _scenes(rank: int, folder: Path) -> dict[str, Any]:
-    os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}
     found = {}
     seed(rank)
     whole = trainer(folder / "whole")

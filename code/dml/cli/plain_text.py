@@ -7,21 +7,11 @@ import io
 import sys
 import unicodedata
 
-PLAIN = {
-    **dict.fromkeys("–−‐‑", "-"),
-    **dict.fromkeys("’‘", "'"),
-    **dict.fromkeys("“”", '"'),
-    "—": "--",
-    "…": "...",
-    "→": "->",
-    "←": "<-",
-    "·": "*",
-    "×": "x",
-    "±": "+-",
-    "≤": "<=",
-    "≥": ">=",
-    "‖": "||",
-}
+_PAIRS = """
+    –=- −=- ‐=- ‑=- —=-- …=... →=-> ←=<- ·=* ×=x ±=+- ≤=<= ≥=>= ≠=!= ’=' ‘=' “=" ”=" λ=lambda ‖=|| ½=1/2 √=sqrt ∞=inf
+    ∝=~ µ=mu §=par.
+"""
+PLAIN = dict(pair.split("=", 1) for pair in _PAIRS.split())
 
 
 def plainly(error: UnicodeError) -> tuple[str, int]:

@@ -20,7 +20,12 @@ from dml.data.images import UnreadableImageError
 from dml.data.loader import LoadingError, PlannedBatches
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
+<<<<<<< HEAD
 from dml.metric_names import COUNTS, label, value_text
+=======
+from dml.metric_names import label, value_text
+from dml.processes import share_buffers
+>>>>>>> processes
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
 from dml.training.checkpoint import Checkpoints
@@ -143,12 +148,12 @@ class Trainer:
     def _epoch(self) -> None:
         state = self.state
         if state.plan is None:
-            self._share_buffers()
+            share_buffers(self.method)
             with self._between_steps():  # planning may embed the whole training set
                 state.plan = self.method.epoch_batches(state.epoch)
         training = self._train(state.plan)
         if self.is_due(state.epoch + 1):
-            self._share_buffers()
+            share_buffers(self.method)
             state.latest, state.latest_epoch = self._evaluate(state.epoch + 1, training), state.epoch + 1
             improved = self.selection.is_best(state)
             kept = ["best.pt"] * improved + self.selection.other_bests(state)
@@ -230,15 +235,6 @@ class Trainer:
         state.step += 1
         state.batches_done += 1
 
-    def _share_buffers(self) -> None:
-        """Give every process the buffers of the first, which is the one that is saved.
-
-        Running statistics of batch normalisation are each process's own, unless they are frozen.
-        """
-        if self.fabric.world_size > 1:
-            for buffer in self.method.buffers():
-                torch.distributed.broadcast(buffer, src=0)
-
     @contextmanager
     def _between_steps(self) -> Iterator[None]:
         """What stops this is begun again when the run goes on, with the random state that it began with."""
@@ -298,9 +294,17 @@ class Trainer:
                     self._write()
                     done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
             finally:  # a full disk can be what stops the run, or what it meets when it is stopped
+<<<<<<< HEAD
                 if self.fabric.is_global_zero or not interrupted:  # the process that met the file knows of it
                     say(f"{what}: {done}. {hint}")
         if interrupted:
+=======
+                if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
+                    say(f"{what}: {done}. Continue with:\n  {self.resume_hint}")
+        if (
+            what == "Interrupted"
+        ):  # while the first writes; one that was signalled alone does not wait long
+>>>>>>> processes
             self.peers.leave(10 if self.fabric.is_global_zero else WHOLE_DAY if together else 60)
 
     def _save(self, best: Sequence[str] = ()) -> None:
