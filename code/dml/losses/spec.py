@@ -78,19 +78,24 @@ class LossSpec:
     def complete(
         self, options: Mapping[str, object], *, miner: str | None = None, model: str | None = None
     ) -> dict[str, object]:
-        """Every option with the value that is used: flag → value.
+        """Every option of the loss with the value that is used, flag → value; arguments as for ``arguments``."""
+        return with_defaults(self, self._settled(options, miner, model))
+
+    def arguments(
+        self, options: Mapping[str, object], *, miner: str | None = None, model: str | None = None
+    ) -> dict[str, object]:
+        """Keyword arguments of ``build``; KeyError for a flag that is no option of it.
 
         Args:
-            options: flag → value, of those that were asked for.
+            options: flag → value.
             miner: which picks the tuples, and may fix options.
             model: the backbone, with which defaults may differ.
         """
-        asked = {**self.defaults_by_model.get(model, {}), **options}
-        return with_defaults(self, asked) | self.fixed_by_miner.get(miner, {})
+        values = self._settled(options, miner, model)
+        return {self.options[flag].argument: value for flag, value in values.items() if flag != self.lr_option}
 
-    def arguments(self, options: Mapping[str, object]) -> dict[str, object]:
-        """Flag → value as keyword arguments of ``build``; KeyError for a flag that is no option of it."""
-        return {self.options[flag].argument: value for flag, value in options.items() if flag != self.lr_option}
+    def _settled(self, options: Mapping[str, object], miner: str | None, model: str | None) -> dict[str, object]:
+        return {**self.defaults_by_model.get(model, {}), **options, **self.fixed_by_miner.get(miner, {})}
 
     def parameter_lr_scale(self, options: Mapping[str, object], *, base_lr: float) -> float:
         """Learning rate of the loss's own parameters under ``options``, in multiples of ``base_lr``."""
