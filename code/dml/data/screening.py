@@ -113,13 +113,13 @@ class Screening:
             warnings.warn(f"{root}: {told}; --bits {FULL_DEPTH} reads them as dark as they are", DatasetWarning)
         if top > white_of(bits):
             over = [relative_to(root, path) for path, peak in peaks.items() if peak > white_of(bits)]
-            told = f"numbers above {white_of(bits)}, which is white at --bits {bits}, are cut in {len(over):,} images"
+            told = f"{len(over):,} images have numbers above {white_of(bits)}, which is white at --bits {bits}"
             warnings.warn(f"{root}: {told}: {_some(over)}", DatasetWarning)
         brightest = to_8_bits(np.array(list(peaks.values())), white_of(bits))
         is_dark = (brightest > 0) & (brightest < NEARLY_BLACK)
         dark = [relative_to(root, path) for path, value in zip(peaks, is_dark, strict=True) if value]
         if dark:
-            told = f"{len(dark):,} of {len(peaks):,} images of more than 8 bits are nearly black where {bits} are white"
+            told = f"at {bits} bits {len(dark):,} of {len(peaks):,} images of more than 8 bits are nearly black"
             warnings.warn(f"{root}: {told}: {_some(dark)}; convert them to 8 bits", DatasetWarning)
         return bits
 
