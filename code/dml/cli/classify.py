@@ -95,7 +95,9 @@ def classify_parser() -> Parser:
     cutmix = "Flags of CutMix's code; with --introspective added, the introspective paper's commands run as printed"
     add_cutmix_flags(parser.add_argument_group(cutmix))
     group = parser.add_argument_group("Evaluating a checkpoint")
-    group.add_argument("--evaluate", "--ckpt", metavar="FILE", help="evaluate this checkpoint instead of training")
+    group.add_argument(
+        "--evaluate", "--ckpt", metavar="FILE", help="evaluate this checkpoint or run instead of training"
+    )
     group.add_argument("--json", metavar="FILE", help="write the metrics of --evaluate to this file")
     return parser
 

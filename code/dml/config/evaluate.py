@@ -13,7 +13,7 @@ from dml.config.sections import DataConfig, EvalConfig, ModelConfig, RunConfig
 class EvaluateConfig(Section):
     """Everything that ``code/evaluate.py`` needs to know; what is unset comes from the checkpoint."""
 
-    ckpt: str = option("", "the checkpoint to evaluate, ours or published", aliases=("resume",))
+    ckpt: str = option("", "the checkpoint to evaluate: ours, a run folder, or published", aliases=("resume",))
     dataset: str | None = like(DataConfig, "dataset", None)
     data_dir: str | None = like(DataConfig, "data_dir", None)
     strict: bool = like(DataConfig, "strict", False)

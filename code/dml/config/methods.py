@@ -41,7 +41,7 @@ class IntrospectiveConfig(Section):
 class TransferConfig(Section):
     """The frozen source network that a target network learns from."""
 
-    source_ckpt: str = option("", "checkpoint of the source network, ours or published")
+    source_ckpt: str = option("", "checkpoint of the source network: ours, a run folder, or published")
     source_model: str | None = option(None, "backbone that the checkpoint must hold; unset: whatever it holds")
     source_embedding_size: int | None = option(None, "embedding size that the checkpoint must hold; unset: any")
     source_norm: bool = option(True, "source embeddings of unit length")

@@ -27,7 +27,7 @@ class SelfTaughtConfig(Section):
         "of --dataset folder take every image, at any depth, without classes; unset: if images lie directly in it",
     )
     swav: bool = option(False, "start a resnet50 from SwAV's weights, downloaded or from the file of --weights")
-    resume: str | None = option(None, "start from the weights of this checkpoint, ours or published")
+    resume: str | None = option(None, "start from all weights of this checkpoint: ours, a run folder, or published")
 
     def __post_init__(self) -> None:
         super().__post_init__()
