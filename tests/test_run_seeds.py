@@ -69,7 +69,8 @@ def test_an_interrupted_training_ends_it(notes):
     """Ctrl-C reaches both; the training saves and ends with 130."""
     train = "trap 'exit 130' INT; echo started >> $NOTES; sleep 600"
     words = [SCRIPT, "2", "bash", "-c", train]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    own = {"start_new_session": True, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, **own)  # where tests run, it may be ignored
     end = time.monotonic() + 60
     while not notes.read_text() and time.monotonic() < end:
         time.sleep(0.02)
