@@ -20,12 +20,8 @@ from dml.data.images import UnreadableImageError
 from dml.data.loader import LoadingError, PlannedBatches
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
-<<<<<<< HEAD
 from dml.metric_names import COUNTS, label, value_text
-=======
-from dml.metric_names import label, value_text
 from dml.processes import share_buffers
->>>>>>> processes
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
 from dml.training.checkpoint import Checkpoints
@@ -294,17 +290,9 @@ class Trainer:
                     self._write()
                     done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
             finally:  # a full disk can be what stops the run, or what it meets when it is stopped
-<<<<<<< HEAD
                 if self.fabric.is_global_zero or not interrupted:  # the process that met the file knows of it
                     say(f"{what}: {done}. {hint}")
-        if interrupted:
-=======
-                if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
-                    say(f"{what}: {done}. Continue with:\n  {self.resume_hint}")
-        if (
-            what == "Interrupted"
-        ):  # while the first writes; one that was signalled alone does not wait long
->>>>>>> processes
+        if interrupted:  # while the first writes; one that was signalled alone does not wait long
             self.peers.leave(10 if self.fabric.is_global_zero else WHOLE_DAY if together else 60)
 
     def _save(self, best: Sequence[str] = ()) -> None:
