@@ -5,7 +5,7 @@ Of images without classes, which nothing judges: embeddings and pictures.
 
 python code/evaluate.py --ckpt logs/cub/RUN/best.pt
 python code/evaluate.py --ckpt cub_bn_inception_512dim_Proxy_Anchor_ckpt.pth --dataset cub --json metrics.json
-python code/evaluate.py --ckpt logs/folder/RUN/best.pt --data-dir PHOTOS --save-embeddings new.npz --gallery new.png
+python code/evaluate.py --ckpt logs/photos/RUN/best.pt --data-dir PHOTOS --save-embeddings new.npz --gallery new.png
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from dml.cli.entry import guarded
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.config import EvaluateConfig
 from dml.data import load_dataset
+from dml.data.findings import warn_of_findings
+from dml.data.run_split import judged_as_in_the_run
+from dml.data.screening import screened, screening_for
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.models import EmbeddingNet
-from dml.models.convert import load_model_checkpoint
+from dml.models.convert import LoadedModel, load_model_checkpoint
 from dml.tracking import say, table
 from dml.training.collection import Collection
 from dml.training.embedding import create_evaluator, embed_records
@@ -44,12 +47,26 @@ def main() -> None:
     if config.unlabelled:
         embed(config, model, fabric)
     else:
-        judge(config, model, fabric)
+        judge(config, loaded, fabric)
 
 
-def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
+def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
     """Say how well images of a class find each other, and write what was asked for."""
-    data = load_dataset(config.dataset, config.data_dir)
+    model = loaded.model
+    data, notes = judged_as_in_the_run(
+        load_dataset(config.dataset, config.data_dir),
+        config.data_dir,
+        Path(config.ckpt),
+        loaded.split,
+        (loaded.config or {}).get("data"),
+        take_new=config.new_classes,
+    )
+    data = screened(data, config.data_dir, screening_for(config, only=("query", "gallery")))
+    if fabric.is_global_zero:
+        if notes:
+            say("\n".join(notes))
+        if data.is_own:
+            warn_of_findings(data)
     evaluator = create_evaluator(
         data.query,
         data.gallery,
@@ -57,11 +74,14 @@ def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
         input_spec=model.input_spec,
         resize=config.resize,
         crop_size=config.crop_size,
+        pillow=config.pillow,
         batch_size=config.batch_size,
         workers=config.workers,
         recall_ks=data.recall_ks,
         metrics=config.metrics,
+        leave_out_copies=data.is_own and not config.keep_copies,
         distance=config.eval_distance,
+        ties_count_for_query=data.ties_count_for_query,
         seed=config.seed,
     )
     evaluation = evaluator.evaluate(model, fabric.device, progress=data.name)
@@ -69,6 +89,8 @@ def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     if fabric.is_global_zero:
         say(f"\n{data.name}, {len(data.query)} queries, {config.eval_distance}, in per cent:")
         say(table({Path(config.ckpt).name: evaluation.metrics}))
+        for line in evaluation.remarks:
+            say(line)
         if unsure is not None:
             say(f"\n{unsure.summary()}")
         write_files(config, data, evaluation, unsure)
@@ -77,7 +99,8 @@ def judge(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
 def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     """Embed images without classes, and write what was asked for."""
     at_least = FEWEST_TO_MAP if config.tsne else 2 if config.gallery else 1
-    images = load_unlabelled(Path(config.data_dir).expanduser(), at_least=at_least).train
+    folder = Path(config.data_dir).expanduser()
+    images = load_unlabelled(folder, at_least=at_least, screening=screening_for(config)).train
     embeddings = embed_records(model, images, config, fabric, progress="images")
     if fabric.is_global_zero:
         say(f"\n{config.data_dir}: {len(images)} images without classes, and so no metrics")

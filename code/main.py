@@ -13,11 +13,13 @@ from pathlib import Path
 
 from torch import Tensor
 
+from dml.cli.command import TrainCommand
 from dml.cli.entry import guarded
 from dml.cli.stml import parse_stml
-from dml.config import TrainConfig
 from dml.data import RetrievalData, data_from_config
-from dml.data.unlabelled import UnlabelledData, load_unlabelled, without_classes
+from dml.data.screening import screening_for
+from dml.data.unlabelled import UnlabelledData, load_unlabelled
+from dml.methods.build_sampler import fit_batches
 from dml.methods.build_self_taught import create_student, self_taught
 from dml.models import EmbeddingNet
 from dml.models.extract import background_of
@@ -33,7 +35,8 @@ def main() -> None:
     command = parse_stml()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data, task = images_of(config, command.resume)
+    data, task = images_of(command)
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
 
     def embed_training_set(model: EmbeddingNet) -> Tensor:
         how = {"read": background_of, "whole_images": True, "progress": "neighbours"}
@@ -44,13 +47,13 @@ def main() -> None:
     train(config, fabric, data, method, resume=command.resume, kind=task)
 
 
-def images_of(config: TrainConfig, run: Path | None) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
-    """The images, and by what the network is judged: by nothing where they have no classes; ``run`` is the one that is
-    continued."""
-    folder = Path(config.data.data_dir)
-    if without_classes(config.data.dataset, folder, config.self_taught.unlabelled):
-        return load_unlabelled(folder, run=run), UnlabelledTask
-    return data_from_config(config.data, seed=config.run.seed, run=run), RetrievalTask
+def images_of(command: TrainCommand) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
+    """The images, and by what the network is judged: by nothing where they have no classes."""
+    config, settled = command.config, {"run": command.resume, "accept_changes": command.accept_changes}
+    if config.self_taught.unlabelled:
+        screening = screening_for(config.data, run=command.resume, anew=command.accept_changes)
+        return load_unlabelled(Path(config.data.data_dir), screening=screening, **settled), UnlabelledTask
+    return data_from_config(config.data, seed=config.run.seed, **settled), RetrievalTask
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import sys
 
 from dml.cli.entry import guarded
 from dml.cli.report import parse_report, with_used_settings
-from dml.report.groups import group_runs
+from dml.report.groups import group_runs, refuse_repeated_seeds
 from dml.report.runs import read_runs
+from dml.report.settings import with_all_settings
 from dml.report.summary import choose_metrics, explain, summarise
 from dml.report.tables import FORMATS
 from dml.report.wandb_runs import read_wandb_runs
@@ -22,21 +23,21 @@ from dml.report.write import write_report
 
 def main() -> None:
     command = parse_report()
-    runs, skipped = read_wandb_runs(command.wandb) if command.wandb else read_runs(command.places)
+    if command.wandb:
+        runs, skipped = read_wandb_runs(command.wandb, command.leave_out)
+    else:
+        runs, skipped = read_runs(command.places, command.leave_out)
     for name, reason in skipped.items():
         print(f"left out {name}: {reason}", file=sys.stderr)
     if not runs:
         raise ValueError("no finished run is left to report on")
-    runs = with_used_settings(runs)
+    runs = with_used_settings(with_all_settings(runs))
     metrics = choose_metrics(runs, command.metrics, split=command.split)
     keys = [f"{command.split}/{metric}" for metric in metrics]
     groups = group_runs(runs, command.group_by, having=keys)
-    for group in groups:
-        if group.repeated_seeds:
-            seeds = ", ".join(map(str, group.repeated_seeds))
-            print(f"{group.title}: several runs with seed {seeds} count as if they were different", file=sys.stderr)
+    refuse_repeated_seeds(groups)
     empty = len(group_runs(runs, command.group_by)) - len(groups)
-    rows, caption = summarise(groups, metrics, split=command.split), explain(groups, empty=empty)
+    rows, caption = summarise(groups, metrics, split=command.split), explain(groups, empty=empty, split=command.split)
     print(FORMATS[command.format](rows, metrics, caption=caption))
     if command.format == "csv":  # whose lines are for programs
         print(caption, file=sys.stderr)

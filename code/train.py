@@ -14,6 +14,7 @@ from dml.cli.entry import guarded
 from dml.cli.train import parse_train
 from dml.data import data_from_config
 from dml.methods.build import supervised
+from dml.methods.build_sampler import fit_batches
 from dml.models import EmbeddingNet, model_from_config
 from dml.tracking import say
 from dml.training.embedding import embed_records
@@ -26,7 +27,14 @@ def main() -> None:
     command = parse_train()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
-    data = data_from_config(config.data, seed=config.run.seed, noise=config.noise, run=command.resume)
+    data = data_from_config(
+        config.data,
+        seed=config.run.seed,
+        noise=config.noise,
+        run=command.resume,
+        accept_changes=command.accept_changes,
+    )
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
     model = model_from_config(config.model, introspective=config.introspective, continued=command.has_checkpoint)
 
     def embed_training_set(network: EmbeddingNet) -> Tensor:

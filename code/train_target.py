@@ -8,12 +8,13 @@ python code/train_target.py --resume-run logs/cub/RUN
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from dml.cli.entry import guarded
 from dml.cli.target import parse_target
 from dml.data import data_from_config
+from dml.data.run_split import warn_of_trained_classes
+from dml.methods.build_sampler import fit_batches
 from dml.methods.build_transfer import transfer
 from dml.methods.source import CachedSource, load_source
 from dml.models import model_from_config
@@ -26,22 +27,26 @@ from dml.training.session import train
 def main() -> None:
     command = parse_target()
     config = command.config
-    source, description = load_source(
+    loaded = load_source(
         Path(config.transfer.source_ckpt),
         l2_norm=config.transfer.source_norm,
         backbone=config.transfer.source_model,
         embedding_size=config.transfer.source_embedding_size,
+        side=config.data.crop_size,
     )
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
     if fabric.is_global_zero:
-        say(f"source {config.transfer.source_ckpt}: {description}")
-    data = data_from_config(config.data, seed=config.run.seed, run=command.resume)
-    model = model_from_config(config.model, continued=command.has_checkpoint)
+        say(f"source {config.transfer.source_ckpt}: {loaded.description}")
+    data = data_from_config(
+        config.data, seed=config.run.seed, run=command.resume, accept_changes=command.accept_changes
+    )
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
+    warn_of_trained_classes(data, "the source network", loaded.split, (loaded.config or {}).get("data"))
+    model, source = model_from_config(config.model, continued=command.has_checkpoint), loaded.model
     method = transfer(config, model, source, data.train)
     if config.transfer.cache_source:
-        seen = replace(config.data, crop_size=config.data.crop_size or model.input_spec.crop_size)
         source = fabric.to_device(source)
-        method.source = CachedSource(embed_records(source, data.train, seen, fabric, progress="source"))
+        method.source = CachedSource(embed_records(source, data.train, config.data, fabric, progress="source"))
     train(config, fabric, data, method, resume=command.resume)
 
 

@@ -20,6 +20,7 @@ import torch  # noqa: E402
 
 from benchmarks import BENCHMARKS  # noqa: E402
 from benchmarks.measure import Options, Row  # noqa: E402
+from dml.cli.parser import place  # noqa: E402
 from dml.registry import UnknownNameError  # noqa: E402
 
 TABLE_HEAD = ("name", "value", "unit", "yardstick", "ratio", "limit", "ok")
@@ -29,11 +30,15 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code 0, or 1 if a row misses its limit."""
     parser = argparse.ArgumentParser(description="Measure speed and memory against yardsticks.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
+    parser.add_argument("--json", type=place, metavar="FILE", help="also write the rows to FILE")
     parser.add_argument("--full", action="store_true", help="also the rows that take long")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
-    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="default: cpu")
+    parser.add_argument("--device", type=device, default=torch.device("cpu"), help="default: cpu")
     args = parser.parse_args(argv)
+    if args.threads < 1:
+        parser.error(f"--threads must be at least 1, got {args.threads}")
+    if args.json and not args.json.absolute().parent.is_dir():
+        parser.error(f"--json {args.json}: there is no such folder")
     try:
         names = [BENCHMARKS.canonical(name) for name in args.names or BENCHMARKS]
     except UnknownNameError as error:
@@ -49,6 +54,14 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     return 0 if all(row.ok for row in rows) else 1
+
+
+def device(text: str) -> torch.device:
+    """The type of ``--device``."""
+    try:
+        return torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(str(error).splitlines()[0]) from error
 
 
 def cells(row: Row) -> tuple[str, ...]:

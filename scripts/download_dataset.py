@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
-from dml.data.archives import ArchiveError  # noqa: E402
-from dml.data.download import DownloadError  # noqa: E402
+from dml.cli.parser import place  # noqa: E402
+from dml.data import DatasetError  # noqa: E402
 from dml.data.install import install  # noqa: E402
 from dml.data.verify import EVERY_DATASET  # noqa: E402
 from dml.registry import UnknownNameError  # noqa: E402
@@ -20,16 +20,16 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code 0, also where only the steps to take by hand are printed; 1 on failure."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("name", help=f"one of {', '.join(EVERY_DATASET)}")
-    parser.add_argument("--data-dir", "--data_dir", type=Path, default=ROOT / "data")
+    parser.add_argument("--data-dir", "--data_dir", type=place, default=ROOT / "data")
     parser.add_argument("--url", help="fetch from this mirror; what comes is checked by hash all the same")
     parser.add_argument(
-        "--from", dest="files", type=Path, nargs="+", default=[], metavar="FILE", help="use files you have"
+        "--from", dest="files", type=place, nargs="+", default=[], metavar="FILE", help="use files you have"
     )
     parser.add_argument("--keep-archive", "--keep_archive", action="store_true", help="after unpacking")
     args = parser.parse_args(argv)
     try:
         done = install(args.name, args.data_dir, url=args.url, files=args.files, keep_archive=args.keep_archive)
-    except (UnknownNameError, DownloadError, ArchiveError) as error:
+    except (UnknownNameError, DatasetError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

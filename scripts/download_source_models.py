@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
-from dml.data.download import DownloadError  # noqa: E402
+from dml.cli.parser import place  # noqa: E402
 from dml.models.published_sources import ADDRESS, PUBLISHED_SOURCES, fetch_source  # noqa: E402
 
 
@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     """Exit code 0; 1 if any of them could not be had, after trying all."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", metavar="TEXT", default="", help="those with this in their path, such as resnet50")
-    parser.add_argument("--folder", type=Path, default=ROOT / "pretrained_source", help="where to put them")
+    parser.add_argument("--folder", type=place, default=ROOT / "pretrained_source", help="where to put them")
     parser.add_argument("--address", default=ADDRESS, help="fetch from elsewhere; {id} stands for a file's id")
     args = parser.parse_args(argv)
     chosen = [name for name in PUBLISHED_SOURCES if args.only in name]
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     for name in chosen:
         try:
             print(f"{args.folder / name}: {fetch_source(name, args.folder, address=args.address)}")
-        except DownloadError as error:
+        except OSError as error:  # of the line, of the disk
             print(f"error: {error}", file=sys.stderr)
             failed += 1
         except KeyboardInterrupt:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SMALL = [
     *("--model", "resnet18", "--pretrained", "0", "--embedding-size", "16", "--crop-size", "32", "--resize", "32"),
     *("--batch-size", "24", "--lr", "3e-4", "--lr-decay-step", "2", "--warm", "0", "--bn-freeze", "0"),
-    *("--workers", "0", "--wandb", "disabled", "--pictures", "0"),
+    *("--workers", "0", "--wandb", "disabled", "--pictures", "0", "--data-name", "folder"),
 ]
 TIMINGS = ("seconds", "data_wait", "images_per_second")
 

@@ -172,11 +172,12 @@ def test_a_signal_to_the_whole_process_group_saves_too(digits, tmp_path, capsys)
     assert torch.load(folder / "last.pt", weights_only=True)["epoch"] >= 1
 
 
-def test_an_unreadable_image_is_named_whichever_worker_meets_it(digits, tmp_path):
-    broken = tmp_path / "data"
+def test_an_unreadable_image_of_a_benchmark_is_named_whichever_worker_meets_it(digits, tmp_path):
+    broken = tmp_path / "cub200" / "images"
     shutil.copytree(digits, broken)
     (broken / "digit_0" / "00.png").write_bytes(b"no image")
-    done = run("train.py", *train_arguments(broken, tmp_path, "--workers", "2"), status=2)
+    done = run("train.py", *train_arguments(tmp_path, tmp_path, "--dataset", "cub", "--workers", "2"), status=2)
+    assert "--accept-changes" not in done.stdout
     error = done.stderr.strip().splitlines()[-1]
     assert error.startswith("train.py: error: cannot read image")
     assert "digit_0/00.png" in error
@@ -186,7 +187,11 @@ def test_an_unreadable_image_is_named_whichever_worker_meets_it(digits, tmp_path
 def test_nothing_is_overwritten(digits, finished):
     before = {path.name: path.read_bytes() for path in finished[0].iterdir() if path.is_file()}
     logs = finished[0].parent.parent
-    run("train.py", *train_arguments(digits, logs, "--epochs", "1", "--run-name", "whole", "--save", "0"))
+    done = run("train.py", *train_arguments(digits, logs, "--epochs", "1", "--run-name", "whole", "--save", "0"))
+    assert (
+        "best epoch by recall_at_1 on the test split, as published (optimistic); it is not kept (--save 0)"
+        in done.stdout
+    )
     assert before == {path.name: path.read_bytes() for path in finished[0].iterdir() if path.is_file()}
     second = finished[0].with_name("whole_2")
     assert (second / "last.pt").exists()

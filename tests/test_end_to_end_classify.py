@@ -20,6 +20,7 @@ SMALL = [
     *("--dataset", "folder", "--model", "resnet18", "--crop-size", "16", "--resize", "16", "--crop-padding", "2"),
     *("--batch-size", "24", "--lr", "0.01", "--scheduler", "cosine", "--epochs", "2", "--workers", "0"),
     *("--stem", "imagenet", "--introspective", "--uncertainty-size", "16", "--wandb", "disabled"),
+    *("--data-name", "folder"),
 ]
 # The stem for large images, which shrinks these to one pixel, makes the network cheap.
 

@@ -116,6 +116,7 @@ def test_a_baseline_trains_from_the_weights_of_a_run(whole, logs, tmp_path, caps
     words = arguments_of(logs / "right.csv", tmp_path, "meanshift", *own)
     run_inside("main.py", *words, status=0, capsys=capsys)
     assert learned(tmp_path / "folder" / "meanshift")["criterion.queue.written"] == 3 * 2 * 16
+    assert torch.load(tmp_path / "folder" / "meanshift" / "best.pt", weights_only=True)["epoch"] == 1
     said = run_inside("main.py", *words, "--resume", whole / "last.pt", status=2, capsys=capsys).err
     assert "background head 24-d" in said
 
@@ -153,6 +154,13 @@ def test_photographs_without_classes_become_searchable(photographs, logs):
     names = ("gallery.png", "curves.png", "tsne.html", "best.pt")
     assert all((photographs / name).stat().st_size > 0 for name in names)
     assert not any(key.startswith("eval/") for line in record(photographs) for key in line)
+
+
+def test_what_is_kept_of_photographs_is_the_last_network_with_a_baseline_too(photographs, logs, tmp_path, capsys):
+    run_inside("main.py", *arguments_of(logs / "photos", tmp_path, "byol", "--method", "byol"), status=0, capsys=capsys)
+    kept, last = (torch.load(tmp_path / "folder" / "byol" / name, weights_only=True) for name in ("best.pt", "last.pt"))
+    assert (kept["epoch"], last["epoch"]) == (2, 2)
+    assert all(torch.equal(value, last["model"][key]) for key, value in kept["model"].items())
 
 
 def test_evaluation_leaves_what_the_run_left(photographs, tmp_path, capsys):

@@ -35,6 +35,8 @@ def test_a_target_learns_and_says_from_what(digits, source, tmp_path, capsys, lo
     ).out
     assert f"source {source}: resnet18, 24-d" in said
     assert "label relaxation's target defaults" in said
+    assert (tmp_path / "folder" / "target" / "best.pt").exists()
+    assert "it is not kept" not in said
     losses = [line["train/loss"] for line in record(tmp_path / "folder" / "target") if "train/loss" in line]
     assert losses[-1] < losses[0]
 

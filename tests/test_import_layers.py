@@ -9,7 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("structures", "registry", "options", "normalize", "metric_names", "record", "processes", "signals"),
+    (
+        *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
+        *("processes", "signals", "plain_text"),
+    ),
     ("config", "recipes"),
     ("data",),
     ("models",),

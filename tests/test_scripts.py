@@ -54,17 +54,3 @@ def test_further_flags_win():
     script = ROOT / "scripts/cub/proxy_anchor_resnet50.sh"
     config = parse_train(command_of(script, "--seed", "7", "--batch_size", "30")[1:]).config
     assert (config.run.seed, config.data.batch_size) == (7, 30)
-
-
-def test_run_seeds(tmp_path):
-    """Each seed in turn; the first failure ends it and says how to go on."""
-    script = ROOT / "scripts/run_seeds.sh"
-    run = lambda *words: subprocess.run(["bash", script, *words], capture_output=True, text=True)  # noqa: E731
-    done = run("2", "echo", "trained")
-    assert done.returncode == 0
-    assert [line for line in done.stdout.splitlines() if "trained" in line] == ["trained --seed 0", "trained --seed 1"]
-    failed = run("3", "false")
-    assert failed.returncode == 1
-    assert "FIRST=0" in failed.stderr
-    assert "seed 1" not in failed.stdout
-    assert run("many", "echo").returncode == 2

@@ -1,4 +1,4 @@
-"""The local record, tables, and W&B that never stops a run."""
+"""The local record, tables, and a dashboard that never stops a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dml.tracking import Tracker, WandbBackend, has_credentials, open_wandb, table
+from dml.tracking import Tracker, WandbBackend, table
 
 
 def test_record_is_one_json_object_a_line(tmp_path):
@@ -41,42 +41,39 @@ def test_table_of_what_is_no_share():
     assert lines[2].split() == ["run", "50.00", "1.0028"]
 
 
-@pytest.fixture
-def no_credentials(monkeypatch, tmp_path):
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "nowhere"))
-
-
-def test_credentials(monkeypatch, tmp_path, no_credentials):
-    assert not has_credentials()
-    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
-    assert has_credentials()
-    monkeypatch.delenv("WANDB_API_KEY")
-    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
-    (tmp_path / "netrc").chmod(0o600)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert has_credentials()
-
-
-OPTIONS = {"project": "p", "group": "g", "name": "n", "config": {"a": 1}}
-
-
-@pytest.mark.parametrize("mode", ["auto", "disabled"])
-def test_without_credentials_auto_is_off(mode, tmp_path, no_credentials):
-    assert open_wandb(mode, folder=tmp_path, **OPTIONS) is None
-    assert not list(tmp_path.iterdir())
+def test_a_tracker_without_a_dashboard_takes_pictures(tmp_path):
+    Tracker(tmp_path).log_pictures({"a": tmp_path / "a.png"})
 
 
 class _Broken:
-    def log(self, _):
+    def log(self, *_, **__):
         raise RuntimeError("the server is on fire")
 
-    finish = log
+    def finish(self, **_):
+        raise RuntimeError("the server is on fire")
+
+
+class _Kept:
+    def __init__(self):
+        self.pictures = []
+
+    def log_pictures(self, pictures):
+        self.pictures += pictures
+
+
+@pytest.mark.parametrize("sends_images", [False, True])
+def test_pictures_that_may_show_images_stay_unless_they_are_to_be_sent(tmp_path, sends_images):
+    backend = _Kept()
+    tracker = Tracker(tmp_path, backend, sends_images=sends_images)
+    for name in ("curves", "confusion", "gallery", "t-SNE page", "tsne_2d_epoch_0", "whatever comes next"):
+        tracker.log_pictures({name: tmp_path / name})
+    assert backend.pictures[:2] == ["curves", "confusion"]
+    assert len(backend.pictures) == (6 if sends_images else 2)
 
 
 def test_a_failing_dashboard_is_one_warning():
     backend = WandbBackend(_Broken())
     with pytest.warns(UserWarning, match="the server is on fire"):
-        backend.log({"epoch": 1})
-    backend.log({"epoch": 2})
+        backend.log({"epoch": 1}, 1)
+    backend.log({"epoch": 2}, 3)
     backend.close()

@@ -1,20 +1,98 @@
-"""How a metric is spelled: as a flag's value, as a key of the record, and in a table."""
+"""What is said of every metric: its label, its unit, which way is better, over which queries it is a mean.
+
+Adding a metric takes an entry here and its function under the same name: in ``RETRIEVAL_METRICS`` of
+``dml.evaluation.retrieval`` if it is a mean over queries of what their rankings are, else in the table of
+``dml.evaluation.metrics``. Flags, records, tables, reports, curves and the choice of the best epoch then know it. An
+entry without a function, or a function without an entry, is an error when the evaluation is imported.
+
+Nothing here needs torch, which reports do without.
+"""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
-_LABELS = {
-    "map_at_r": "MAP@R",
-    "r_precision": "R-precision",
-    "precision_at_1": "P@1",
-    "top_1": "top-1",
-    "top_5": "top-5",
-    "nmi": "NMI",
-    "f1": "F1",
+Function = TypeVar("Function")
+Choice = TypeVar("Choice", bound=Hashable)
+
+QUERIES = "queries"
+ANSWERED = "queries with an answer"
+COUNTS = ("queries", "queries_with_answer")
+"""Keys of a record that say over how many queries its metrics are; no metrics themselves."""
+
+
+@dataclass(frozen=True)
+class MetricName:
+    """A metric, or a family of metrics told apart by a number.
+
+    Attributes:
+        label: how tables call it; the number of a family follows.
+        is_share: whether it lies in 0..1 and is printed in per cent; False: in units of its own.
+        lower_is_better: whether the best epoch is that of its least value.
+        over: which queries it is a mean over, ``QUERIES`` or ``ANSWERED``; None: it is no mean over queries.
+        is_family: whether a number belongs to it.
+    """
+
+    label: str
+    is_share: bool = True
+    lower_is_better: bool = False
+    over: str | None = None
+    is_family: bool = False
+
+
+EMBEDDING_METRICS: dict[str, MetricName] = {
+    "recall": MetricName("R@", over=QUERIES, is_family=True),
+    "map_at_r": MetricName("MAP@R", over=ANSWERED),
+    "r_precision": MetricName("R-precision", over=ANSWERED),
+    "precision_at_1": MetricName("P@1", over=QUERIES),
+    "e_recall@k": MetricName("e_recall@", over=QUERIES, is_family=True),
+    "c_recall@k": MetricName("c_recall@", over=QUERIES, is_family=True),
+    "mAP": MetricName("mAP", over=QUERIES),
+    "mAP_c": MetricName("mAP_c", over=QUERIES),
+    "mAP_lim": MetricName("mAP_lim", over=QUERIES),
+    "mAP_1000": MetricName("mAP_1000", over=QUERIES),
+    "c_mAP": MetricName("c_mAP", over=QUERIES),
+    "c_mAP_c": MetricName("c_mAP_c", over=QUERIES),
+    "c_mAP_lim": MetricName("c_mAP_lim", over=QUERIES),
+    "c_mAP_1000": MetricName("c_mAP_1000", over=QUERIES),
+    "nmi": MetricName("NMI"),
+    "f1": MetricName("F1"),
+    "c_nmi": MetricName("c_nmi"),
+    "c_f1": MetricName("c_f1"),
+    "dists@intra": MetricName("dists@intra", is_share=False, lower_is_better=True),
+    "dists@inter": MetricName("dists@inter", is_share=False),
+    "dists@intra_over_inter": MetricName("dists@intra_over_inter", is_share=False, lower_is_better=True),
+    "rho_spectrum@m": MetricName("rho_spectrum@", is_share=False, lower_is_better=True, is_family=True),
 }
-_WITH_AT = ("e_recall_at_", "c_recall_at_", "dists_at_", "rho_spectrum_at_")
-_OWN_UNITS = ("dists_at_", "rho_spectrum_at_", "loss")
+"""Of embeddings, by the names that ``--metrics`` takes."""
+
+CLASSIFICATION_METRICS: dict[str, MetricName] = {"top_1": MetricName("top-1"), "top_5": MetricName("top-5")}
+"""Of a classifier."""
+
+METRICS: dict[str, MetricName] = {
+    **EMBEDDING_METRICS,
+    **CLASSIFICATION_METRICS,
+    "loss": MetricName("loss", is_share=False, lower_is_better=True),
+}
+
+
+def with_functions(names: Mapping[str, MetricName], functions: Mapping[str, Function]) -> dict[str, Function]:
+    """``functions`` in the order of ``names``.
+
+    Raises:
+        ValueError: a name without a function, or a function without a name.
+    """
+    if names.keys() != functions.keys():
+        without = {
+            "metrics without a function": names.keys() - functions.keys(),
+            "functions without an entry in dml.metric_names": functions.keys() - names.keys(),
+        }
+        raise ValueError("; ".join(f"{what}: {', '.join(sorted(which))}" for what, which in without.items() if which))
+    return {name: functions[name] for name in names}
 
 
 def metric_key(name: str) -> str:
@@ -25,18 +103,65 @@ def metric_key(name: str) -> str:
     return re.sub("@(-?)", lambda found: "_at_m" if found[1] else "_at_", name)
 
 
+def _stem(name: str) -> str:
+    """What stands before the number in the keys of a family: e_recall@k → e_recall."""
+    return name.partition("@")[0]
+
+
+_SINGLE = {metric_key(name): metric for name, metric in METRICS.items() if not metric.is_family}
+_FAMILIES = {_stem(name): metric for name, metric in METRICS.items() if metric.is_family}
+
+
+def _find(key: str) -> tuple[MetricName | None, str]:
+    """The metric of a key, None if it is none's, and its number as a text, empty without one."""
+    if key in _SINGLE:
+        return _SINGLE[key], ""
+    parts = re.fullmatch(r"(\w+)_at_(m?)(\d+)", key)
+    if parts and parts[1] in _FAMILIES:
+        return _FAMILIES[parts[1]], ("-" if parts[2] else "") + parts[3]
+    return None, ""
+
+
+def is_metric(key: str) -> bool:
+    """Whether a key of the record, without its split, is that of a metric."""
+    return _find(key)[0] is not None
+
+
+def metric_of(key: str) -> MetricName:
+    """What is said of the metric of a key; of a key that is none's, that it is a share called like it."""
+    return _find(key)[0] or MetricName(key)
+
+
 def label(key: str) -> str:
     """How the metric of a key is called in tables: recall_at_1 → R@1, rho_spectrum_at_m1 → rho_spectrum@-1."""
-    if key in _LABELS:
-        return _LABELS[key]
-    if key.startswith("recall_at_"):
-        return key.replace("recall_at_", "R@")
-    return key.replace("_at_m", "@-").replace("_at_", "@") if key.startswith(_WITH_AT) else key
+    return metric_of(key).label + _find(key)[1]
+
+
+def family_label(key: str) -> str:
+    """The same with k in the place of a number: recall_at_1 → R@k."""
+    metric = metric_of(key)
+    return metric.label + "k" * metric.is_family
 
 
 def is_share(key: str) -> bool:
     """Whether the metric lies in 0..1 and is printed in per cent; distances, spectra and losses are not."""
-    return not key.startswith(_OWN_UNITS)
+    return metric_of(key).is_share
+
+
+def is_better(key: str, value: float, than: float | None) -> bool:
+    """Whether ``value`` of the metric of ``key`` beats ``than``. Equal ones do not; any number beats NaN and None."""
+    if than is None or math.isnan(than):
+        return not math.isnan(value)
+    return value < than if metric_of(key).lower_is_better else value > than
+
+
+def best_of(key: str, values: Iterable[tuple[Choice, float]]) -> Choice | None:
+    """The first choice whose value of the metric of ``key`` no other beats; None without any."""
+    best, best_value = None, None
+    for choice, value in values:
+        if is_better(key, value, best_value):
+            best, best_value = choice, value
+    return best
 
 
 def percent(fraction: float) -> str:

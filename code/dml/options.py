@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,17 @@ class Option:
     def default_in(self, build: Callable) -> object:
         """The argument's default in the signature of ``build``."""
         return inspect.signature(build).parameters[self.argument].default
+
+
+class Spec(Protocol):
+    """An entry of a registry of losses or miners, as far as its options go."""
+
+    options: Mapping[str, Option]
+
+    def default(self, option: str) -> object:
+        """The default of an option."""
+
+
+def with_defaults(spec: Spec, options: Mapping[str, object]) -> dict[str, object]:
+    """Every option of ``spec``: flag → its value in ``options``, or else its default."""
+    return {flag: options[flag] if flag in options else spec.default(flag) for flag in spec.options}

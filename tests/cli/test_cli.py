@@ -169,10 +169,14 @@ def test_a_continued_run_may_find_its_files_elsewhere_and_nothing_else_changed(t
     assert there.config.data.data_dir == str(Path("elsewhere").absolute())
     assert (there.config.data.workers, there.config.optim.lr) == (3, 0.5)
     said = error_of(capsys, "--resume-run", str(tmp_path), "--workers", "3", "--lr", "1", "--seed", "2")
-    assert (
-        "leave out --lr, --seed (only --data-dir, --source-ckpt, --workers, --gpu-id, --compile, --wandb may change)"
-        in said
-    )
+    may_change = "--data-dir, --source-ckpt, --workers, --gpu-id, --compile, --wandb, --wandb-pictures, --epochs"
+    assert f"leave out --lr, --seed (only {may_change} may change)" in said
+
+
+def test_a_configuration_that_is_no_text_is_named(tmp_path, capsys):
+    (tmp_path / "config.json").write_bytes("{'größe'}".encode("latin-1"))
+    said = error_of(capsys, "--resume-run", str(tmp_path))
+    assert f"--resume-run {tmp_path}: config.json is not text" in said
 
 
 def test_the_key_itself_is_not_repeated(capsys):
@@ -186,6 +190,10 @@ def test_the_key_itself_is_not_repeated(capsys):
         (["--sgd-momentum", "0.5"], "--sgd-momentum has no effect with --optimizer adamw"),
         (["--nesterov", "1"], "--nesterov has no effect with --optimizer adamw"),
         (["--sampler", "random", "--IPC", "5"], "--IPC has no effect with --sampler random"),
+        (
+            ["--dataset", "cub", "--keep-copies", "1"],
+            "--keep-copies has no effect with --dataset cub",
+        ),
     ],
 )
 def test_flags_without_effect_are_a_warning(arguments, message):

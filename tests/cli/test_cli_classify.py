@@ -141,9 +141,24 @@ def test_an_evaluation_takes_its_settings_from_the_checkpoint(tmp_path):
     assert command.evaluate.model.architecture == model.architecture
     assert (command.config.data.batch_size, command.config.data.workers) == (32, 0)
     assert command.config.data.data_dir == str(tmp_path)
+    assert command.config.data.bits is None
     other = parse_classify(["--evaluate", str(file), "--dataset", "folder"]).config
     assert (other.data.dataset, other.data.crop_size) == ("folder", 32)
     assert other.data.data_dir != str(tmp_path)
+
+
+def test_an_evaluation_reads_as_many_bits_as_the_run(tmp_path):
+    """A run of before they were looked for read all 16."""
+    config = json.loads(parsed("--dataset", "folder", "--model", "resnet18", "--bits", "12").to_json())
+    model, file = create_classifier("resnet18", classes=("a", "b"), stem="imagenet"), tmp_path / "best.pt"
+    found = []
+    for _ in range(2):
+        described = {"architecture": dataclasses.asdict(model.architecture), "config": config}
+        torch.save({"format": CHECKPOINT_FORMAT, "epoch": 1, "model": model.state_dict(), **described}, file)
+        found.append(parse_classify(["--evaluate", str(file)]).config.data.bits)
+        found.append(parse_classify(["--evaluate", str(file), "--dataset", "cifar10"]).config.data.bits)
+        config["data"].pop("bits", None)
+    assert found == [12, None, 16, None]
 
 
 def test_a_checkpoint_with_damaged_settings_is_named(tmp_path, capsys):

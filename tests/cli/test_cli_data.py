@@ -19,6 +19,30 @@ def error_of(capsys, *arguments: str) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("--dataset", "CUB200", "--data-dir", "/data/birds"), "cub"),
+        (("--dataset", "folder", "--data-dir", "/data/photos/"), "photos"),
+        (("--dataset", "folder", "--data-dir", "/data/photos/2026/.."), "photos"),
+        (("--dataset", "folder", "--data-dir", "/data/trees.2026.csv"), "trees.2026"),
+        (("--dataset", "folder", "--data-dir", "/"), "folder"),
+        (("--dataset", "folder", "--data-dir", "/data/photos", "--data-name", "autumn"), "autumn"),
+        (("--data_name", "birds"), "birds"),
+    ],
+)
+def test_the_name_of_the_data(arguments, name):
+    config = train(*arguments)
+    assert config.data.data_name == config.data.name == name
+    assert train_config_from_json(config.to_json()) == config
+
+
+def test_a_run_without_a_name_of_its_data_has_the_same_one():
+    config = train("--dataset", "folder", "--data-dir", "/data/photos")
+    older = config.to_json().replace('"data_name": "photos"', '"data_name": null')
+    assert train_config_from_json(older).data.name == "photos"
+
+
 def test_label_noise():
     assert train().noise is None
     assert train("--noisy_label", "0").noise is None
@@ -44,9 +68,14 @@ def test_augmentations():
     assert train().data.augmentation == "base"
     assert train("--augmentation", "big").data.crop_size == 256
     assert train("--augmentation", "big", "--crop-size", "240").data.crop_size == 240
-    assert train("--augmentation", "red").data.crop_size is None
+    assert train("--augmentation", "red").data.crop_size == 224  # the network's own
     assert train("--loss", "triplet", "--arch", "googlenet", "--augmentation", "big").data.crop_size == 256
     assert train("--dataset", "glyphs", "--augmentation", "big").data.crop_size == 48  # of small pictures
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b"])
+def test_names_that_are_none(capsys, name):
+    assert f"--data-name {name!r} is no name" in error_of(capsys, "--data-name", name)
 
 
 def test_samplers_of_features():

@@ -10,7 +10,8 @@ from test_cli import error_of, train
 
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.cli.stml import parse_stml
-from dml.config import EvaluateConfig, TrainConfig
+from dml.config import ConfigWarning, EvaluateConfig, TrainConfig
+from dml.data.run_split import RunRecord
 from dml.models import Architecture
 from dml.models.convert import LoadedModel
 
@@ -48,6 +49,33 @@ def test_the_seed_is_that_of_the_run():
     assert completed(None, "--dataset", "cub").seed == 0
 
 
+def test_copies_are_kept_as_by_the_run():
+    run = train("--dataset", "folder", "--keep-copies", "1")
+    assert completed(run).keep_copies is True
+    assert completed(run, "--keep-copies", "0").keep_copies is False
+    assert completed(train("--dataset", "folder")).keep_copies is False
+    with pytest.warns(ConfigWarning, match="--keep-copies has no effect with --dataset cub"):
+        completed(None, "--dataset", "cub", "--keep-copies", "1")
+
+
+def test_bits_are_those_of_the_run():
+    """As it was recorded, also where it met no image of more than 8 bits; a run of before read all 16."""
+    own = ("--dataset", "folder", "--data-dir", "photos")
+    run = json.loads(train(*own, "--bits", "12").to_json())
+    found = []
+    for change in ({}, {"bits": None}, {"dataset": "cub", "bits": None}):
+        run["data"] |= change
+        loaded = LoadedModel(None, Architecture(backbone="resnet18", embedding_size=16), "", run)
+        found.append(complete(parse_evaluate(["--ckpt", "some.pt", *own, "--unlabelled", "0"]), loaded).bits)
+    del run["data"]["bits"]
+    run["data"]["dataset"] = "folder"
+    found.append(complete(parse_evaluate(["--ckpt", "some.pt", *own, "--unlabelled", "0"]), loaded).bits)
+    assert found == [12, None, None, 16]
+    assert completed(train(*own, "--bits", "12"), "--dataset", "cub").bits is None
+    with pytest.raises(ValueError, match="--bits is for --dataset folder, not for cub"):
+        completed(train("--dataset", "cub"), "--bits", "12")
+
+
 def test_images_without_classes_are_recognised(flat, folders):
     wanted = ["--gallery", "g.png"]
     published = ["--dataset", "folder", "--data-dir"]
@@ -77,6 +105,7 @@ def test_images_of_the_run_are_taken_as_the_run_took_them(flat, folders):
         (["--metrics", "nmi"], "--metrics: the images have no classes"),
         (["--json", "m.json"], "--json: the images have no classes"),
         (["--uncertainty"], "--uncertainty: the images have no classes"),
+        (["--keep-copies", "1"], "--keep-copies: the images have no classes"),
     ],
 )
 def test_what_needs_classes_is_refused_where_there_are_none(flat, capsys, arguments, message):
@@ -90,3 +119,20 @@ def test_what_needs_classes_is_refused_where_there_are_none(flat, capsys, argume
 def test_other_data_sets_have_classes():
     with pytest.raises(ValueError, match="--unlabelled is for --dataset folder, not for cub"):
         completed(train("--dataset", "cub"), "--unlabelled", "--gallery", "g.png")
+
+
+def test_new_classes_are_of_own_images(folders):
+    run = train("--dataset", "cub")
+    with pytest.raises(ValueError, match="--new-classes is for --dataset folder, not for cub"):
+        completed(run, "--new-classes")
+    assert completed(run, "--new-classes", "--dataset", "folder", "--data-dir", folders).new_classes
+
+
+def test_whether_there_are_classes_is_the_runs_to_say(flat):
+    """Also where images lie beside the class folders by now."""
+    run = self_taught("--data-dir", flat)
+    config = json.loads(run.to_json())
+    for classes in ((), ("oak",)):
+        record = RunRecord("", "", ("image",), classes)
+        loaded = LoadedModel(None, Architecture(backbone="resnet18", embedding_size=16), "", config, split=record)
+        assert complete(parse_evaluate(["--ckpt", "some.pt", "--gallery", "g.png"]), loaded).unlabelled == (not classes)

@@ -44,7 +44,7 @@ def test_every_published_flag_is_known(flag):
         ("model", {"bn_freeze": True, "bn_affine": True, "l2_norm": True, "pretrained": True}),
         ("optim", {"epochs": 150, "lr": 1e-5, "weight_decay": 4e-4, "optimizer": "adam", "scheduler": "multistep"}),
         ("optim", {"sgd_momentum": 0.9, "nesterov": False}),
-        ("optim", {"milestones": (1000,), "lr_decay_gamma": 0.3, "warm": 0, "clip_value": 0.0, "head_lr": None}),
+        ("optim", {"milestones": (1000,), "lr_decay_gamma": 0.3, "warm": 0, "clip_value": 0.0, "head_lr": 1e-5}),
         ("evaluation", {"eval_distance": "euclidean", "select_metric": "e_recall_at_1", "train_metrics": True}),
         ("run", {"seed": 1}),
     ],
@@ -128,7 +128,8 @@ def test_miners_and_their_options():
     options = config(
         "--loss", "triplet", "--batch_mining", "rho_distance", "--miner_rho_distance_cp", "0.5"
     ).loss.options
-    assert options == {"miner_rho_distance_cp": 0.5}
+    cutoffs = {"miner_rho_distance_lower_cutoff": 0.5, "miner_rho_distance_upper_cutoff": 1.4}
+    assert options == {"loss_triplet_margin": 0.2, "miner_rho_distance_cp": 0.5} | cutoffs
 
 
 @pytest.mark.parametrize(

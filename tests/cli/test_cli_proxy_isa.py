@@ -51,7 +51,8 @@ def test_published_training_commands(command):
     assert config.recipe == "proxy_isa"
     assert config.loss.memory is True
     assert choose_loss(config.loss.loss, memory=True).name == "proxy_isa"
-    assert config.loss.options == ({"k": float(typed["k"])} if "k" in typed else {})
+    defaults = {flag: LOSSES["proxy_isa"].default(flag) for flag in LOSSES["proxy_isa"].options}
+    assert config.loss.options == defaults | {"k": float(typed.get("k", 0.9))}
     values = flat(config)
     for name, text in typed.items():
         if name not in ("loss", "k", "enableMemory", "gpu_id"):

@@ -38,6 +38,8 @@ def test_published_defaults(entry):
         assert TRANSFER_LOSSES["Relaxed_Contra"].default(name) == expected
     elif name in ("source_norm", "view"):
         assert getattr(config.transfer, name) == expected
+    elif name == "save":  # a departure: the best network is kept
+        assert (config.run.save, target("--save", "0").run.save) == (True, False)
     elif name != "source_ckpt":
         assert_default(config, name, expected)
 
@@ -72,8 +74,9 @@ def test_the_json_round_trip():
 
 
 def test_options_of_the_losses():
-    assert target("--sigma", "0.5", "--loss", "Relaxed_MS", "--view", "2").loss.options == {"sigma": 0.5}
-    assert target("--loss", "Relaxed_MS", "--forced-pairs", "0", "--view", "2").loss.options == {"forced-pairs": False}
+    options = target("--sigma", "0.5", "--loss", "Relaxed_MS", "--view", "2").loss.options
+    assert options == {"sigma": 0.5, "delta": 1.0, "forced-pairs": True}
+    assert not target("--loss", "Relaxed_MS", "--forced-pairs", "0", "--view", "2").loss.options["forced-pairs"]
     with pytest.warns(ConfigWarning, match="--view 1"):
         target("--loss", "Relaxed_MS")
 
@@ -86,6 +89,7 @@ def test_options_of_the_losses():
         (["--loss", "RKD", "--proxy-lr-scale", "3"], "which has no proxies"),
         (["--init-type", "center"], "--init-type is not used"),
         (["--as-source"], "--as-source is not used"),
+        (["--head-lr", "1"], "--head-lr is not used"),
         (["--cache-source"], "add --augment 0"),
         (["--cache-source", "--augment", "0", "--loss", "CRD"], "--loss CRD compares features"),
         (["--view", "0"], "--view must be at least 1"),

@@ -201,6 +201,7 @@ def test_inshop(tmp_path, folder, images, lists):
     assert data.query.labels.tolist() == [0, 2]
     assert data.gallery.labels.tolist() == [0, 1, 2, 2]
     assert data.recall_ks == (1, 10, 20, 30, 40, 50)
+    assert data.ties_count_for_query and not data.is_own, "as published"
 
 
 def test_inshop_without_images_says_so(tmp_path):

@@ -71,13 +71,13 @@ def test_csv_with_splits(tmp_path):
     ("text", "message"),
     [
         ("path,label\nimg/a.png,x\nimg/nowhere.png,y\n", r"list\.csv, line 3: no such file: .*nowhere\.png"),
-        ("file,label\nimg/a.png,x\n", "no column 'path'"),
+        ("place,label\nimg/a.png,x\n", "no column 'path'; its columns: place, label"),
         ("", "no column 'label'"),
         ("path,label\n", "lists no images"),
         ("path,label\nimg/a.png,\n", "line 2: path or label is empty"),
         ("path,label\nimg/a.png\n", "line 2: path or label is empty"),
         ("path,label,split\nimg/a.png,x,tset\n", "line 2: split 'tset' is none of train, test"),
-        ("path,label,split\nimg/a.png,x\n", "line 2: split None is none of"),
+        ("path,label,split\nimg/a.png,x\n", "line 2: split '' is none of"),
         ("path,label\nimg/a.png,x\n", r"1 class\(es\) in .*list\.csv: at least 4"),
         ("path,label,split\nimg/a.png,x,train\nimg/b.png,y,train\n", "no split 'gallery'"),
         (

@@ -10,6 +10,7 @@ from PIL import Image
 from dml.data import DatasetError, glyphs, load_dataset
 
 SMALL = {"latin": "ABCDabcd", "greek": "ΓΔΘΛ"}
+NOT_WRITABLE = Path("/proc/nowhere")  # not even for an administrator
 
 
 @pytest.fixture
@@ -116,13 +117,11 @@ def test_a_foreign_folder_of_that_name_is_kept(tmp_path, few_letters):
 
 def test_falls_back_to_the_cache_folder(tmp_path, few_letters, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "file").touch()
-    root = glyphs.prepare_glyphs(tmp_path / "file")  # a folder cannot be made where a file is
+    root = glyphs.prepare_glyphs(NOT_WRITABLE)
     assert root == tmp_path / "cache" / "dml" / "glyphs"
 
 
 def test_no_place_at_all(tmp_path, few_letters, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(NOT_WRITABLE))
     with pytest.raises(OSError, match="no place to render"):
-        glyphs.prepare_glyphs(tmp_path / "file")
+        glyphs.prepare_glyphs(NOT_WRITABLE)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from tiny_images import write_classes, write_image
+from tiny_images import only_usual_formats, write_classes, write_image
 
 from dml.data import DatasetWarning, load_dataset
 from dml.data.classification import load_classification
 
 CLASSES = ["ant", "bee", "cat", "dog"]
+
+
+@pytest.fixture(autouse=True)
+def usual_formats(monkeypatch):
+    """Whatever is installed."""
+    only_usual_formats(monkeypatch)
 
 
 def touch(root, *names: str) -> None:
@@ -38,7 +44,8 @@ def test_one_warning_names_all_that_is_passed_over(tmp_path, load):
     assert text == (
         f"{tmp_path}: 5 files are not read as images (3 .heic, 1 .avif, 1 without an ending),"
         " 2 class folders hold no image (aheic, zempty), 1 image lies beside the class folders, not in one;"
-        " read are .bmp .gif .jfif .jpe .jpeg .jpg .pgm .png .ppm .tif .tiff .webp"
+        " read are .bmp .gif .jfif .jpe .jpeg .jpg .pgm .png .ppm .tif .tiff .webp;"
+        " .avif after `pip install --upgrade pillow`; .heic after `pip install pillow-heif`"
     )
 
 
@@ -53,13 +60,11 @@ def test_folders_of_splits_are_named_with_their_split(tmp_path):
 def test_what_lies_beside_the_splits_is_named(tmp_path):
     write_classes(tmp_path / "train", CLASSES[:2])
     write_classes(tmp_path / "test", CLASSES[2:])
-    write_classes(tmp_path / "validation", CLASSES[:2])
+    write_classes(tmp_path / "others", CLASSES[:2])
     write_image(tmp_path / "stray.png")
     touch(tmp_path, "a.heic")
     (text,) = said(load_dataset, "folder", tmp_path)
-    assert (
-        "1 file is not read as images (1 .heic), 1 folder beside the splits not read (validation), 1 image lies" in text
-    )
+    assert "1 file is not read as images (1 .heic), 1 folder beside the splits not read (others), 1 image lies" in text
 
 
 def test_long_lists_are_cut(tmp_path):

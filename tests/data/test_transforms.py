@@ -37,6 +37,36 @@ def test_evaluation_takes_the_central_square_of_the_resized_image():
     assert (result * 255 - published).abs().max() <= 1.001  # one level of 8 bits
 
 
+@pytest.mark.parametrize("size", [(60, 40), (400, 300)])
+def test_pillow_gives_the_published_pixels(size):
+    """Every one, of every transform, where tensors are a level off."""
+    whole, differing = v2.PILToTensor(), 0
+    published = [
+        v2.Compose([v2.Resize(32), v2.CenterCrop(24), whole]),
+        v2.Compose([v2.Resize((32, 32)), whole]),
+        v2.Compose([v2.Resize(24), v2.RandomCrop(24, padding=4), v2.RandomHorizontalFlip(), whole]),
+        *(v2.Compose([*PUBLISHED[name], v2.RandomHorizontalFlip(), whole]) for name in PUBLISHED),
+    ]
+    for pillow in (True, False):
+        ours = [
+            eval_transform(keep, resize=32, crop_size=24, pillow=pillow),
+            whole_image_transform(keep, side=32, pillow=pillow),
+            padded_crop_transform(keep, crop_size=24, padding=4, pillow=pillow),
+            *(
+                train_transform(keep, crop_size=256 if name == "big" else 224, augmentation=name, pillow=pillow)
+                for name in PUBLISHED
+            ),
+        ]
+        for transform, expected in zip(ours, published, strict=True):
+            torch.manual_seed(0)
+            result = transform(photo(*size)) * 255
+            torch.manual_seed(0)
+            difference = (result.round() - expected(photo(*size))).abs().max()
+            assert difference == 0 if pillow else difference <= 18
+            differing += int(difference > 0)
+    assert differing
+
+
 def test_evaluation_without_resize():
     result = eval_transform(keep, resize=None, crop_size=24)(photo())
     assert torch.equal(result, as_tensor(photo())[:, 8:32, 18:42])

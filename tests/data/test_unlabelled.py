@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny_images import write_lying
+from tiny_images import only_usual_formats, write_lying
 
 from dml.data import DatasetError, DatasetNotFoundError, DatasetWarning
 from dml.data.images import image_of
@@ -26,9 +26,16 @@ def test_images_directly_in_the_folder_mean_that_there_are_no_classes(tmp_path):
     assert not is_unlabelled(tmp_path)
     (tmp_path / "b.jpg").touch()
     assert is_unlabelled(tmp_path)
-    (tmp_path / "list.csv").touch()
+    (tmp_path / "notes.csv").write_text("id,colour\n1,red\n")
+    assert is_unlabelled(tmp_path)
+    (tmp_path / "list.csv").write_text("path,label\n")
     assert not is_unlabelled(tmp_path)
     assert not is_unlabelled(tmp_path / "nowhere")
+
+
+def test_a_class_may_be_called_like_an_image(tmp_path):
+    (tmp_path / "logo.png").mkdir()
+    assert not is_unlabelled(tmp_path)
 
 
 def test_images_are_turned_upright(tmp_path):
@@ -38,7 +45,8 @@ def test_images_are_turned_upright(tmp_path):
     assert [image_of(data.train, i).size for i in range(2)] == [(6, 8)] * 2
 
 
-def test_what_is_not_read_is_said(tmp_path):
+def test_what_is_not_read_is_said(tmp_path, monkeypatch):
+    only_usual_formats(monkeypatch)
     for name in ("a.jpg", "b.jpg", "trip/c.heic", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

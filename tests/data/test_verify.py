@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
-from tiny_images import write_classes, write_image
+from tiny_images import only_usual_formats, write_classes, write_image
 
 import verify_dataset
 
@@ -36,13 +38,21 @@ def test_unreadable_images_are_found_on_request(tmp_path, capsys):
     write_classes(tmp_path, ["a", "b", "c", "d"])
     damaged = [write_image(tmp_path / "c" / f"{i}.jpg") for i in range(12)]
     for path in damaged:
-        path.write_text("damaged")
+        path.write_text(f"damaged {path}")
     arguments = ["folder", "--data-dir", str(tmp_path)]
     assert verify_dataset.main(arguments) == 0
     assert verify_dataset.main([*arguments, "--images"]) == 1
     out = capsys.readouterr().out
     assert "12 unreadable:" in out
     assert all(f"cannot read image {path}" in out for path in damaged)
+
+
+def test_copies_of_a_benchmark_are_counted_and_no_problem_of_their_own(tmp_path, capsys):
+    write_classes(tmp_path / "cub200/images", ["a", "b", "c", "d"])
+    shutil.copy(tmp_path / "cub200/images/a/0.jpg", tmp_path / "cub200/images/d/copy.jpg")
+    report = verify_dataset.verify("cub", tmp_path)
+    assert report.summary[-1] == "cub: 1 of 9 images are copies of others, byte for byte"
+    assert all("official" in problem for problem in report.problems)
 
 
 def test_missing_dataset(tmp_path, capsys):
@@ -85,7 +95,8 @@ def test_a_damaged_list_is_not_passed_over_for_class_folders(tmp_path, capsys):
     assert "no such file" in capsys.readouterr().out
 
 
-def test_what_is_left_out_is_a_problem(tmp_path, capsys):
+def test_what_is_left_out_is_a_problem(tmp_path, capsys, monkeypatch):
+    only_usual_formats(monkeypatch)
     write_classes(tmp_path, ["a", "b", "c", "d"])
     (tmp_path / "a" / "1.heic").touch()
     assert verify_dataset.main(["folder", "--data-dir", str(tmp_path)]) == 1
@@ -93,7 +104,8 @@ def test_what_is_left_out_is_a_problem(tmp_path, capsys):
     assert "1 file is not read as images (1 .heic)" in out
 
 
-def test_what_is_left_out_is_said_where_nothing_is_left(tmp_path, capsys):
+def test_what_is_left_out_is_said_where_nothing_is_left(tmp_path, capsys, monkeypatch):
+    only_usual_formats(monkeypatch)
     (tmp_path / "photo.heic").touch()
     assert verify_dataset.main(["folder", "--data-dir", str(tmp_path)]) == 1
     out = capsys.readouterr().out

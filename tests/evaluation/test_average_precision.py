@@ -9,9 +9,10 @@ from dml.evaluation.average_precision import CUTOFFS, mean_average_precision
 from dml.registry import UnknownNameError
 
 
-def plain(query, query_labels, gallery=None, gallery_labels=None, *, distance, length):
+def plain(query, query_labels, gallery=None, gallery_labels=None, *, distance, length, image_ids=None):
     """A loop over queries and neighbours; ``length`` gives J from the size of the class."""
     own = gallery is None
+    image_ids = image_ids or ((torch.arange(len(query)),) * 2 if own else None)
     gallery, gallery_labels = (query, query_labels) if own else (gallery, gallery_labels)
     total = 0.0
     for i, (q, label) in enumerate(zip(query.double(), query_labels, strict=True)):
@@ -20,8 +21,9 @@ def plain(query, query_labels, gallery=None, gallery_labels=None, *, distance, l
             far = [-float(row @ q / row.norm() / q.norm()) for row in g]
         else:
             far = [float((row - q).square().sum()) for row in g]
-        order = sorted((round(d, 10), j) for j, d in enumerate(far) if not (own and j == i))
-        size, hits = int((gallery_labels == label).sum()), 0
+        seen = torch.ones(len(g), dtype=torch.bool) if image_ids is None else image_ids[1] != image_ids[0][i]
+        order = sorted((round(d, 10), j) for j, d in enumerate(far) if seen[j])
+        size, hits = int((gallery_labels[seen] == label).sum()) + own, 0
         for rank, (_, j) in enumerate(order, start=1):
             if gallery_labels[j] == label:
                 hits += 1
@@ -54,6 +56,23 @@ def test_query_and_gallery():
     for name in got:
         expected = plain(*query, *gallery, distance="euclidean", length=LENGTHS[name])
         assert got[name] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("chunk_size", [None, 1, 7])
+def test_no_image_is_answered_by_itself_or_a_copy(own, chunk_size):
+    embeddings, labels = sample(5, 60, 5)
+    ids = torch.arange(60) % 17
+    embeddings = embeddings[ids]
+    given, ids = (
+        ((embeddings, labels), (ids, ids))
+        if own
+        else ((embeddings[:20], labels[:20], embeddings[20:], labels[20:]), (ids[:20], ids[20:]))
+    )
+    options = {"distance": "euclidean", "image_ids": ids}
+    got = mean_average_precision(*given, names=["mAP", "mAP_c"], chunk_size=chunk_size, **options)
+    for name in got:
+        assert got[name] == pytest.approx(plain(*given, length=LENGTHS[name], **options), rel=1e-12)
 
 
 def test_equal_distances_fall_with_the_index():

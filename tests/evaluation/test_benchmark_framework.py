@@ -43,6 +43,20 @@ def test_rows_reach_table_file_and_exit_code(tmp_path, monkeypatch, capsys, limi
     assert "one" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--json", "/nowhere/rows.json"], "--json /nowhere/rows.json: there is no such folder"),
+        (["--threads", "0"], "--threads must be at least 1"),
+        (["--device", "abacus"], "argument --device: Expected one of cpu"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_measured(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        benchmark.main(arguments)
+    assert message in capsys.readouterr().err
+
+
 def test_unknown_benchmark(capsys):
     with pytest.raises(SystemExit):
         benchmark.main(["evaluatr"])

@@ -73,6 +73,72 @@ def test_unknown_metric_is_refused_before_anything_runs():
     assert all(name in str(error.value) for name in METRICS)
 
 
+RANKINGS = ("recall", "map_at_r", "r_precision", "precision_at_1", "e_recall@1", "c_recall@5", "mAP", "c_mAP")
+
+
+def test_an_image_in_query_and_gallery_is_found_as_if_it_were_its_own_gallery():
+    images, _, _ = loader(5, 40, 5)
+    labels, ids = torch.arange(40) % 5, torch.arange(40)
+    options = {"recall_ks": (1, 3), "metrics": RANKINGS}
+    own = evaluate_embeddings(images, labels, **options)
+    got = evaluate_embeddings(images, labels, images, labels, image_ids=(ids, ids), **options)
+    # A class of 8 has 7 others, by whose number the published average precision of an own gallery is not divided.
+    expected = {key: value * (8 / 7 if "mAP" in key else 1) for key, value in own.items()}
+    assert got == pytest.approx(expected)
+    assert evaluate_embeddings(images, labels, images, labels, **options)["recall_at_1"] == 1
+
+
+def test_an_image_that_is_listed_twice_does_not_find_itself():
+    images, labels, _ = loader(5, 40, 5)
+    ids = torch.arange(40).repeat(2)
+    options = {"recall_ks": (1,), "metrics": ("recall", "precision_at_1", "e_recall@1")}
+    twice = evaluate_embeddings(images.repeat(2, 1), labels.repeat(2), image_ids=(ids, ids), **options)
+    assert twice == pytest.approx(evaluate_embeddings(images, labels, **options))
+
+
+def test_copies_stay_in_what_is_no_ranking():
+    images, labels, _ = loader(6, 40, 4)
+    others = ("nmi", "f1", "dists@intra", "dists@inter", "rho_spectrum@1")
+    ids = torch.zeros(40, dtype=torch.int64)
+    options = {"recall_ks": (1,), "metrics": others}
+    assert evaluate_embeddings(images, labels, image_ids=(ids, ids), **options) == evaluate_embeddings(
+        images, labels, **options
+    )
+
+
+def test_ties_count_for_the_query_in_the_recall_of_the_data_set_alone():
+    labels = torch.arange(6)
+    given = (torch.ones(6, 3), labels, torch.ones(6, 3), labels)
+    names = ("recall", "e_recall@1", "c_recall@1", "precision_at_1", "mAP_c")
+    options = {"recall_ks": (1, 3), "metrics": names}
+    got = evaluate_embeddings(*given, ties_count_for_query=True, **options)
+    assert (got["recall_at_1"], got["recall_at_3"]) == (1, 1)
+    by_index = evaluate_embeddings(*given, **options)
+    assert by_index["recall_at_1"] == pytest.approx(1 / 6)
+    for key in ("e_recall_at_1", "c_recall_at_1", "precision_at_1", "mAP_c"):
+        assert got[key] == by_index[key] == pytest.approx(1 / 6), key
+
+
+def test_an_evaluation_says_what_its_figures_are_worth():
+    images, labels, batches = loader(7, 40, 4)
+    ids = torch.arange(40).where(labels != 0, -1)  # all of a class are one image
+    result = Evaluator(batches, embed=embed, recall_ks=(1,), image_ids=(ids, ids)).evaluate(
+        nn.Identity(), torch.device("cpu")
+    )
+    assert result.metrics == evaluate_embeddings(images, labels, recall_ks=(1,), image_ids=(ids, ids))
+    alone = int((labels == 0).sum())
+    assert (result.answers.queries, result.answers.answered) == (40, 40 - alone)
+    assert result.remarks == [result.answers.sentence(result.metrics)]
+    dead = nn.Linear(6, 3)
+    nn.init.zeros_(dead.weight)
+    remarks = Evaluator(batches, embed=embed, recall_ks=(1,)).evaluate(dead, torch.device("cpu")).remarks
+    assert remarks[0] == "R@k, MAP@R, R-precision, P@1 over 40 queries"
+    assert "the network has collapsed" in remarks[1]
+    nn.init.constant_(dead.bias, torch.nan)
+    with pytest.raises(ValueError, match="NaN or infinite embeddings for 40 of 40 images"):
+        Evaluator(batches, embed=embed, recall_ks=(1,)).evaluate(dead, torch.device("cpu"))
+
+
 LSD_METRICS = (
     *("e_recall@1", "e_recall@5", "c_recall@2", "nmi", "f1", "c_nmi", "mAP_1000", "mAP_lim", "mAP_c", "c_mAP"),
     *("dists@intra", "dists@inter", "dists@intra_over_inter", "rho_spectrum@0", "rho_spectrum@-1", "rho_spectrum@2"),

@@ -9,18 +9,22 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN
 
+from dml import metric_names
 from dml.evaluation import ranking
-from dml.evaluation.retrieval import retrieval_metrics
+from dml.evaluation.retrieval import RETRIEVAL_METRICS, RetrievalMetric, retrieval_metrics
+from dml.neighbours import ItemSets
 from dml.registry import UnknownNameError
 
 KS = (1, 2, 5, 10, 1000)
 
 
-def brute_force(query, query_labels, gallery=None, gallery_labels=None, distance="cosine"):
+def brute_force(
+    query, query_labels, gallery=None, gallery_labels=None, distance="cosine", image_ids=None, ties_count=False
+):
     """The definitions, one query at a time, in float64."""
-    leave_out_self = gallery is None
-    if leave_out_self:
+    if gallery is None:
         gallery, gallery_labels = query, query_labels
+        image_ids = image_ids or (torch.arange(len(query)),) * 2
     x, y = query.double().numpy(), gallery.double().numpy()
     query_labels, gallery_labels = query_labels.numpy(), gallery_labels.numpy()
     if distance == "cosine":
@@ -29,8 +33,8 @@ def brute_force(query, query_labels, gallery=None, gallery_labels=None, distance
     for i in range(len(x)):
         key = -(x[i] * y).sum(1) if distance == "cosine" else ((x[i] - y) ** 2).sum(1)
         order = np.argsort(key, kind="stable")
-        if leave_out_self:
-            order = order[order != i]
+        if image_ids is not None:
+            order = order[(image_ids[1] != image_ids[0][i]).numpy()[order]]
         hits = gallery_labels[order] == query_labels[i]
         r = int(hits.sum())
         if r == 0:
@@ -39,7 +43,7 @@ def brute_force(query, query_labels, gallery=None, gallery_labels=None, distance
             continue
         positive = order[hits][0]
         rank = int(np.flatnonzero(hits)[0])
-        ranks.append(rank if leave_out_self else int((key[order][~hits] < key[positive]).sum()))
+        ranks.append(int((key[order][~hits] < key[positive]).sum()) if ties_count else rank)
         first.append(hits[0])
         r_precision.append(hits[:r].mean())
         precision.append((hits[:r] * np.cumsum(hits[:r]) / np.arange(1, r + 1)).mean())
@@ -85,12 +89,23 @@ def test_ties_go_to_the_lower_index():
     assert got["precision_at_1"] == 0.25
 
 
-def test_ties_of_query_and_gallery_do_not_count():
+def test_ties_count_for_the_query_only_where_it_is_asked_for():
     query, gallery = torch.ones(1, 2), torch.ones(3, 2)
-    labels = torch.tensor([0, 1, 2])
-    got = retrieval_metrics(query, torch.tensor([2]), gallery, labels, recall_ks=(1,))
-    assert got["recall_at_1"] == 1.0
-    assert got["precision_at_1"] == 0.0
+    given = (query, torch.tensor([2]), gallery, torch.tensor([0, 1, 2]))
+    got = retrieval_metrics(*given, recall_ks=(1, 2, 3))
+    assert [got[f"recall_at_{k}"] for k in (1, 2, 3)] == [0, 0, 1]
+    got = retrieval_metrics(*given, recall_ks=(1,), ties_count_for_query=True)
+    assert (got["recall_at_1"], got["precision_at_1"]) == (1, 0)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_a_network_that_maps_all_to_one_point_is_no_better_than_chance(distance, value):
+    labels = torch.arange(10).repeat_interleave(5)
+    equal = torch.full((50, 4), value)
+    for given in ((equal, labels, equal, labels), (equal, labels)):
+        got = retrieval_metrics(*given, recall_ks=(1,), distance=distance)
+        assert max(got.values()) <= 1 / 10
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
@@ -115,6 +130,65 @@ def test_query_and_gallery_equal_brute_force(distance, copies):
         options = {"recall_ks": KS, "distance": distance, "chunk_size": chunk_size}
         got = retrieval_metrics(query, query_labels, gallery, gallery_labels, **options)
         assert got == pytest.approx(expected, abs=1e-12)
+    expected = brute_force(query, query_labels, gallery, gallery_labels, distance, ties_count=True)
+    got = retrieval_metrics(query, query_labels, gallery, gallery_labels, ties_count_for_query=True, **options)
+    assert got == pytest.approx(expected, abs=1e-12)
+
+
+def with_copies(seed, *, gallery):
+    """Embeddings with copies, some under another label: query, its labels, a gallery and its labels or not; and which
+    images are the same."""
+    embeddings, labels = random_set(seed, 150, 12)
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.arange(150).where(
+        torch.rand(150, generator=generator) < 0.6, torch.randint(20, (150,), generator=generator)
+    )
+    embeddings, labels = embeddings[ids], labels[ids]
+    labels[::9] = 5
+    if not gallery:
+        return (embeddings, labels), (ids, ids)
+    return (embeddings[:60], labels[:60], embeddings[60:], labels[60:]), (ids[:60], ids[60:])
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("gallery", [False, True])
+def test_no_image_is_answered_by_itself_or_a_copy(distance, gallery):
+    given, ids = with_copies(0, gallery=gallery)
+    expected = brute_force(*given, distance=distance, image_ids=ids)
+    for chunk_size in (None, 7):
+        options = {"recall_ks": KS, "distance": distance, "chunk_size": chunk_size}
+        assert retrieval_metrics(*given, image_ids=ids, **options) == pytest.approx(expected, abs=1e-12)
+    assert retrieval_metrics(*given, **options)["recall_at_1"] > expected["recall_at_1"] + 0.1
+
+
+def test_all_but_a_few_copies_of_one_image():
+    """Sets of left-out items as large as the gallery, shorter lists than any other, queries without an answer."""
+    embeddings, labels = random_set(1, 60, 3)
+    ids = torch.cat([torch.zeros(50).long(), torch.arange(1, 11)])
+    embeddings = embeddings[ids]
+    expected = brute_force(embeddings, labels, image_ids=(ids, ids))
+    for chunk_size in (None, 1, 9):
+        got = retrieval_metrics(embeddings, labels, recall_ks=KS, image_ids=(ids, ids), chunk_size=chunk_size)
+        assert got == pytest.approx(expected, abs=1e-12)
+    ids = torch.zeros(60).long()
+    assert set(retrieval_metrics(embeddings, labels, recall_ks=KS, image_ids=(ids, ids)).values()) == {0.0}
+
+
+def test_images_that_differ_are_left_out_one_by_one():
+    embeddings, labels = random_set(2, 120, 9, copies=True)
+    ids = torch.randperm(120)
+    expected = retrieval_metrics(embeddings, labels, recall_ks=KS)
+    assert retrieval_metrics(embeddings, labels, recall_ks=KS, image_ids=(ids, ids)) == expected
+
+
+def test_copies_of_one_image_take_no_square_of_memory():
+    """10^5 copies leave out 10^10 pairs; the sets share one list."""
+    ids = torch.zeros(100_000, dtype=torch.int64)
+    sets = ItemSets.of_same_group(ids, ids)
+    assert (sets.largest, sum(part.numel() for part in (sets.order, sets.start, sets.size))) == (100_000, 300_000)
+    position, items = sets.pairs(torch.tensor([7, 9]))
+    assert position.bincount().tolist() == [100_000, 100_000]
+    assert torch.equal(items[:100_000], torch.arange(100_000))
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
@@ -214,6 +288,7 @@ def test_singletons_alone_and_absent_classes():
             "query has 3 dimensions, gallery 2",
         ),
         ({"query": torch.tensor([[1.0, 2.0, float("inf")]] * 4)}, "4 of 4 query embeddings hold NaN"),
+        ({"image_ids": (torch.arange(3), torch.arange(3))}, r"query image_ids must be \(4,\) integers"),
         ({"recall_ks": (0, 1)}, "recall_ks must be one or more positive integers"),
         ({"recall_ks": ()}, "recall_ks must be"),
     ],
@@ -222,6 +297,14 @@ def test_bad_input(change, message):
     given = {"query": torch.zeros(4, 3), "query_labels": torch.arange(4), "recall_ks": (1,)} | change
     with pytest.raises(ValueError, match=message):
         retrieval_metrics(**given)
+
+
+def test_a_new_metric_has_a_value_of_its_own(monkeypatch):
+    embeddings, labels = random_set(6, 60, 8)
+    monkeypatch.setitem(RETRIEVAL_METRICS._entries, "misses", RetrievalMetric(lambda f, _: 1 - f.first_hit, 1))
+    monkeypatch.setitem(metric_names.EMBEDDING_METRICS, "misses", metric_names.MetricName("misses"))
+    got = retrieval_metrics(embeddings, labels, recall_ks=(1,), metrics=["misses", "precision_at_1"])
+    assert got["misses"] == pytest.approx(1 - got["precision_at_1"])
 
 
 def test_unknown_metric_lists_the_valid_ones():
@@ -235,4 +318,13 @@ def test_gpu_equals_cpu(distance):
     embeddings, labels = random_set(8, 400, 30, copies=True)
     expected = retrieval_metrics(embeddings, labels, recall_ks=KS, distance=distance)
     got = retrieval_metrics(embeddings.cuda(), labels, recall_ks=KS, distance=distance)
+    assert got == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("gallery", [False, True])
+def test_gpu_leaves_out_what_the_cpu_does(gallery):
+    given, ids = with_copies(3, gallery=gallery)
+    expected = retrieval_metrics(*given, recall_ks=KS, image_ids=ids)
+    got = retrieval_metrics(*(part.cuda() for part in given), recall_ks=KS, image_ids=ids)
     assert got == pytest.approx(expected, abs=1e-12)

@@ -9,7 +9,15 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from dml.evaluation.spread import class_distances, intra_class_distances, rho_spectrum, singular_values, spectra
+from dml.evaluation.spread import (
+    class_distances,
+    collapse,
+    intra_class_distances,
+    relative_spread,
+    rho_spectrum,
+    singular_values,
+    spectra,
+)
 
 
 @pytest.fixture
@@ -76,3 +84,30 @@ def test_not_a_number_is_refused(sample):
         class_distances(embeddings, labels)
     with pytest.raises(ValueError, match="NaN or infinite"):
         singular_values(embeddings)
+
+
+def test_relative_spread(sample, monkeypatch):
+    embeddings, _ = sample
+    rows = embeddings.double().numpy()
+    for distance in ("euclidean", "cosine"):
+        far = np.sqrt(((rows - rows.mean(0)) ** 2).sum(1).mean() / (rows**2).sum(1).mean())
+        assert relative_spread(embeddings, distance=distance) == pytest.approx(far)
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    monkeypatch.setattr("dml.evaluation.spread._CHUNK_ROWS", 7)
+    assert relative_spread(embeddings, distance="cosine") == pytest.approx(far)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_a_collapsed_network_is_said(distance):
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.nn.functional.normalize(torch.randn(30, 8, generator=generator))
+    for equal in (torch.zeros(30, 8), torch.full((30, 8), 1e-3), 1 + 1e-4 * directions):
+        assert "the network has collapsed: the embeddings of all 30 images" in collapse(equal, distance=distance)
+    assert collapse(1 + 1e-2 * directions, distance=distance) is None  # an untrained network may be so
+    assert collapse(directions[:1], distance=distance) is None
+
+
+def test_directions_alone_count_by_cosine():
+    lengths = torch.linspace(1, 9, 20)[:, None]
+    assert collapse(torch.ones(20, 4) * lengths, distance="cosine")
+    assert collapse(torch.ones(20, 4) * lengths, distance="euclidean") is None

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dml.data import ImageRecords
 from dml.evaluation.plots import certainty
 from dml.evaluation.retrieval import QueryErrors, query_errors, retrieval_metrics
 from dml.evaluation.uncertainty import uncertainty_correlations
@@ -56,17 +57,18 @@ def test_what_never_varies_correlates_with_nothing():
 def test_the_picture_shows_both_ends_in_order(tmp_path, monkeypatch):
     for number in range(20):
         Image.new("RGB", (8, 8), (number * 12, 0, 0)).save(tmp_path / f"{number}.png")
-    paths = [str(tmp_path / f"{number}.png") for number in range(20)]
+    paths = tuple(str(tmp_path / f"{number}.png") for number in range(20))
+    images = ImageRecords(paths, np.zeros(20, dtype=np.int64), ("only",))
     shown, show = [], certainty.show_image
     monkeypatch.setattr(certainty, "show_image", lambda *words: (shown.append(words), show(*words)))
     uncertainty, wrong = np.arange(20.0)[::-1], np.arange(20) < 5
-    arguments = (paths, np.zeros(20, dtype=int), ["only"], uncertainty, wrong)
-    certainty.plot_certainty(*arguments, tmp_path / "out.png", num_rows=1)
-    assert [path for _, path, *_ in shown] == [*paths[:11:-1], *paths[:8]]
+    certainty.plot_certainty(images, uncertainty, wrong, tmp_path / "out.png", num_rows=1)
+    reds = [image.getpixel((0, 0))[0] // 12 for _, image, *_ in shown]
+    assert reds == [*range(19, 11, -1), *range(8)]
     assert [color for _, _, color, *_ in shown][8:] == [certainty.WRONG] * 5 + [certainty.RIGHT] * 3
     assert Image.open(tmp_path / "out.png").width > 500
     with pytest.raises(ValueError, match="do not fit together"):
-        certainty.plot_certainty(paths[:3], *arguments[1:], tmp_path / "out.png")
+        certainty.plot_certainty(images.take(range(3)), uncertainty, wrong, tmp_path / "out.png")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from damage import damaged
 from dml.models import create_model
 from dml.models.arrays import read_weights_file
 from dml.models.reading import CheckpointError
@@ -148,3 +149,26 @@ def test_the_list_of_safe_names_is_as_before(tmp_path):
     before = set(torch.serialization.get_safe_globals())
     read_weights_file(saved({"a": np.ones(1)}, tmp_path))
     assert set(torch.serialization.get_safe_globals()) == before
+
+
+@pytest.mark.parametrize("form", ["zip", "pickles", "arrays", "npz"])
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_whatever_is_damaged_is_one_error(form, tmp_path):
+    state, path = {"a.weight": torch.rand(4, 5), "b": torch.arange(3)}, tmp_path / "file"
+    arrays = {name: value.numpy() for name, value in state.items()}
+    if form == "npz":
+        with path.open("wb") as file:
+            np.savez(file, **arrays)
+    else:
+        torch.save(
+            arrays if form == "arrays" else state, path, _use_new_zipfile_serialization=form in ("zip", "arrays")
+        )
+    refused = 0
+    for content in damaged(path.read_bytes(), 300):
+        path.write_bytes(content)
+        try:
+            read_weights_file(path)
+        except CheckpointError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused > 150

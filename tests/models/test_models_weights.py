@@ -69,6 +69,17 @@ def test_a_failed_download_says_what_to_do(fault, tmp_path, hub, monkeypatch):
     assert all(word in message for word in (url, str(hub), "--weights FILE", "--pretrained 0"))
 
 
+@pytest.mark.parametrize("left", [0, 100, -100], ids=["empty", "beginning", "cut off"])
+def test_a_damaged_file_in_the_cache_is_named(left, tmp_path, hub, monkeypatch):
+    url = served(imagenet_state("proxy_anchor/resnet18"), tmp_path)
+    monkeypatch.setitem(URLS, "resnet18", url)
+    hub.mkdir(parents=True)
+    cached = hub / url.rpartition("/")[2]
+    cached.write_bytes(Path(url.removeprefix("file://")).read_bytes()[:left])
+    with pytest.raises(WeightsError, match=f"{cached} cannot be read .*Remove that file, or pass --weights FILE"):
+        create_model("resnet18")
+
+
 def test_a_network_without_address_says_what_to_do():
     with pytest.raises(WeightsError, match=r"--weights FILE \(inception\.pth, .*STML.*--pretrained 0"):
         create_model("inception_v1")

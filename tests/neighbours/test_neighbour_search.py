@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dml.neighbours import nearest_neighbours, search
+from dml.neighbours import ItemSets, nearest_neighbours, search
 
 
 def brute_force(query, gallery, distance, exclude=None):
@@ -150,6 +150,27 @@ def test_other_dtypes(dtype):
         assert values.dtype == torch.float32
 
 
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("k", [3, 60, 150])  # in pairs, in whole rows, everything
+def test_sets_are_left_out(k, distance):
+    generator = torch.Generator().manual_seed(10)
+    embeddings = torch.randn(150, 24, generator=generator)
+    groups = torch.randint(40, (150,), generator=generator)
+    groups[:140:2] = 0  # more than half of them, so that lists are short
+    order = brute_force(embeddings, embeddings, distance)[0]
+    seen = groups[:, None] != groups
+    for chunk_size in (None, 31):
+        options = {"distance": distance, "exclude": ItemSets.of_same_group(groups, groups), "chunk_size": chunk_size}
+        indices, values = nearest_neighbours(embeddings, embeddings, k, **options)
+        assert torch.equal(values.isfinite(), seen.gather(1, indices))
+        for i in range(150):
+            expected = order[i][seen[i][order[i]]][:k]
+            assert torch.equal(indices[i][: len(expected)], expected)
+    empty = ItemSets.of_same_group(groups, groups + 1000)
+    expected = nearest_neighbours(embeddings, embeddings, 5, distance=distance)
+    assert torch.equal(nearest_neighbours(embeddings, embeddings, 5, distance=distance, exclude=empty)[0], expected[0])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -164,6 +185,7 @@ def test_other_dtypes(dtype):
         ({"gallery": torch.full((5, 3), float("nan"))}, "5 of 5 gallery embeddings hold NaN or infinite"),
         ({"exclude": torch.arange(3)}, r"exclude must be \(4,\) int64"),
         ({"exclude": torch.full((4,), 5)}, "exclude must hold indices from 0 to 4"),
+        ({"exclude": ItemSets.one_each(torch.arange(3))}, "a set for each of 4 queries; got 3"),
     ],
 )
 def test_bad_input(change, message):

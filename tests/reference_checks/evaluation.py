@@ -69,7 +69,8 @@ def _inshop(vectors, compare) -> None:
     recall_ks = vectors["ks"].tolist()
     for prefix in ("", "ties__"):
         (gallery,) = _tensors(vectors, f"{prefix}gallery")
-        metrics = retrieval_metrics(query, query_labels, gallery, gallery_labels, recall_ks=recall_ks)
+        given = (query, query_labels, gallery, gallery_labels)
+        metrics = retrieval_metrics(*given, recall_ks=recall_ks, ties_count_for_query=True)
         _compare_recalls(vectors, compare, prefix, metrics, "ks")
         if f"{prefix}map_at_r" in vectors:
             compare(f"{prefix}map_at_r", metrics["map_at_r"], vectors[f"{prefix}map_at_r"])

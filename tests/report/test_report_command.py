@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -18,15 +19,32 @@ from entrypoints import run_inside
 def test_tables_and_pictures(tmp_path, capsys):
     for seed in range(2):
         make_run(tmp_path / "logs" / f"run_{seed}", seed=seed)
-    make_run(tmp_path / "logs" / "again", seed=1)
     write_record(make_run(tmp_path / "logs" / "stopped"), [])
     arguments = (tmp_path / "logs", "--metrics", "e_recall@1", "mAP_c", "--format", "latex", "--out", tmp_path / "out")
     printed = run_inside("report.py", *arguments, status=0, capsys=capsys)
     assert printed.out.strip() == (tmp_path / "out" / "table.tex").read_text().strip()
     assert "stopped: unfinished, 0 of 6 epochs" in printed.err
-    assert "several runs with seed 1 count" in printed.err
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"table.md", "table.tex", "table.csv", "curves.png", "correlation.png", "scatter.png"}
+
+
+def test_several_runs_of_one_seed_are_no_larger_n(tmp_path, capsys):
+    for name, options in {"a": {}, "b": {"seed": 1}, "again": {"seed": 1, "level": 0.7}}.items():
+        make_run(tmp_path / "logs" / name, **options)
+    said = run_inside("report.py", tmp_path / "logs", status=2, capsys=capsys).err
+    again, other = tmp_path / "logs" / "again", tmp_path / "logs" / "b"
+    assert f"seed 1 would count 2 times, with the runs {again}, {other}. A mean over seeds takes each once" in said
+    assert said.rstrip().endswith(f"--leave-out {other}.")
+    table = run_inside("report.py", tmp_path / "logs", "--leave-out", other, status=0, capsys=capsys).out
+    assert "| 2 |" in table
+    shutil.copytree(again, tmp_path / "logs" / "copy")
+    words = (tmp_path / "logs", "--leave-out", other)
+    assert "(copies of one run, by their records)" in run_inside("report.py", *words, status=2, capsys=capsys).err
+    make_run(tmp_path / "logs" / "faster", seed=0, lr=1e-3)
+    words = (*words, tmp_path / "logs" / "copy", "--group-by", "loss")
+    said = run_inside("report.py", *words, status=2, capsys=capsys).err
+    assert "(they differ in lr). A mean over seeds takes each once: add that to --group-by, or leave out all" in said
+    assert run_inside("report.py", *words, "lr", status=0, capsys=capsys).out.count("| triplet |") == 4
 
 
 def test_settings_that_an_entry_point_does_not_use_are_no_difference(tmp_path):
@@ -61,6 +79,7 @@ def test_groups_without_held_out_images_are_counted(tmp_path, capsys):
         (["{logs}", "--wandb", "a/b"], "leave out the folders"),
         (["{logs}", "--metrics", "nmi"], "--metrics nmi: no run has it"),
         (["{logs}/none"], "no run folder there"),
+        (["{logs}", "--leave-out", "{logs}/none"], "no run folder there"),
         (["{logs}/stopped"], "no finished run is left"),
         (["{logs}", "--out", "{logs}/run/config.json"], "not a folder"),
         (["{logs}", "--format", "html"], "invalid choice"),
@@ -77,7 +96,7 @@ def test_mistakes_are_named(tmp_path, capsys, arguments, message):
 def test_wandb_without_credentials(monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match="no credentials; log in with `wandb login`"):
+    with pytest.raises(ValueError, match=r"no credentials for https://api\.wandb\.ai; log in with `wandb login`"):
         read_wandb_runs("entity/project")
 
 
@@ -102,6 +121,21 @@ def test_wandb_runs(project):
     ]
     assert runs[0].config["optim.lr"] == 0.1
     assert skipped == {"me/birds/early": "unfinished, 0 of 1 epochs on record"}
+    assert read_wandb_runs("me/birds", ["good", "me/birds/early"]) == ([], {})
+
+
+def test_wandb_runs_are_told_apart_by_their_data(project):
+    history = [{"epoch": 1, "eval/nmi": 0.25}]
+    for name, digest in {"one": "a" * 64, "two": "b" * 64, "old": None}.items():
+        data = {"dataset": "folder", "data_dir": "/photos", "data_name": "photos"}
+        config = {"optim": {"epochs": 1}, "run": {"seed": 3}, "data": data | ({"digest": digest} if digest else {})}
+        project.append(SimpleNamespace(name=name, config=config, scan_history=lambda: iter(history)))
+    runs, _ = read_wandb_runs("me/birds")
+    assert [group.fields for group in group_runs(runs)] == [
+        {"digest": "a" * 12},
+        {"digest": "b" * 12},
+        {"digest": "unknown, in /photos"},
+    ]
 
 
 def test_what_wandb_refuses_is_one_line(project):

@@ -41,6 +41,27 @@ def test_best_is_the_first_highest_trained_epoch(tmp_path):
     assert (run.best_epoch, run.last_epoch) == (2, 3)
 
 
+def test_best_is_the_least_where_lower_is_better(tmp_path):
+    folder = make_run(tmp_path / "run", epochs=3)
+    config = json.loads((folder / "config.json").read_text())
+    config["evaluation"]["select_metric"] = "dists_at_intra"
+    (folder / "config.json").write_text(json.dumps(config))
+    values = {1: 0.3, 2: 0.1, 3: 0.1}
+    write_record(folder, [{"epoch": epoch, "eval/dists_at_intra": value} for epoch, value in values.items()])
+    assert read_run(folder).best_epoch == 2
+
+
+def test_queries_without_an_answer_are_said_and_are_no_metric(tmp_path):
+    folder = make_run(tmp_path / "run", epochs=1)
+    counts = {"eval/queries": 14, "eval/queries_with_answer": 12}
+    write_record(folder, [{"epoch": 1, "eval/e_recall_at_1": 0.5, "eval/map_at_r": 0.25} | counts])
+    runs, _ = read_runs([str(tmp_path)])
+    assert choose_metrics(runs) == ["e_recall_at_1", "map_at_r"]
+    said = "MAP@R and R-precision leave out queries without an answer in the gallery: 2 of 14."
+    assert said in explain(group_runs(runs))
+    assert "without an answer" not in explain(group_runs(runs), split="val")
+
+
 def test_held_out_images_choose_where_there_are_any(tmp_path):
     folder = make_run(tmp_path / "run", epochs=2)
     lines = [{"epoch": e, "eval/e_recall_at_1": e / 2, "val/e_recall_at_1": 1 - e / 2} for e in (1, 2)]

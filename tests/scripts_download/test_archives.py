@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
+import random
 import tarfile
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from damage import damaged
 from dml.data import archives
 from dml.data.archives import ArchiveError, extract
 
@@ -97,6 +102,45 @@ def test_damaged_archives_are_named(tmp_path, write):
     archive.write_bytes(archive.read_bytes()[:500])
     with pytest.raises(ArchiveError, match=r"cannot unpack .*set"):
         extract(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "bz2", "zip"])
+def test_whatever_is_damaged_is_one_error(tmp_path, kind):
+    """Cut off or with some bytes changed at random, in every compression that is read."""
+    rng, path = random.Random(0), tmp_path / "set"
+    contents = {f"a/{i}.txt": rng.randbytes(900) for i in range(4)}
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
+            for name, content in contents.items():
+                zipped.writestr(name, content)
+    else:
+        with tarfile.open(path, f"w:{kind}") as tar:
+            for name, content in contents.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    refused = 0
+    for changed in damaged(path.read_bytes(), 150):
+        path.write_bytes(changed)
+        with contextlib.suppress(ArchiveError):
+            extract(path, tmp_path / "out")
+            refused -= 1
+        refused += 1
+    assert refused > 50
+
+
+def test_a_disk_that_fills_is_said_with_the_archive(tmp_path, monkeypatch):
+    archive = write_zip(tmp_path / "set", ["a"])
+    full = mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left on device", "a"))
+    monkeypatch.setattr(zipfile.ZipFile, "extract", full)
+    with pytest.raises(ArchiveError, match=r"cannot unpack .*set: .*No space left on device"):
+        extract(archive, tmp_path / "out")
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(ArchiveError, match=r"cannot unpack .*set: .*out"):
+        extract(write_zip(tmp_path / "set", ["a"]), tmp_path / "out")
 
 
 def test_no_space(tmp_path, monkeypatch):

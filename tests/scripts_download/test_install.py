@@ -161,3 +161,19 @@ def test_hashes_of_the_catalogue_are_well_formed():
     remotes = [remote for source in SOURCES.values() for remote in source.files]
     assert all(remote.md5 is None or (len(remote.md5) == 32 and int(remote.md5, 16)) for remote in remotes)
     assert len({remote.name for remote in remotes}) == len(remotes)
+
+
+def test_a_file_that_lies_in_its_place_already(tmp_path):
+    place = tmp_path / "data/Inshop_Clothes/Eval/list_eval_partition.txt"
+    place.parent.mkdir(parents=True)
+    place.write_text("0")
+    assert run(tmp_path / "data", "Inshop", "--from", place) == 0
+    assert place.read_text() == "0"
+
+
+def test_a_file_at_hand_that_cannot_be_read(tmp_path, capsys, monkeypatch):
+    (tmp_path / "img.zip").write_text("a file")
+    refused = PermissionError(13, "Permission denied", str(tmp_path / "img.zip"))
+    monkeypatch.setattr(install, "md5_of", lambda _: (_ for _ in ()).throw(refused))
+    assert run(tmp_path / "data", "Inshop", "--from", tmp_path / "img.zip") == 1
+    assert f"error: [Errno 13] Permission denied: '{tmp_path / 'img.zip'}'" in capsys.readouterr().err

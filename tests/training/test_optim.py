@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import CyclicLR
 
 from dml.config import OptimConfig
 from dml.methods.base import ParamGroup, train_only_new
@@ -79,6 +82,81 @@ def rates(**values) -> list[float]:
 @pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*")
 def test_schedules(values, expected):
     assert rates(**values) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*")
+@pytest.mark.parametrize(
+    ("optimizer", "momenta"),
+    [("sgd", [0.9, 0.85, 0.8, 0.85]), ("rmsprop", [0.9, 0.85, 0.8, 0.85]), ("adam", None), ("adamw", None)],
+)
+def test_the_cycle_is_one_for_all_groups_and_momentum_goes_the_other_way(optimizer, momenta):
+    """Every 250 steps: a quarter of the base rate at first, whatever a group's multiple; as torch's CyclicLR has it."""
+    settings = config(optimizer=optimizer, scheduler="cyclic", proxy_lr_scale=100.0)
+    ours = create_optimizer(groups(), settings)
+    schedule, seen, cycled = Schedule(ours, settings), [], []
+    for step in range(1000):
+        if step % 250 == 0:
+            seen.append([group["lr"] for group in ours.param_groups])
+            cycled.append([group.get("momentum") for group in ours.param_groups])
+        schedule.after_batch()
+        schedule.after_epoch()
+    assert seen == [pytest.approx([rate] * 2) for rate in (0.025, 0.0625, 0.1, 0.0625)]
+    if momenta is None:
+        assert cycled == [[None] * 2] * 4
+    else:
+        assert cycled == [pytest.approx([momentum] * 2) for momentum in momenta]
+
+
+def cyclic(optimizer: str, state: tuple[dict, dict] | None = None):
+    """Parameters, optimiser and schedule of a cyclic run, new or continued."""
+    settings = config(optimizer=optimizer, scheduler="cyclic")
+    parts = groups()
+    ours = create_optimizer(parts, settings)
+    schedule = Schedule(ours, settings)
+    if state is not None:
+        ours.load_state_dict(copy.deepcopy(state[0]))
+        schedule.load_state_dict(copy.deepcopy(state[1]))
+    return parts, ours, schedule
+
+
+def walk(parts, ours, schedule, steps: range) -> list[tuple]:
+    """The rates and momenta of some steps, whose gradients follow from their numbers."""
+    seen = []
+    for step in steps:
+        for part in parts:
+            part.parameters[0].grad = torch.full_like(part.parameters[0], float(step % 7))
+        ours.step()
+        schedule.after_batch()
+        seen.append([(group["lr"], group.get("momentum")) for group in ours.param_groups])
+    return seen
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
+def test_a_cycle_is_continued_where_it_was(optimizer):
+    whole = cyclic(optimizer)
+    first, rest = walk(*whole, range(370)), walk(*whole, range(370, 600))
+    parts, ours, schedule = cyclic(optimizer)
+    assert walk(parts, ours, schedule, range(370)) == first
+    state, weights = (ours.state_dict(), schedule.state_dict()), [part.parameters[0].detach().clone() for part in parts]
+    parts, ours, schedule = cyclic(optimizer, state)
+    for part, weight in zip(parts, weights, strict=True):
+        part.parameters[0].data.copy_(weight)
+    assert walk(parts, ours, schedule, range(370, 600)) == rest
+    assert all(torch.equal(a.parameters[0], b.parameters[0]) for a, b in zip(parts, whole[0], strict=True))
+
+
+def test_a_cycle_with_a_range_of_its_own_for_every_group_is_continued_so():
+    """Runs from before the range was one for all."""
+    settings = config(optimizer="sgd", scheduler="cyclic")
+    older = create_optimizer(groups(), settings)
+    rates = [group["lr"] for group in older.param_groups]
+    schedule = CyclicLR(older, [rate / 4 for rate in rates], rates, step_size_up=500, cycle_momentum=False)
+    plain = {key: value for key, value in schedule.state_dict().items() if key != "_scale_fn_custom"}
+    _, ours, continued = cyclic("sgd", (older.state_dict(), plain | {"_scale_fn_custom": None}))
+    for _ in range(250):
+        continued.after_batch()
+    assert [group["lr"] for group in ours.param_groups] == pytest.approx([0.0625, 6.25])
+    assert [group["momentum"] for group in ours.param_groups] == [0.9, 0.9]
 
 
 @pytest.mark.parametrize(

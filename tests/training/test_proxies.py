@@ -16,6 +16,7 @@ from dml.methods.build_sampler import create_sampler
 from dml.models import create_model
 from dml.tracking import Tracker
 from dml.training.proxies import ProxyPages, start_at_class_means
+from dml.training.retrieval import training_crops
 from entrypoints import SMALL
 
 
@@ -34,16 +35,50 @@ def build(digits):
     return make
 
 
-def test_center_starts_proxies_at_class_means(build):
-    config, data, method = build("--loss", "ProxyAnchor", "--init_type", "center")
-    start_at_class_means(config, Fabric(accelerator="cpu", devices=1), data, method)
+@pytest.mark.parametrize("augment", ["0", "1"])
+def test_center_starts_proxies_at_class_means(build, augment):
+    """Of one random crop of each training image, or of the images as they are evaluated with ``--augment 0``."""
+    config, data, method = build("--loss", "ProxyAnchor", "--init_type", "center", "--augment", augment)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    images = training_crops(config, data.train, method)
+    seen, embed = [], method.model.forward
+    method.model.forward = lambda batch: seen.append(batch) or embed(batch)
+    start_at_class_means(config, fabric, images, method)
+    method.model.forward = embed
+    shown = torch.cat(seen)
     transform = eval_transform(method.model.input_spec.normalize, resize=32, crop_size=32)
-    images = torch.stack([transform(read_image(path)) for path in data.train.paths])
+    evaluated = torch.stack([transform(read_image(path)) for path in data.train.paths])
+    alike = (shown == evaluated).flatten(1).all(1)
+    assert alike.all() if augment == "0" else not alike.any()
     with torch.no_grad():
-        embeddings = method.model.eval()(images).embedding
+        embeddings = method.model.eval()(shown).embedding
     for c in range(data.train.num_classes):
         expected = embeddings[torch.from_numpy(data.train.labels == c)].mean(0)
         torch.testing.assert_close(method.criterion.proxies[c].detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("augment", ["0", "1"])
+def test_training_images_are_made_by_pillow_if_asked(build, augment):
+    for pillow in ("0", "1"):
+        config, data, method = build("--pillow", pillow, "--augment", augment)
+        steps = training_crops(config, data.train, method).transform.transforms
+        assert (type(steps[0]).__name__ == "PILToTensor") == (pillow == "0")
+
+
+def test_center_follows_from_the_seed_alone(build):
+    """Not from the number of workers, nor from what was drawn before."""
+    starts = []
+    for seed, workers in (("1", "0"), ("1", "2"), ("2", "0")):
+        arguments = ("--loss", "ProxyAnchor", "--init_type", "center", "--seed", seed, "--workers", workers)
+        config, data, method = build(*arguments)
+        torch.rand(len(starts))
+        images = training_crops(config, data.train, method)
+        before = torch.get_rng_state()
+        start_at_class_means(config, Fabric(accelerator="cpu", devices=1), images, method)
+        assert torch.equal(torch.get_rng_state(), before)
+        starts.append(method.proxies().clone())
+    assert torch.equal(starts[0], starts[1])
+    assert not torch.equal(starts[0], starts[2])
 
 
 def test_uniform_and_normal_starts(build):
@@ -69,7 +104,7 @@ def test_pages_come_every_tenth_epoch(build, tmp_path, monkeypatch, loss):
     """With proxies where the loss has them; a page is written by a stand-in here."""
     config, data, method = build("--loss", loss)
     drawn = {}
-    monkeypatch.setattr("dml.training.proxies.tsne_page", lambda *a, **options: drawn.update({a[3].name: options}))
+    monkeypatch.setattr("dml.training.proxies.tsne_page", lambda *a, **options: drawn.update({a[2].name: options}))
     fabric = Fabric(accelerator="cpu", devices=1)
     pages = ProxyPages(config, fabric, data, method, tracker=Tracker(tmp_path), folder=tmp_path)
     for epoch in range(12):

@@ -10,7 +10,7 @@ from dml.training.source_file import keep_as_source
 
 
 def test_published_name_and_nothing_overwritten(tmp_path):
-    config = parse_train(["--as-source", "--save", "1"]).config
+    config = parse_train(["--as-source"]).config
     run, folder = tmp_path / "run", tmp_path / "sources"
     run.mkdir()
     (run / "best.pt").write_text("first")
@@ -22,9 +22,16 @@ def test_published_name_and_nothing_overwritten(tmp_path):
     assert (first.read_text(), second.read_text()) == ("first", "second")
 
 
+def test_sources_of_own_images_are_named_after_them(tmp_path):
+    config = parse_train(["--as-source", "--save", "1", "--dataset", "folder", "--data-dir", "/a/photos"]).config
+    (tmp_path / "best.pt").touch()
+    assert keep_as_source(config, tmp_path, tmp_path).name == "photos_bn_inception_512dim_Proxy_Anchor_ckpt.pth"
+
+
 def test_as_source_brings_the_published_defaults_of_sources():
-    config = parse_train(["--as-source", "--save", "1"]).config
+    config = parse_train(["--as-source"]).config
     assert config.recipe == "transfer_source"
+    assert config.run.save, "which the published code does not"
     assert (config.data.batch_size, config.optim.epochs, config.data.workers) == (90, 60, 8)
     assert (config.model.l2_norm, config.model.bn_freeze, config.optim.warm) == (False, False, 0)
     assert (config.run.seed, config.evaluation.eval_distance, config.model.head_init) == (1, "euclidean", "orthogonal")
@@ -32,5 +39,5 @@ def test_as_source_brings_the_published_defaults_of_sources():
 
 
 def test_a_source_that_is_not_saved_is_warned_of():
-    with pytest.warns(ConfigWarning, match="--save 1"):
-        parse_train(["--as-source"])
+    with pytest.warns(ConfigWarning, match="--as-source keeps no network with --save 0"):
+        parse_train(["--as-source", "--save", "0"])

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import signal
+import warnings
 from unittest import mock
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import nn
 from dml.config import EvalConfig, OptimConfig
 from dml.data.images import UnreadableImageError
 from dml.data.loader import LoadingError
+from dml.evaluation.answers import Answers
 from dml.methods.base import Method, ParamGroup
 from dml.models.reading import read_torch_file
 from dml.signals import STOP_SIGNALS
@@ -101,6 +103,32 @@ def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true"
 def lines(folder) -> list[dict]:
     read = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if not k.endswith(("seconds", "wait", "second"))} for line in read]
+
+
+class Idle(Line):
+    """Learns nothing in the epochs ``idle``, counted from 0."""
+
+    def __init__(self, *idle):
+        super().__init__()
+        self.idle = idle
+
+    def training_step(self, batch, progress):
+        output = super().training_step(batch, progress)
+        return StepOutput(output.loss * (progress.epoch not in self.idle), output.logs)
+
+
+def zero_epochs(run: Trainer) -> list[str]:
+    """What is said of epochs without a loss."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run.fit()
+    return [str(warning.message) for warning in caught if "exactly 0" in str(warning.message)]
+
+
+def test_epochs_whose_every_loss_is_zero_are_said_once(tmp_path):
+    assert zero_epochs(trainer(tmp_path)) == []
+    (text,) = zero_epochs(trainer(tmp_path, method=Idle(1, 2)))
+    assert text.startswith("every loss of epoch 2 was exactly 0")
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
@@ -323,6 +351,38 @@ def test_workers_that_die_of_the_cluster_s_signal_end_the_run_in_order(tmp_path,
     assert torch.load(tmp_path / "last.pt", weights_only=True)["state"]["step"] == 4
 
 
+def test_a_distance_within_classes_is_best_where_it_is_least(tmp_path):
+    values = iter([(0.5, 0.1), (0.2, 0.2), (0.2, 0.4), (0.3, 0.1)])
+
+    def evaluate(model):
+        return dict(zip(("dists_at_intra", "dists_at_inter"), next(values), strict=True))
+
+    run = trainer(tmp_path, evaluate=evaluate, storage_metrics=("dists@intra", "dists@inter"))
+    state = run.fit()
+    assert (state.best_epoch, state.highest) == (2, {"dists_at_inter": 0.4})
+    epochs = {path.name: read_torch_file(path)["epoch"] for path in tmp_path.glob("*.pt")}
+    assert epochs == {"best.pt": 2, "best_dists_at_inter.pt": 3, "last.pt": 4}
+    assert "Best epoch by dists_at_intra (lowest)" in (tmp_path / "best_results.txt").read_text()
+
+
+def test_a_value_that_is_no_number_is_never_the_best_for_long(tmp_path):
+    values = iter([float("nan"), 0.1, float("nan"), 0.05])
+    state = trainer(tmp_path, evaluate=lambda model: {"recall_at_1": next(values)}).fit()
+    assert state.best_epoch == 2
+
+
+def test_figures_say_over_how_many_queries_they_are(tmp_path, capsys):
+    run = trainer(tmp_path, epochs=1, evaluate=lambda model: {"map_at_r": 0.5, "recall_at_1": 0.25})
+    run.answers = {"eval": Answers(14, 12)}
+    state = run.fit()
+    assert (lines(tmp_path)[-1]["eval/queries"], lines(tmp_path)[-1]["eval/queries_with_answer"]) == (14, 12)
+    assert state.latest["eval"] == {"map_at_r": 0.5, "recall_at_1": 0.25}, "what can choose an epoch"
+    said = capsys.readouterr().out
+    assert "test: R@1 25.00  MAP@R 50.00\n" in said
+    results = (tmp_path / "best_results.txt").read_text()
+    assert "\nR@k over 14 queries; MAP@R over 12: 2 have no answer in the gallery\n" in results
+
+
 def test_results_name_the_epoch_that_was_evaluated(tmp_path):
     run = trainer(tmp_path, epochs=5, eval_every=3)
     run.is_due = lambda epoch: epoch == 3
@@ -352,6 +412,7 @@ def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path):
 
 def test_loss_watch_sums_in_double_precision():
     watch = LossWatch(torch.device("cpu"), {"loss": 1.0})
+    assert not watch.all_zero
     for step in range(10):
         watch.add(StepOutput(torch.tensor(0.1), {"part": torch.tensor(0.5)}), step, torch.arange(2))
     assert watch.totals() == {"loss": pytest.approx(2.0, abs=1e-7), "part": 5.0}
@@ -377,7 +438,7 @@ def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypa
             broken.setattr(run, "after_epoch", lambda epoch: epoch and no_such_image(run.method.model))
         with pytest.raises(UnreadableImageError):
             run.fit()
-    told = "Stopped: {} epochs and {} batches are saved. Continue with:\n  go on".format(*done)
+    told = "Stopped by an image: {} epochs and {} batches are saved. Continue with:\n  go on".format(*done)
     assert told in capsys.readouterr().out
     assert (folders[1] / "best.pt").exists() == (where == "in a page")
     pages = []
@@ -393,13 +454,23 @@ def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypa
     assert losses[0] == losses[1]
 
 
+@pytest.mark.parametrize(("error", "hint"), [(UnreadableImageError, "mend it"), (OSError, "Continue with:\n  go on")])
+def test_what_to_do_about_an_image_is_said_of_images_alone(tmp_path, monkeypatch, capsys, error, hint):
+    run = trainer(tmp_path)
+    run.mend_hint = "mend it"
+    monkeypatch.setattr(run, "after_epoch", mock.Mock(side_effect=error("x.png")))
+    with pytest.raises(error):
+        run.fit()
+    assert capsys.readouterr().out.strip().endswith(hint)
+
+
 def test_a_full_disk_met_while_stopping(tmp_path, monkeypatch, capsys):
     run = trainer(tmp_path, epochs=2)
     monkeypatch.setattr(run, "loader", BrokenAfterTwo(run.loader))
     monkeypatch.setattr(run.checkpoints, "save", mock.Mock(side_effect=OSError("no room")))
     with pytest.raises(OSError, match="no room"):
         run.fit()
-    assert "Stopped: nothing is saved yet. Continue with:" in capsys.readouterr().out
+    assert "Stopped by an image: nothing is saved yet. Continue with:" in capsys.readouterr().out
 
 
 def no_such_image(model):

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 from dml.cli.parser import kind_of, spellings_of
-from dml.options import Option
+from dml.options import Spec
 from dml.registry import Registry
-
-
-class Spec(Protocol):
-    """An entry of a registry of losses or miners, as far as command lines go."""
-
-    options: Mapping[str, Option]
-
-    def default(self, option: str) -> Any:
-        """The default of an option."""
 
 
 def option_owners(registry: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]:

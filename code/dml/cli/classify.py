@@ -14,6 +14,7 @@ from dml.cli.classify_historic import add_cutmix_flags, settle_cutmix_flags
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.parser import Parser, add_section, flag_of
 from dml.cli.shared import add_continuing, settle_historic
+from dml.cli.sizes import check_crop
 from dml.config import (
     ConfigWarning,
     LossConfig,
@@ -24,7 +25,9 @@ from dml.config import (
     train_config_from_json,
 )
 from dml.data.classification import CLASSIFICATION_DATASETS
-from dml.evaluation.classification import CLASSIFICATION_METRICS
+from dml.data.depth import FULL_DEPTH
+from dml.methods.effective import effective
+from dml.metric_names import CLASSIFICATION_METRICS
 from dml.models.classifiers import (
     CLASSIFIER_BACKBONES,
     NAMED_BY_DEPTH,
@@ -32,30 +35,35 @@ from dml.models.classifiers import (
     classifier_backbone,
     load_classifier,
 )
+from dml.models.run_checkpoint import checkpoint_file
 from dml.recipes import RECIPES, classification_milestones
 
 # Of the sections that every training has: what retrieval alone can use.
 RETRIEVAL_ONLY = {
     *("IPC", "sampler", "p", "fold", "val_by_images"),
-    *("embedding_size", "l2_norm", "bn_freeze", "bn_affine", "backbone_init", "head", "pooling", "head_init"),
+    *("embedding_size", "l2_norm", "norm_convention", "head", "pooling", "head_init"),
+    *("bn_freeze", "bn_affine", "bn_momentum", "backbone_init"),
     *("proxy_lr_scale", "init_type", "head_lr", "warm"),
-    *("eval_distance", "metrics"),
+    *("eval_distance", "metrics", "keep_copies"),
     *("as_source", "visualize"),
 }
 # Of the others: what they mean here.
 WORDING = {
     "dataset": f"data set: {', '.join(CLASSIFICATION_DATASETS)}",
-    "data_dir": "where the data sets are; for --dataset folder the images themselves",
+    "data_dir": "where the data sets are; for --dataset folder the images themselves or a CSV",
     "val_split": "share of each class's training images held out for validation",
     "model": f"network: {', '.join([*CLASSIFIER_BACKBONES, *NAMED_BY_DEPTH])}",
     "milestones": "epochs after which the multistep schedule decays; unset: half and three quarters of --epochs, but on"
     " imagenet every 30, or every 75 of 300",
     "select": "choose the best epoch on the test split, as published, or on held-out images; unset: those if there are",
-    "select_metric": f"metric whose highest value makes the best epoch: {' or '.join(CLASSIFICATION_METRICS)}",
+    "select_metric": f"metric that is highest at the best epoch: {' or '.join(CLASSIFICATION_METRICS)}",
     "pictures": "draw curves and the confusion of the classes at the end",
 }
 # What can be said of an evaluation; the rest is the checkpoint's.
-OF_EVALUATION = ("dataset", "data_dir", "batch_size", "workers", "resize", "crop_size", "gpu_id", "precision")
+OF_EVALUATION = (
+    *("dataset", "data_dir", "strict", "bits"),
+    *("batch_size", "workers", "resize", "crop_size", "pillow", "gpu_id", "precision"),
+)
 CIFAR = ("cifar10", "cifar100")
 
 
@@ -98,7 +106,7 @@ def parse_classify(arguments: Sequence[str] | None = None) -> ClassifyCommand:
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
     if "evaluate" not in typed:
         command = parse_command(parser, arguments, resolve_classify)
-        return ClassifyCommand(command.config, command.resume)
+        return ClassifyCommand(command.config, command.resume, command.accept_changes)
     try:
         return _evaluation(typed)
     except (ValueError, OSError) as error:
@@ -129,7 +137,7 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
         # NOTE: the published code does not warm up. Without, a rate too high for the first steps ends in calling
         # every image uncertain, at which the introspective logits have no gradient (docs/classification.md).
         values.setdefault("lr_warmup", 1.0)
-    config = train_config(recipe, LossConfig(_loss_name(values)), values, "classification")
+    config = effective(train_config(recipe, LossConfig(_loss_name(values)), values, "classification"))
     _warn_without_decay(config.optim)
     return config
 
@@ -179,7 +187,7 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         CheckpointError: no checkpoint of this entry point.
         ValueError: flags that an evaluation does not use.
     """
-    file, out = typed.pop("evaluate"), typed.pop("json", None)
+    file, out = checkpoint_file(typed.pop("evaluate"), flag="--evaluate"), typed.pop("json", None)
     for name in typed:
         if name not in OF_EVALUATION:
             raise ValueError(f"{flag_of(name)} has no part in --evaluate: leave it out")
@@ -196,9 +204,13 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         for name, value in vars(getattr(run, part)).items()
     }
     values["val_split"] = None  # of no concern to the test split
+    if run.data.dataset == "folder" and "bits" not in loaded.config["data"]:
+        values["bits"] = FULL_DEPTH  # a run of before they were looked for
     if "dataset" in typed:
         typed["dataset"] = CLASSIFICATION_DATASETS.canonical(typed["dataset"])
         if typed["dataset"] != run.data.dataset:
-            del values["data_dir"]
+            del values["data_dir"], values["bits"]
     config = train_config(run.recipe, run.loss, values | typed, "classification")
-    return ClassifyCommand(config, evaluate=loaded, checkpoint=Path(file), json=None if out is None else Path(out))
+    network = type(loaded.model.backbone)
+    check_crop(config.model.model, network, crop_size=config.data.crop_size, resize=config.data.resize)
+    return ClassifyCommand(config, evaluate=loaded, checkpoint=file, json=None if out is None else Path(out))

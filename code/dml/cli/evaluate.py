@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dml.cli.parser import Parser, add_section
-from dml.config import DataConfig, EvalConfig, EvaluateConfig
+from dml.cli.sizes import check_crop
+from dml.config import ConfigWarning, DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
+from dml.data.depth import FULL_DEPTH
 from dml.data.unlabelled import without_classes
 from dml.evaluation.evaluator import METRICS
+from dml.models.backbones import BACKBONES
+from dml.models.backbones.base import class_of
 from dml.models.convert import LoadedModel
+from dml.models.run_checkpoint import checkpoint_file
 
 
 def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
@@ -31,6 +37,8 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
             values["dataset"] = DATASETS.canonical(values["dataset"])
         for name in values.get("metrics", ()):
             METRICS.canonical(name)
+        if values.get("ckpt"):
+            values["ckpt"] = str(checkpoint_file(values["ckpt"], flag="--ckpt"))
         return EvaluateConfig(**values)
     except ValueError as error:
         parser.error(str(error))
@@ -50,6 +58,8 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         if typed is not None and typed != found:
             raise ValueError(f"{flag} {typed}, but {config.ckpt} holds {network.describe()}")
     stored = _stored(loaded.config or {})
+    if loaded.split is not None:
+        stored["unlabelled"] = not loaded.split.test_classes
     if config.dataset is not None and config.dataset != stored.get("dataset"):
         stored.pop("data_dir", None)
     if config.data_dir is not None or "data_dir" not in stored:  # other images than those of the run
@@ -58,9 +68,12 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         "dataset": None,
         "data_dir": DataConfig.data_dir,
         "unlabelled": None,
+        "bits": None,
         "resize": DataConfig.resize,
         "crop_size": None,
+        "pillow": DataConfig.pillow,
         "eval_distance": EvalConfig.eval_distance,
+        "keep_copies": EvalConfig.keep_copies,
         "seed": 0,
     }
     filled = {
@@ -69,6 +82,17 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     }
     if filled["dataset"] is None:
         raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
+    if filled["dataset"] != "folder":
+        for flag, value in (("--new-classes", config.new_classes), ("--bits", config.bits is not None)):
+            if value:
+                raise ValueError(f"{flag} is for --dataset folder, not for {filled['dataset']}")
+        if config.keep_copies is not None:
+            warnings.warn(
+                f"--keep-copies has no effect with --dataset {filled['dataset']}, which keeps them", ConfigWarning
+            )
+        filled["bits"] = None
+    backbone = class_of(BACKBONES[network.backbone])
+    check_crop(network.backbone, backbone, crop_size=filled["crop_size"], resize=filled["resize"])
     folder = Path(filled["data_dir"]).expanduser()
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:
@@ -81,6 +105,8 @@ def _stored(run: dict[str, Any]) -> dict[str, Any]:
     """The settings of a checkpoint's run that evaluation shares, name → value; ``run`` is empty if published."""
     sections = [run.get(name) or {} for name in ("data", "evaluation", "run", "self_taught")]
     stored = {name: value for section in sections for name, value in section.items()}
+    if stored.get("dataset") == "folder":
+        stored.setdefault("bits", FULL_DEPTH)  # a run of before they were looked for
     if run and not run.get("self_taught"):
         stored["unlabelled"] = False  # all but code/main.py train on classes, also with images beside their folders
     return stored

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import os
 import re
 import typing
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -49,7 +51,22 @@ class Parser(argparse.ArgumentParser):
             flag = unknown[0].split("=")[0]
             close = difflib.get_close_matches(flag, self._option_string_actions, n=1, cutoff=0.6)
             self.error(f"unknown argument {flag}" + (f" (did you mean {close[0]}?)" if close else ""))
-        return vars(namespace)
+        return {name: _from_home(value) for name, value in vars(namespace).items()}
+
+
+def place(text: str) -> Path:
+    """The type of a flag that names a file or folder, in the user's home if it begins with ``~``: a shell says so of
+    ``--flag ~/x`` but not of ``--flag=~/x``."""
+    return _from_home(Path(text))
+
+
+def _from_home(value: Any) -> Any:
+    """A value that was typed, whatever the flag: what begins with ``~`` and a user's name or none is in that home."""
+    if isinstance(value, list):
+        return [_from_home(item) for item in value]
+    if not isinstance(value, str | Path):
+        return value
+    return type(value)(os.path.expanduser(value))  # noqa: PTH111 (Path refuses a ~ that is none of a user)
 
 
 def spellings_of(*names: str) -> list[str]:

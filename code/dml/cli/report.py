@@ -20,6 +20,7 @@ class ReportCommand:
 
     places: tuple[str, ...]
     wandb: str | None = None
+    leave_out: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     split: str = "eval"
@@ -40,10 +41,17 @@ def report_parser() -> Parser:
     )
     parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="read the runs of a W&B project instead of folders")
     parser.add_argument(
+        *spellings_of("leave_out"),
+        nargs="+",
+        metavar="FOLDER",
+        help="run folders, folders of them, or patterns, to leave out; with --wandb names or ids of runs",
+    )
+    parser.add_argument(
         *spellings_of("group_by"),
         nargs="+",
         metavar="SETTING",
-        help="settings such as loss or optim.lr that tell groups apart (default: all but seed, name and places)",
+        help="settings such as loss or optim.lr that tell groups apart, beside their images (default: all but seed,"
+        " name and places)",
     )
     parser.add_argument("--metrics", nargs="+", metavar="NAME", help="e_recall@1, map_at_r, ... (default: all)")
     parser.add_argument("--split", choices=SPLITS, help="test, held-out or training images (default: eval)")

@@ -13,7 +13,12 @@ TV_SPLIT_SHARE = 0.8
 def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """``--resume-run`` and the historic flags of every training; returns their group."""
     group = parser.add_argument_group("Continuing, and historic flags")
-    group.add_argument("--resume-run", "--resume_run", metavar="DIR", help="continue this run; no other flag beside it")
+    group.add_argument(*spellings_of("resume_run"), metavar="DIR", help="continue this run, or extend it by --epochs N")
+    group.add_argument(
+        *spellings_of("accept_changes"),
+        help="beside --resume-run: go on although the run's images have changed, keeping its classes and their numbers",
+        **kind_of(bool),
+    )
     group.add_argument("--log_online", "--log-online", action="store_true", help="the same as --wandb auto")
     group.add_argument("--wandb_key", "--wandb-key", help=argparse.SUPPRESS)
     group.add_argument(*spellings_of("no_train_metrics"), action="store_true", help="the same as --train-metrics 0")

@@ -15,8 +15,8 @@ from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
-from dml.data.unlabelled import without_classes
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
+from dml.methods.effective import effective
 from dml.recipes import RECIPES
 
 DEFAULT_METHOD = "stml"
@@ -62,15 +62,12 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     _refuse_unused(method, options, typed)
     if typed.pop("fix_lr", False) and typed.setdefault("scheduler", "constant") != "constant":
         raise ValueError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")
-    if typed.get("resume"):  # a continued run may be started from elsewhere
-        typed["resume"] = str(Path(typed["resume"]).expanduser().absolute())
+    if typed.get("resume") or typed.get("init_from"):
         typed.setdefault("teacher_init", "student")
     typed.setdefault("head", spec.head)
     values = fill_defaults(RECIPES[spec.recipe], typed)
     values["model"] = GOOGLENET.get(values["model"], values["model"])
-    config = train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught")
-    # Refuses --unlabelled for other data sets, before anything is read.
-    without_classes(config.data.dataset, Path(config.data.data_dir), config.self_taught.unlabelled)
+    config = effective(train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught"))
     _check_weights(config)
     _check_sizes(config)
     return config
@@ -90,8 +87,10 @@ def _check_weights(config: TrainConfig) -> None:
     if settings.resume:
         if not Path(settings.resume).is_file():
             raise ValueError(f"--resume: no such file: {settings.resume} (--resume-run DIR continues a run)")
-        if model.weights or settings.swav:
-            raise ValueError("--resume brings all weights: leave out --weights and --swav")
+        if model.weights or model.init_from or settings.swav:
+            raise ValueError("--resume brings all weights: leave out --weights, --init-from and --swav")
+    if settings.swav and model.init_from:
+        raise ValueError("--init-from brings weights, and so does --swav: leave out one of them")
     if settings.swav and model.model != "resnet50":
         raise ValueError(f"--swav: SwAV's weights are those of resnet50, not of {model.model}")
     if settings.swav and not model.pretrained:
@@ -100,12 +99,7 @@ def _check_weights(config: TrainConfig) -> None:
 
 def _check_sizes(config: TrainConfig) -> None:
     """The queue must take a whole batch; views need room for their neighbours, targets for theirs. ValueError."""
-    spec, rows = SELF_TAUGHT_LOSSES[config.loss.loss], config.data.batch_size * config.self_taught.view
-    sizes = {
-        flag: config.loss.options.get(flag, spec.default(flag))
-        for flag in ("memory-size", "topk")
-        if flag in spec.options
-    }
+    sizes, rows = config.loss.options, config.data.batch_size * config.self_taught.view
     batch = f"a batch of {config.data.batch_size} images in {config.self_taught.view} views"
     if sizes.get("memory-size", rows) < rows:
         raise ValueError(

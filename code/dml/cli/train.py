@@ -12,6 +12,7 @@ from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.kept_defaults import warn_of_kept
 from dml.cli.miners import add_miners, take_miner
 from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
@@ -26,6 +27,8 @@ from dml.config import (
     train_config,
 )
 from dml.losses import LOSSES, LossChoice, choose_loss
+from dml.losses.spec import LossSpec
+from dml.methods.effective import effective
 from dml.recipes import RECIPES
 
 DEFAULT_LOSS = "Proxy_Anchor"
@@ -113,14 +116,24 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
         typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
     values = fill_defaults(RECIPES[recipe], typed)
+    if values["scheduler"] == "cyclic" and choice.spec.lr_option in loss.options:
+        warnings.warn(f"--{choice.spec.lr_option} has no effect with --scheduler cyclic", ConfigWarning)
     if "select_metric" in typed and "storage_metrics" not in typed:
         values["storage_metrics"] = ()  # of the recipe, which would select
     if values.get("run_name") == "group_plus_seed":  # LSD's way of naming
         values["run_name"] = f"{values.get('group') or values['dataset']}_s{values['seed']}"
     loss = dataclasses.replace(loss, mixup=values.get("mixup", False))
-    config = train_config(recipe, loss, values, *(name for name, used in own.items() if used))
+    config = effective(train_config(recipe, loss, values, *(name for name, used in own.items() if used)))
     _check_loss(config, choice)
+    if choice.spec.needs_positives and config.data.IPC is None and values.get("sampler") is None:
+        warnings.warn(
+            f"--loss {config.loss.loss} learns from pairs of a class, and batches are drawn without regard to"
+            " classes, as published: --IPC 5 would give every image four partners",
+            ConfigWarning,
+        )
     _check_source(config)
+    if choice.spec.lr_option not in loss.options:
+        _warn_of_kept_rate(choice.spec, RECIPES[recipe].defaults["lr"], config, typed)
     return config
 
 
@@ -145,6 +158,8 @@ def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed
     for dest in ("proxy_lr_scale", "init_type"):
         if dest in typed and spec.lr_scale is None:
             raise ValueError(f"{flag_of(dest)} is not used by --loss {loss}, which has no parameters")
+    if spec.lr_option in options and "proxy_lr_scale" in typed:
+        raise ValueError(f"--proxy-lr-scale and --{spec.lr_option} set the same learning rate: leave out one of them")
 
 
 def _check_introspective(loss: str, choice: LossChoice) -> None:
@@ -174,7 +189,14 @@ def _refuse_idle_sections(loss: str, own: Mapping[str, bool], typed: dict[str, A
 
 def _check_source(config: TrainConfig) -> None:
     if config.run.as_source and not config.run.save:
-        warnings.warn("--as-source keeps no network unless --save 1 is given, as published", ConfigWarning)
+        warnings.warn("--as-source keeps no network with --save 0", ConfigWarning)
+
+
+def _warn_of_kept_rate(spec: LossSpec, own: float, config: TrainConfig, typed: dict[str, Any]) -> None:
+    """Warn of a loss whose own parameters learn at a rate of theirs, which ``--lr`` does not move."""
+    if not spec.lr_is_absolute or config.optim.lr == own or "lr" not in typed or "proxy_lr_scale" in typed:
+        return
+    warn_of_kept("lr", config.optim.lr, own, {f"--{spec.lr_option}": spec.lr_scale})
 
 
 def _check_loss(config: TrainConfig, choice: LossChoice) -> None:
@@ -183,7 +205,7 @@ def _check_loss(config: TrainConfig, choice: LossChoice) -> None:
         warnings.warn(choice.spec.advice, ConfigWarning)
     if "memory-size" not in choice.spec.options:
         return
-    size, start = (config.loss.options.get(flag, choice.spec.default(flag)) for flag in ("memory-size", "start-epoch"))
+    size, start = (config.loss.options[flag] for flag in ("memory-size", "start-epoch"))
     if size < config.data.batch_size:
         raise ValueError(
             f"--memory-size (--T) {size} is smaller than a batch, --batch-size {config.data.batch_size}:"

@@ -13,6 +13,7 @@ from dml.config.sections import (
     ModelConfig,
     OptimConfig,
     RunConfig,
+    default_data_name,
 )
 from dml.config.self_taught import SelfTaughtConfig
 from dml.config.train import (
@@ -47,6 +48,7 @@ __all__ = [
     "SelfTaughtConfig",
     "TrainConfig",
     "TransferConfig",
+    "default_data_name",
     "sections_with",
     "train_config",
     "train_config_from_json",

@@ -17,7 +17,17 @@ class ConfigWarning(UserWarning):
     """A setting that has no effect or is likely a slip."""
 
 
-def option(default: Any, help: str, *, aliases: tuple[str, ...] = (), choices: tuple[str, ...] = ()) -> Any:
+_THE_DEFAULT = object()
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    aliases: tuple[str, ...] = (),
+    choices: tuple[str, ...] = (),
+    before: Any = _THE_DEFAULT,
+) -> Any:
     """A dataclass field that is also a flag.
 
     Args:
@@ -25,8 +35,10 @@ def option(default: Any, help: str, *, aliases: tuple[str, ...] = (), choices: t
         help: one line.
         aliases: historic flag names, without dashes, beside the field's own.
         choices: the valid values, where they are few and fixed.
+        before: what runs did that were recorded before there was the setting, if not ``default``.
     """
-    return field(default=default, metadata={"help": help, "aliases": aliases, "choices": choices})
+    metadata = {"help": help, "aliases": aliases, "choices": choices}
+    return field(default=default, metadata=metadata if before is _THE_DEFAULT else metadata | {"before": before})
 
 
 def require(condition: bool, message: str) -> None:

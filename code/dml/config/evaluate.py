@@ -16,10 +16,17 @@ class EvaluateConfig(Section):
     ckpt: str = option("", "the checkpoint to evaluate, ours or published", aliases=("resume",))
     dataset: str | None = like(DataConfig, "dataset", None)
     data_dir: str | None = like(DataConfig, "data_dir", None)
+    strict: bool = like(DataConfig, "strict", False)
+    bits: int | None = like(DataConfig, "bits", None)
     unlabelled: bool | None = option(
         None,
         "of --dataset folder embed every image, at any depth, without classes and metrics; unset: as the checkpoint's"
         " run, or of --data-dir if images lie directly in it",
+    )
+    new_classes: bool = option(
+        False,
+        "of --dataset folder evaluate classes, too, that the checkpoint's run knows neither from training nor from"
+        " testing",
     )
     model: str | None = option(
         None, "backbone that the checkpoint must hold; unset: whatever it holds", aliases=("arch",)
@@ -29,10 +36,12 @@ class EvaluateConfig(Section):
     workers: int = like(DataConfig, "workers", 4)
     resize: int | None = like(DataConfig, "resize", None)
     crop_size: int | None = like(DataConfig, "crop_size", None)
+    pillow: bool | None = like(DataConfig, "pillow", None)
     gpu_id: tuple[int, ...] = like(RunConfig, "gpu_id", (0,))
     precision: str = like(RunConfig, "precision", "32")
     eval_distance: str | None = like(EvalConfig, "eval_distance", None)
     metrics: tuple[str, ...] | None = like(EvalConfig, "metrics", None)
+    keep_copies: bool | None = like(EvalConfig, "keep_copies", None)
     l2_norm: bool | None = option(None, "embeddings of unit length; unset: as trained", aliases=("target_norm",))
     seed: int | None = option(
         None,
@@ -75,12 +84,18 @@ class EvaluateConfig(Section):
             require(file is None or file.endswith(suffix), f"{flag} {file}: the file's name must end in {suffix}")
         require(self.uncertainty or self.uncertainty_gallery is None, "--uncertainty-gallery needs --uncertainty")
         require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
+        require(self.bits is None or 8 <= self.bits <= 16, f"--bits must lie in 8..16, got {self.bits}")
         if self.unlabelled:
             self._check_without_classes()
 
     def _check_without_classes(self) -> None:
         """Refuse what needs classes, and to embed for nothing. ValueError."""
-        for flag, value in (("--metrics", self.metrics), ("--json", self.json), ("--uncertainty", self.uncertainty)):
+        for flag, value in (
+            ("--metrics", self.metrics),
+            ("--keep-copies", self.keep_copies),
+            ("--json", self.json),
+            ("--uncertainty", self.uncertainty),
+        ):
             require(
                 not value,
                 f"{flag}: the images have no classes to judge by; leave it out, or add --unlabelled 0 if their folders"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,14 @@ from dml.config.base import ConfigWarning, Section, option, require
 from dml.metric_names import metric_key
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+def default_data_name(dataset: str, data_dir: str) -> str:
+    """The name of the data where none is typed: the data set's, of a user's own that of the folder or CSV file."""
+    if dataset != "folder":
+        return dataset
+    path = Path(os.path.normpath(Path(data_dir).expanduser().absolute()))
+    return (path.stem if path.suffix.lower() == ".csv" else path.name) or dataset
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,17 @@ class DataConfig(Section):
         str(ROOT / "data"),
         "where the data sets are; for --dataset folder the images themselves or a CSV",
         aliases=("DATA_DIR", "source", "source_path"),
+    )
+    data_name: str | None = option(
+        None,
+        "name of the data: runs go to <log-dir>/<name>/ and are compared under it; unset: the data set's, of --dataset"
+        " folder the folder's own or that of the CSV file",
+    )
+    strict: bool = option(False, "of --dataset folder: stop at unreadable images instead of leaving them out")
+    bits: int | None = option(
+        None,
+        "of --dataset folder: how many bits the numbers of images of more than 8 bits fill, 8 to 16, where their files"
+        " do not say; unset: as many as the largest of all needs",
     )
     val_split: float | None = option(None, "share of the training classes held out for validation")
     val_by_images: bool = option(
@@ -52,11 +72,25 @@ class DataConfig(Section):
         " scale with brightness, contrast, saturation and lighting changed",
         choices=("base", "adv", "big", "red", "lighting"),
     )
+    pillow: bool = option(
+        False,
+        "crop, scale and recolour images by Pillow, to the very pixels of the published code; off: on tensors, in up to"
+        " half the time, a few pixels differing by a level of 255",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(
+            self.data_name is None or (self.data_name not in ("", ".", "..") and "/" not in self.data_name),
+            f"--data-name {self.data_name!r} is no name: it becomes that of a folder",
+        )
         require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
         require(self.workers >= 0, f"--workers must be 0 or more, got {self.workers}")
+        require(self.bits is None or 8 <= self.bits <= 16, f"--bits must lie in 8..16, got {self.bits}")
+        require(
+            self.bits is None or self.dataset == "folder",
+            f"--bits is for --dataset folder; {self.dataset} is read as published",
+        )
         require(0 < self.crop_scale <= 1, f"--crop-scale must lie in (0, 1], got {self.crop_scale}")
         require(self.IPC is None or self.IPC >= 1, f"--IPC must be at least 1, got {self.IPC}")
         for name in ("resize", "crop_size"):
@@ -72,6 +106,11 @@ class DataConfig(Section):
             "--val-by-images (--tv_split_by_samples) goes with --val-split (--use_tv_split)",
         )
         self.fold_numbers()
+
+    @property
+    def name(self) -> str:
+        """``data_name``, or what stands for it where it is unset."""
+        return self.data_name or default_data_name(self.dataset, self.data_dir)
 
     def fold_numbers(self) -> tuple[int, int] | None:
         """(i, k) of ``--fold i/k``, 1 ≤ i ≤ k; None without the flag. ValueError if it is no such thing."""
@@ -95,9 +134,22 @@ class ModelConfig(Section):
     embedding_size: int = option(512, "D, length of an embedding", aliases=("embed_dim",))
     pretrained: bool = option(True, "start from ImageNet weights")
     weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")
+    init_from: str | None = option(
+        None,
+        "start from the weights of this checkpoint, ours (a file or a run folder) or published: its backbone, and"
+        " those of its heads that are the same here; --pretrained then says nothing",
+    )
     l2_norm: bool = option(True, "embeddings of unit length", aliases=("target_norm",))
+    norm_convention: str = option(
+        "n_eps",
+        "how x is brought to unit length: x / sqrt(|x|^2 + 1e-12), the same with 1e-5, or x / max(|x|, 1e-12)",
+        choices=("n_eps", "n_eps_1e-5", "n_clamp"),
+    )
     bn_freeze: bool = option(True, "keep the running statistics of the backbone's batch normalisation fixed")
     bn_affine: bool = option(False, "with --bn-freeze, train batch normalisation's affine parameters all the same")
+    bn_momentum: float = option(
+        0.1, "weight of a batch in the running statistics of the backbone's batch normalisation, without --bn-freeze"
+    )
     backbone_init: str = option(
         "published",
         "how convolutions start without pretrained weights: as published, or as torch draws them, 2.4 times smaller"
@@ -117,6 +169,7 @@ class ModelConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.embedding_size >= 1, f"--embedding-size must be at least 1, got {self.embedding_size}")
+        require(0 < self.bn_momentum <= 1, f"--bn-momentum must lie in (0, 1], got {self.bn_momentum}")
 
 
 @dataclass(frozen=True)
@@ -133,7 +186,8 @@ class OptimConfig(Section):
     )
     init_type: str = option(
         "normal",
-        "how proxies start: Kaiming normal, Kaiming uniform, or at the class means of the untrained network",
+        "how proxies start: Kaiming normal, Kaiming uniform, or at the class means of what the untrained network makes"
+        " of random crops",
         choices=("normal", "uniform", "center"),
     )
     weight_decay: float = option(1e-4, "weight decay", aliases=("decay",))
@@ -145,7 +199,8 @@ class OptimConfig(Section):
     )
     scheduler: str = option(
         "step",
-        "learning rate over time; multistep decays after the epochs of --milestones",
+        "learning rate over time; multistep decays after the epochs of --milestones; cyclic goes up and down between a"
+        " quarter of --lr and --lr, for all parameters alike, and the momentum of sgd and rmsprop between 0.9 and 0.8",
         choices=("step", "multistep", "cosine", "exp", "cyclic", "constant"),
     )
     lr_decay_step: int = option(10, "epochs between two decays of the step schedule")
@@ -208,9 +263,16 @@ class EvalConfig(Section):
         "choose the best epoch on the test split, as published, or on held-out classes; unset: val if there are any",
         choices=("test", "val"),
     )
-    select_metric: str = option("recall_at_1", "metric whose highest value makes the best epoch")
+    select_metric: str = option(
+        "recall_at_1", "metric that makes the best epoch: where it is highest, a distance within classes where lowest"
+    )
     storage_metrics: tuple[str, ...] = option(
         (), "the first one replaces --select-metric; of each other one the best epoch is kept as best_<metric>.pt"
+    )
+    keep_copies: bool = option(
+        False,
+        "let copies of an image answer it; unset: of --dataset folder an image is never found by itself, listed twice"
+        " or copied, while the other data sets keep their published protocol, copies included",
     )
 
     def __post_init__(self) -> None:
@@ -237,16 +299,19 @@ class RunConfig(Section):
         False, "train a source network of embedding transfer: its defaults, and best.pt copied to pretrained_source"
     )
     pictures: bool = option(True, "draw curves, a retrieval gallery and a t-SNE page at the end")
+    wandb_pictures: bool = option(
+        False, "of --dataset folder: send the pictures that show images to W&B, too; other data sets' always go there"
+    )
     visualize: bool = option(
         False, "draw t-SNE pages of test embeddings and proxies at the start and every tenth epoch"
     )
     wandb: str = option(
         "auto",
-        "Weights & Biases; auto: online only where credentials are there already",
+        "Weights & Biases; auto: as WANDB_MODE says, else online only where credentials are there already",
         choices=("online", "offline", "disabled", "auto"),
     )
-    project: str = option("deep-metric-learning", "W&B project")
-    group: str | None = option(None, "W&B group; unset: data set and loss")
+    project: str | None = option(None, "W&B project; unset: WANDB_PROJECT, else deep-metric-learning")
+    group: str | None = option(None, "W&B group; unset: WANDB_RUN_GROUP, else data set and loss")
 
     def __post_init__(self) -> None:
         super().__post_init__()

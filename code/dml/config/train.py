@@ -20,11 +20,12 @@ from dml.config.sections import (
     RunConfig,
 )
 from dml.config.self_taught import SelfTaughtConfig
+from dml.redact import redact
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The loss and the options of it that differ from its defaults or were typed.
+    """The loss and its options.
 
     Attributes:
         loss: the name as the user spelled it.
@@ -32,6 +33,8 @@ class LossConfig:
         mixup: whether a mixed batch is trained on beside the plain one.
         miner: picks the tuples of a loss that takes some; None: the loss's own.
         options: flag name → value, the miner's among them.
+        complete: whether ``options`` are all there are, with the values that are used (``dml.methods.effective``), and
+            not those that were typed, as older versions recorded them.
     """
 
     loss: str
@@ -39,6 +42,7 @@ class LossConfig:
     mixup: bool = False
     miner: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,13 @@ class TrainConfig:
         }
         return "_".join([self.loss.loss, *(name for name, there in added.items() if there)])
 
+    def record(self) -> dict[str, Any]:
+        """Section → setting → value, as ``config.json``, checkpoints and W&B have it: without secrets in paths."""
+        return redact(dataclasses.asdict(self))
+
     def to_json(self) -> str:
         """For ``config.json`` in the run folder."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
+        return json.dumps(self.record(), indent=1)
 
 
 SECTIONS: dict[str, type] = {
@@ -149,6 +157,8 @@ def train_config(recipe: str, loss: LossConfig, values: dict[str, Any], *own: st
 def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) -> TrainConfig:
     """The inverse of ``TrainConfig.to_json``. ValueError on anything else, naming what is wrong.
 
+    A setting that is younger than the run has the value that the run had without it.
+
     Args:
         changes: field name → another value than the stored one.
     """
@@ -156,13 +166,22 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         stored = json.loads(text)
         own = [name for name in OWN_SECTIONS if stored.get(name) is not None]
         sections = sections_with(*own)
-        flat = {name: value for section in sections for name, value in stored[section].items()} | dict(changes or {})
-        known = {item.name for section in sections.values() for item in dataclasses.fields(section)}
-        if unknown := sorted(set(flat) - known):
+        flat = {name: value for section in sections for name, value in stored[section].items()}
+        flat = _settled_by_code(flat, self_taught="self_taught" in own) | flat | dict(changes or {})
+        known = {item.name: item for section in sections.values() for item in dataclasses.fields(section)}
+        if unknown := sorted(set(flat) - set(known)):
             raise ValueError(f"settings unknown to this version: {', '.join(unknown)}")
+        flat = {name: item.metadata["before"] for name, item in known.items() if "before" in item.metadata} | flat
         return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, *own)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"not a run's config.json: {error!r}") from error
+
+
+def _settled_by_code(flat: dict[str, Any], *, self_taught: bool) -> dict[str, Any]:
+    """What runs from before a setting had in place of its default; a run is continued as it began."""
+    if self_taught and flat.get("model") == "inception_v1":
+        return {"norm_convention": "n_eps_1e-5"}
+    return {}
 
 
 def _tuples(value: Any) -> Any:

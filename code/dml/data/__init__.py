@@ -10,6 +10,16 @@ from dml.data import cars, cub, folder, glyphs, inshop, sop
 from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize
 from dml.data.noise import with_label_noise
 from dml.data.records import ImageRecords, RetrievalData
+from dml.data.run_split import (
+    FILE_NAME,
+    carried_over_noise,
+    continued,
+    earlier_files,
+    has_split,
+    read_split,
+    split_table,
+)
+from dml.data.screening import Screening, screening_for
 from dml.data.splits import hold_out
 from dml.registry import Registry
 
@@ -37,13 +47,30 @@ DATASETS: Registry[DatasetSpec] = Registry(
 
 
 def data_from_config(
-    config: DataConfig, *, seed: int, noise: NoiseConfig | None = None, run: Path | None = None
+    config: DataConfig,
+    *,
+    seed: int,
+    noise: NoiseConfig | None = None,
+    run: Path | None = None,
+    accept_changes: bool = False,
 ) -> RetrievalData:
     """The splits that a run's settings describe, with wrong training labels if ``noise``; see ``load_dataset``.
 
     Args:
-        run: folder of the run that is continued; None: a new one.
+        run: folder of the run that is continued, whose ``split.csv`` then says what the splits are; None: a new one.
+        accept_changes: go on although the images are others than when it began.
+
+    Raises:
+        DatasetError: besides those of ``load_dataset``, images that have changed; see ``run_split.continued``.
     """
+    screening = screening_for(config, run=run, anew=accept_changes)
+    if has_split(run):
+        data = load_dataset(config.dataset, config.data_dir, screening=screening)
+        data = continued(data, config.data_dir, run, accept=accept_changes)
+        if noise is None:
+            return data
+        tables = [*map(read_split, (*earlier_files(run), run / FILE_NAME)), split_table(data, config.data_dir)]
+        return carried_over_noise(data, tables, ratio=noise.noisy_ratio, kind=noise.noise_kind, seed=seed)
     data = load_dataset(
         config.dataset,
         config.data_dir,
@@ -51,6 +78,7 @@ def data_from_config(
         val_by_images=config.val_by_images,
         fold=config.fold_numbers(),
         seed=seed,
+        screening=screening,
     )
     if noise is None:
         return data
@@ -65,12 +93,14 @@ def load_dataset(
     val_by_images: bool = False,
     fold: tuple[int, int] | None = None,
     seed: int = 0,
+    screening: Screening | None = None,
 ) -> RetrievalData:
     """The splits of the dataset ``name`` found in or below ``data_dir``.
 
     Args:
         val_split, val_by_images, fold, seed: hold out training classes or images, see
             :func:`dml.data.splits.hold_out`; without a share and a fold: none.
+        screening: how a user's own images (``folder``) are checked; None: no file is opened.
 
     Raises:
         UnknownNameError: if there is no such dataset.
@@ -81,7 +111,8 @@ def load_dataset(
         DatasetWarning: for each split whose size is not the official one.
     """
     spec = DATASETS[name]
-    data = spec.load(Path(data_dir).expanduser())
+    place = Path(data_dir).expanduser()
+    data = spec.load(place) if screening is None else spec.load(place, screening)
     for difference in size_differences(spec, data):
         warnings.warn(difference, DatasetWarning, stacklevel=2)
     _warn_of_overlap(data)
@@ -91,17 +122,16 @@ def load_dataset(
 
 
 def _warn_of_overlap(data: RetrievalData) -> None:
-    """Classes, and worse images, that training and evaluation share; only a user's own split can."""
+    """Classes that training and evaluation share; only a user's own split can. Of images see ``dml.data.findings``."""
     for name in ("query", "gallery"):
         records: ImageRecords | None = getattr(data, name)
         if records is None:
             continue
         classes = len(set(data.train.class_names) & set(records.class_names))
-        images = len(set(data.train.paths) & set(records.paths))
         if classes:
             warnings.warn(
-                f"{data.name}: training and {name} images share {classes} classes and {images} files;"
-                " metrics say little about unseen classes then",
+                f"{data.name}: training and {name} images share {classes} classes: metrics say little"
+                " about unseen classes then",
                 DatasetWarning,
                 stacklevel=3,
             )

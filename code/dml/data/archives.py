@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -12,6 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tqdm import tqdm
+
+# What readers and decompressors say of damage; RuntimeError is zipfile's word for a missing password, OSError that of
+# gzip, and of the disk that is written to.
+UNREADABLE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError),
+)
 
 
 class ArchiveError(OSError):
@@ -25,23 +33,18 @@ def extract(archive: Path, folder: Path) -> None:
     device among the members, and nothing is unpacked.
 
     Raises:
-        ArchiveError: for these, for a damaged or encrypted archive, or if the space does not suffice.
+        ArchiveError: for these, for a damaged or encrypted archive, or if ``folder`` cannot be written to or has not
+            space enough.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         if tarfile.is_tarfile(archive):
             _extract_tar(archive, folder)
         else:
             _extract_zip(archive, folder)
-    # RuntimeError is zipfile's word for a missing password; decompressors report damage by the last three.
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        RuntimeError,
-        EOFError,
-        zlib.error,
-        gzip.BadGzipFile,
-    ) as error:
+    except ArchiveError:
+        raise
+    except UNREADABLE as error:
         raise ArchiveError(f"cannot unpack {archive}: {error}") from error
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
-from scipy.io.matlab import MatReadError
 
 from dml.data.layout import (
     DatasetError,
@@ -58,12 +57,12 @@ def load_cars(data_dir: Path) -> RetrievalData:
     if _is_pooled(root):
         train, test = _split_by_id(*_read_annotations(root / POOLED_LIST, "relative_im_path", root))
     elif _in_parts(root):
-        train, test = _split_by_id(*_read_parts(root))
+        train, test = _split_by_id(*_read_parts(root, data_dir))
     else:
         records = read_class_folders(_class_root(root))
         require_classes(records, _class_root(root), needed=MIN_CLASSES)
         train, test = split_classes(records)
-    return RetrievalData("cars", train, test, None, None, RECALL_KS)
+    return RetrievalData("cars", train, test, None, None, RECALL_KS, by_rule=True)
 
 
 def _is_root(folder: Path) -> bool:
@@ -88,14 +87,15 @@ def _class_root(root: Path) -> Path:
     return root / "images" if (root / "images").is_dir() else root
 
 
-def _read_parts(root: Path) -> tuple[list[str], np.ndarray]:
+def _read_parts(root: Path, data_dir: Path) -> tuple[list[str], np.ndarray]:
     paths: list[str] = []
     class_ids: list[np.ndarray] = []
     for lists, folder in PARTS:
         found = [root / name for name in lists if (root / name).is_file()]
         if not found:
             raise DatasetError(
-                f"{root / folder} needs its list {lists[0]} in {root}: {fetch_command('cars')} says where to get it"
+                f"{root / folder} needs its list {lists[0]} in {root}: {fetch_command('cars', data_dir)} says where to"
+                " get it"
             )
         nested = root / folder / folder  # as a Kaggle mirror packs it
         images = nested if nested.is_dir() else root / folder
@@ -110,9 +110,9 @@ def _read_annotations(path: Path, path_field: str, folder: Path) -> tuple[list[s
     try:
         annotations = np.atleast_1d(scipy.io.loadmat(path, squeeze_me=True)["annotations"])
         names, class_ids = annotations[path_field], annotations["class"].astype(np.int64)
-    # A damaged file makes scipy raise any of these; a list without classes is the test list without labels.
-    except (MatReadError, KeyError, ValueError, TypeError, OSError, IndexError) as error:
-        raise DatasetError(f"{path} is no list of Cars-196 with classes: {error}") from error
+    # A damaged file makes scipy raise whatever comes; a list without classes is the test list without labels.
+    except Exception as error:
+        raise DatasetError(f"{path} is no list of Cars-196 with classes, or damaged: {error}") from error
     return join_paths(folder, names), class_ids
 
 

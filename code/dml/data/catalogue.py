@@ -31,7 +31,11 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Source:
-    """The official files of a dataset and, where a host demands them, the steps to take by hand."""
+    """The official files of a dataset and, where a host demands them, the steps to take by hand.
+
+    Attributes:
+        steps: with ``{data_dir}``, and ``{data_dir_flag}`` for the end of a command.
+    """
 
     files: tuple[RemoteFile, ...]
     steps: str = ""
@@ -75,11 +79,11 @@ Cars-196: the Stanford hosts of its files are gone. Get one of these two forms f
 Known mirrors: the dataset "stanford-cars-dataset" on Kaggle (account needed; a list is missing there), and
 those named in torchvision's discussion of the loss, https://github.com/pytorch/vision/issues/7545.
 Then, with the archives wherever they are,
-  python scripts/download_dataset.py cars --from FILE [FILE ...]
+  python scripts/download_dataset.py cars --from FILE [FILE ...]{data_dir_flag}
 checks them by hash and puts them in place. If the mirror gives unpacked folders, put into {data_dir}/cars196/
 either car_ims/ and cars_annos.mat, or cars_train/, cars_test/, devkit/ and cars_test_annos_withlabels.mat, or
 one folder per class, and check them with
-  python scripts/verify_dataset.py cars""",
+  python scripts/verify_dataset.py cars{data_dir_flag}""",
     ),
     "Inshop": Source(
         (
@@ -91,9 +95,9 @@ In-Shop: its authors give the files on request.
   1. On https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion.html follow "In-shop Clothes Retrieval Benchmark"
      and its download instructions.
   2. Download Img/img.zip (not the high-resolution one) and Eval/list_eval_partition.txt.
-  3. python scripts/download_dataset.py Inshop --from img.zip list_eval_partition.txt
+  3. python scripts/download_dataset.py Inshop --from img.zip list_eval_partition.txt{data_dir_flag}
      or unpack img.zip in {data_dir}/Inshop_Clothes/ and put the list into {data_dir}/Inshop_Clothes/Eval/.
-  4. python scripts/verify_dataset.py Inshop""",
+  4. python scripts/verify_dataset.py Inshop{data_dir_flag}""",
     ),
     "cifar10": Source(
         (
@@ -125,6 +129,6 @@ ImageNet-1K: its authors give the files to registered users.
      ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz into {data_dir}/imagenet/.
   2. torchvision checks them and unpacks them into train/<class>/ and val/<class>/:
      python -c "from torchvision.datasets import ImageNet as I; [I('{data_dir}/imagenet', s) for s in ('train', 'val')]"
-  3. python scripts/verify_dataset.py imagenet""",
+  3. python scripts/verify_dataset.py imagenet{data_dir_flag}""",
     ),
 }

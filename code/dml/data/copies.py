@@ -14,14 +14,16 @@ import numpy as np
 from dml.data.records import ImageRecords, PixelRecords
 
 _THREADS = 8  # they wait for the disk
+_HEAD = 2**12  # bytes that tell most files of equal size apart
 _PIECE = 2**20  # bytes read at a time
 
 
 def same_image(*parts: ImageRecords) -> list[np.ndarray]:
     """For each of ``parts`` (N,) int64: images of equal content, byte for byte, have the same number, in all of them.
 
-    Files are told apart by their sizes first: only those that share theirs with another file are read. A file that is
-    not there is like no other. Grows with the number of images, and the bytes of the files of equal size.
+    Files are told apart by their sizes first, those of equal size by their first bytes, and only those that share these
+    too are read to their ends. A file that is not there is like no other. Grows with the number of images, and with the
+    bytes of those that are alike so far.
     """
     paths = {os.path.realpath(path) for records in parts if not _in_memory(records) for path in records.paths}
     keys = _content_keys(sorted(paths))
@@ -45,18 +47,29 @@ def _keys_of(records: ImageRecords, keys: dict[str, Hashable]) -> list[Hashable]
 def _content_keys(paths: Sequence[str]) -> dict[str, Hashable]:
     """Path → something equal exactly for files of equal content."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        sizes = list(pool.map(_size_of, paths))
-        shared = Counter(sizes)
-        doubtful = [path for path, size in zip(paths, sizes, strict=True) if size is not None and shared[size] > 1]
-        digests = dict(zip(doubtful, pool.map(_digest_of, doubtful), strict=True))
-    return {path: digests.get(path, path) for path in paths}
+        keys: dict[str, Hashable] = dict(zip(paths, pool.map(_size_of, paths), strict=True))
+        for look in (_head_of, _digest_of):
+            shared = Counter(keys.values())
+            alike = [path for path in paths if shared[keys[path]] > 1]
+            seen = list(pool.map(look, alike))
+            keys.update((path, (keys[path], found)) for path, found in zip(alike, seen, strict=True))
+    return keys
 
 
-def _size_of(path: str) -> int | None:
+def _size_of(path: str) -> Hashable:
+    """Bytes of a file; its path if it is not there, which is like no other."""
     try:
         return Path(path).stat().st_size
     except OSError:
-        return None
+        return path
+
+
+def _head_of(path: str) -> Hashable:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return path
 
 
 def _digest_of(path: str) -> Hashable:

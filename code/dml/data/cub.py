@@ -41,10 +41,10 @@ def load_cub(data_dir: Path) -> RetrievalData:
         "cub", data_dir, FOLDERS, lambda p: bool(class_folders(p / "images")), "images/ with class folders"
     )
     records = _read_lists(root) if _has_lists(root) else read_class_folders(root / "images")
-    _refuse_cub_2010(root, records)
+    _refuse_cub_2010(root, records, data_dir)
     require_classes(records, root / "images", needed=4)
     train, test = split_classes(records)
-    return RetrievalData("cub", train, test, None, None, RECALL_KS)
+    return RetrievalData("cub", train, test, None, None, RECALL_KS, by_rule=True)
 
 
 def _has_lists(root: Path) -> bool:
@@ -60,12 +60,12 @@ def _read_lists(root: Path) -> ImageRecords:
     return ImageRecords.from_classes(join_paths(root / "images", images[:, 1]), class_ids)
 
 
-def _refuse_cub_2010(root: Path, records: ImageRecords) -> None:
+def _refuse_cub_2010(root: Path, records: ImageRecords, data_dir: Path) -> None:
     marked = any((root / mark).exists() for mark in ("lists/files.txt", "annotations-mat"))
     if marked or (len(records) == IMAGES_IN_CUB_2010 and records.num_classes == 200):
         raise DatasetError(
             f"{root} holds CUB-200 (2010, 6,033 images), an older and smaller set; the benchmark is "
-            f"CUB-200-2011 (11,788 images). Fetch it: {fetch_command('cub')}"
+            f"CUB-200-2011 (11,788 images). Fetch it: {fetch_command('cub', data_dir)}"
         )
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import ftplib
 import hashlib
 import http.client
+import json
 import shutil
+import socket
 import ssl
 import time
 import urllib.error
-import urllib.parse
-import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
-CHUNK = 1 << 20  # bytes
-TIMEOUT = 60.0  # seconds without a byte
+from dml.data.remote import CHUNK, AddressError, ChangedError, Remote, Version, open_remote, require_address
+
 RETRIES = 4  # without progress in between
 PAUSE = 2.0  # seconds before the first retry, doubled each time
 
-BROKEN_LINE = (ConnectionError, TimeoutError, ssl.SSLError)
+BUSY = (408, 425, 429)  # HTTP statuses below 500 after which asking again helps
+LINE_ERRORS = (OSError, http.client.HTTPException, ftplib.Error, EOFError)
 
 
 class DownloadError(OSError):
@@ -38,101 +42,172 @@ def md5_of(path: Path) -> str:
 def fetch(url: str, target: Path, *, md5: str | None = None, pause: float = PAUSE) -> Path:
     """Download ``url`` to ``target`` and return it.
 
-    The bytes go to ``<target>.part``, which a later call continues where the server allows it (HTTP Range)
-    and starts anew where it does not; renamed to ``target`` when complete and right. A broken connection is
-    tried again up to RETRIES times in a row. A ``target`` that is there already and right is left alone.
+    The bytes go to ``<target>.part``, which a later call continues where the server allows it (Range of HTTP, REST of
+    FTP) and the file there is still the same, and starts anew otherwise; renamed to ``target`` when complete and
+    right. A broken connection is tried again up to RETRIES times in a row. A ``target`` that is there already and
+    right is left alone.
 
     Args:
         md5: the expected hash in hexadecimal; None: not checked.
         pause: seconds before the first retry.
 
     Raises:
-        DownloadError: no such file, no connection, no space, or a wrong hash (the part file is removed then).
+        DownloadError: no address, no such file, no connection, no space, no folder that can be written to, or a wrong
+            hash (the part file is removed then).
     """
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https", "ftp"):
-        raise DownloadError(f"cannot download {url!r}: give an http, https or ftp address")
-    if target.is_file() and (md5 is None or md5_of(target) == md5):
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
+    try:
+        require_address(url)
+    except AddressError as error:
+        raise DownloadError(f"cannot download {url!r}: {error}") from error
+    with _on_disk(target):
+        if target.is_file() and (md5 is None or md5_of(target) == md5):
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+    part = _Part(target)
     _fetch_with_retries(url, part, pause)
-    if md5 is not None and (found := md5_of(part)) != md5:
-        part.unlink()
+    if md5 is not None and (found := md5_of(part.path)) != md5:
+        part.remove()
         raise DownloadError(
             f"{url}: MD5 is {found}, expected {md5}. The download was removed; run the command again, "
             f"or take another mirror with --url"
         )
-    return part.replace(target)
+    return part.complete()
 
 
-def _fetch_with_retries(url: str, part: Path, pause: float) -> None:
+class _Part:
+    """What has come of the file ``target``: ``<target>.part``, and beside it of which version of the file it is."""
+
+    def __init__(self, target: Path):
+        self.target = target
+        self.path = target.with_name(target.name + ".part")
+        self._note = target.with_name(target.name + ".part.version")
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    @property
+    def version(self) -> Version:
+        """Of the file that the bytes are of, as far as it is known."""
+        try:
+            return Version(*json.loads(self._note.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return Version()
+
+    def begin(self, remote: Remote) -> None:
+        """Make ready for the bytes of ``remote``."""
+        with _on_disk(self.path):
+            if not remote.start:
+                self.path.write_bytes(b"")
+            self._note.write_text(json.dumps(remote.version), encoding="utf-8")
+
+    def append(self, content: bytes) -> None:
+        """Add what has come."""
+        with _on_disk(self.path), self.path.open("ab") as file:
+            file.write(content)
+
+    def remove(self) -> None:
+        """Forget what has come."""
+        self.path.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+    def complete(self) -> Path:
+        """Give the file its name."""
+        self._note.unlink(missing_ok=True)
+        return self.path.replace(self.target)
+
+
+def _fetch_with_retries(url: str, part: _Part, pause: float) -> None:
     failures = 0
     while True:
-        before = _size(part)
+        before = part.size
         try:
             return _fetch_rest(url, part)
-        except urllib.error.HTTPError as error:
-            if error.code < 500:  # it will not get better by asking again
-                raise DownloadError(f"{url}: the server answers {error.code} {error.reason}") from error
-            reason = f"the server answers {error.code} {error.reason}"
-        except (urllib.error.URLError, http.client.HTTPException, *BROKEN_LINE) as error:
-            reason = str(error)
-        failures = 1 if _size(part) > before else failures + 1
+        except DownloadError:
+            raise
+        except LINE_ERRORS as error:
+            reason = _reason(error)
+            if not _may_pass(error):
+                raise DownloadError(f"{url}: {reason}") from error
+        failures = 1 if part.size > before else failures + 1
         if failures > RETRIES:
-            raise DownloadError(f"{url}: {reason}. {_size(part):,} bytes have come; run the command again to go on")
+            raise DownloadError(f"{url}: {reason}. {part.size:,} bytes have come; run the command again to go on")
         wait = pause * 2 ** (failures - 1)
-        tqdm.write(f"{part.name}: {reason}; trying again in {wait:.0f} s")
+        tqdm.write(f"{part.path.name}: {reason}; trying again in {wait:.0f} s")
         time.sleep(wait)
 
 
-def _fetch_rest(url: str, part: Path) -> None:
-    """Append to ``part`` what is missing; a connection that ends early is a ConnectionError."""
-    have = _size(part)
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+def _fetch_rest(url: str, part: _Part) -> None:
+    """Add what is missing to ``part``; a connection that ends early is a ConnectionError."""
+    have = part.size
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:
-            raise
-        # Nothing lies beyond what we have: complete, unless the file is another one by now.
-        total = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-        if total == str(have):
-            return
-        part.unlink()
-        raise ConnectionError("the part file does not fit the file on the server") from error
-    with response:
-        resumed = response.status == 206  # None for ftp
-        if resumed and not (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
-            raise ConnectionError("the server sent another range than asked for")
-        have = have if resumed else 0  # a server that ignores Range sends the file from its beginning
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        _require_space(part.parent, 0 if total is None else total - have)
-        _write(response, part, have, total)
+        with open_remote(url, have, part.version) as remote:
+            if remote.start < have:
+                changed = remote.version.differs(part.version)
+                why = "the file there has changed" if changed else "the server sends the file as a whole only"
+                tqdm.write(f"{part.path.name}: {why}, so it begins again")
+            total = remote.version.total
+            _require_space(part.path.parent, 0 if total is None else total - remote.start)
+            part.begin(remote)
+            with _progress_bar(part.target.name, remote) as bar:
+                while chunk := remote.read():
+                    part.append(chunk)
+                    bar.update(len(chunk))
+    except ChangedError:
+        part.remove()
+        raise
+    if total is not None and part.size != total:
+        raise ConnectionError(f"the connection ended after {part.size:,} of {total:,} bytes")
 
 
-def _write(response: http.client.HTTPResponse, part: Path, have: int, total: int | None) -> None:
-    bar = tqdm(
-        total=total,
-        initial=have,
+def _progress_bar(name: str, remote: Remote) -> tqdm:
+    return tqdm(
+        total=remote.version.total,
+        initial=remote.start,
         unit="B",
         unit_scale=True,
         unit_divisor=1024,
-        desc=part.name[: -len(".part")],
+        desc=name,
     )
-    with bar, part.open("ab" if have else "wb") as file:
-        while chunk := response.read(CHUNK):
-            file.write(chunk)
-            bar.update(len(chunk))
-    if total is not None and _size(part) != total:
-        raise ConnectionError(f"the connection ended after {_size(part):,} of {total:,} bytes")
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+def _reason(error: Exception) -> str:
+    """What went wrong on the line, in words."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    if isinstance(error, ftplib.Error):
+        return f"the server answers {error}"
+    if isinstance(error, EOFError):  # the word of ftplib
+        return "the server has closed the connection"
+    return str(getattr(error, "reason", error)) or type(error).__name__
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether asking again may help."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code >= 500 or error.code in BUSY
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    unknown_host = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
+    return not unknown_host and not isinstance(
+        cause, ssl.SSLCertVerificationError | http.client.InvalidURL | ftplib.error_perm
+    )
 
 
 def _require_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
+    with _on_disk(folder):
+        free = shutil.disk_usage(folder).free
     if needed > free:
         raise DownloadError(f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed")
+
+
+@contextmanager
+def _on_disk(path: Path) -> Iterator[None]:
+    """What the disk refuses within is a DownloadError, not a fault of the line."""
+    try:
+        yield
+    except OSError as error:
+        raise DownloadError(
+            f"cannot write {error.filename or path}: {error.strerror or error}. What has come is kept; run the command"
+            " again to go on"
+        ) from error

@@ -17,13 +17,20 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dml.data.folder import load_class_folders
-from dml.data.layout import DatasetError, DatasetSpec, fetch_command
+from dml.data.layout import (
+    DatasetError,
+    DatasetSpec,
+    fetch_command,
+    read_class_folders,
+    require_classes,
+    require_folder,
+)
 from dml.data.records import RetrievalData
 
 RECIPE = "glyphs 1\n"
 """Changes whenever the images would; a folder rendered by another recipe is rendered anew."""
 RECIPE_FILE = "recipe.txt"
+RECALL_KS = (1, 2, 4, 8, 16, 32)
 
 SEED = 0
 IMAGE_SIZE = 64  # pixels
@@ -50,7 +57,11 @@ TYPEFACES = (
 
 def load_glyphs(data_dir: Path) -> RetrievalData:
     """The letters under ``data_dir/glyphs``, rendered there at first use."""
-    return load_class_folders("glyphs", prepare_glyphs(data_dir))
+    root = prepare_glyphs(data_dir)
+    halves = {half: read_class_folders(root / half) for half in ("train", "test")}
+    for half, records in halves.items():
+        require_classes(records, root / half)
+    return RetrievalData("glyphs", halves["train"], halves["test"], None, None, RECALL_KS)
 
 
 def prepare_glyphs(data_dir: Path) -> Path:
@@ -61,8 +72,9 @@ def prepare_glyphs(data_dir: Path) -> Path:
 
     Raises:
         OSError: if neither place can be written.
-        DatasetError: if another folder has that name.
+        DatasetError: if ``data_dir`` is a file, or another folder has that name.
     """
+    require_folder(data_dir)
     places = [data_dir, _user_cache()]
     for place in places:
         if _is_rendered(place / "glyphs"):
@@ -133,7 +145,7 @@ def _user_cache() -> Path:
 def _is_rendered(root: Path) -> bool:
     try:
         return (root / RECIPE_FILE).read_text() == RECIPE
-    except OSError:
+    except (OSError, ValueError):  # ValueError: not text
         return False
 
 
@@ -163,7 +175,7 @@ def _put_in_place(rendered: Path, target: Path, outdated: Path) -> None:
 SPEC = DatasetSpec(
     name="glyphs",
     load=load_glyphs,
-    recall_ks=(1, 2, 4, 8, 16, 32),
+    recall_ks=RECALL_KS,
     official={},
     fetch=fetch_command("glyphs"),
     aliases=("Glyphs",),

@@ -34,7 +34,8 @@ LISTS = ("Eval/list_eval_partition.txt", "list_eval_partition.txt")
 def load_inshop(data_dir: Path) -> RetrievalData:
     """In-Shop: ``img/`` directly or under ``Img/``, the list of the split under ``Eval/`` or beside.
 
-    Query and gallery share one numbering of the items, which is independent of the training items'.
+    Query and gallery share one numbering of the items, which is independent of the training items'. Ties count for
+    the query, as published (METHODS §20).
 
     Raises:
         DatasetNotFoundError: if the list or the images are not found.
@@ -50,7 +51,7 @@ def load_inshop(data_dir: Path) -> RetrievalData:
     path = next(root / name for name in LISTS if (root / name).is_file())
     # A line with the count, the header "image_name item_id evaluation_status", then one row per image.
     table = read_table(path, 3, num_skipped=4)
-    images, items, status = np.array(join_paths(_image_folder(root), table[:, 0])), table[:, 1], table[:, 2]
+    images, items, status = np.array(join_paths(_image_folder(root, data_dir), table[:, 0])), table[:, 1], table[:, 2]
     unknown = sorted(set(status) - {"train", "query", "gallery"})
     if unknown:
         raise DatasetError(f"{path} is damaged: evaluation_status {unknown[0]!r} is not train, query or gallery")
@@ -60,17 +61,17 @@ def load_inshop(data_dir: Path) -> RetrievalData:
     query, gallery = (test.take(np.flatnonzero(status[~is_train] == part)) for part in ("query", "gallery"))
     for records in (train, query, gallery):
         require_classes(records, path)
-    return RetrievalData("Inshop", train, query, gallery, None, RECALL_KS)
+    return RetrievalData("Inshop", train, query, gallery, None, RECALL_KS, ties_count_for_query=True)
 
 
-def _image_folder(root: Path) -> Path:
+def _image_folder(root: Path, data_dir: Path) -> Path:
     """The folder that the list's ``img/...`` paths start from."""
     for folder in (root / "Img", root):
         if (folder / "img").is_dir():
             return folder
     raise DatasetNotFoundError(
         f"dataset 'Inshop': {root} holds the list of images but no img/ folder, nor Img/img/. "
-        f"Unpack img.zip there: {fetch_command('Inshop')} says how"
+        f"Unpack img.zip there: {fetch_command('Inshop', data_dir)} says how"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from dml.data.archives import extract
 from dml.data.catalogue import SOURCES, RemoteFile, Source
 from dml.data.download import DownloadError, fetch, md5_of
 from dml.data.glyphs import prepare_glyphs
+from dml.data.layout import data_dir_flag, require_folder
 from dml.data.verify import EVERY_DATASET, verify
 
 
@@ -30,12 +32,15 @@ def install(
 
     Raises:
         UnknownNameError, DownloadError, ArchiveError: see there.
+        DatasetError: if ``data_dir`` is a file.
+        OSError: a file at hand that cannot be read, or a folder that cannot be written to.
     """
     name = EVERY_DATASET.canonical(name)
     if name not in SOURCES:
         if url or files:
             raise DownloadError(f"dataset {name!r} is not downloaded: leave out --url and --from")
         return f"glyphs are in {prepare_glyphs(data_dir)}" if name == "glyphs" else EVERY_DATASET[name].fetch
+    require_folder(data_dir)
     source = SOURCES[name]
     if files:
         for file, remote in [(file, identify(file, source)) for file in files]:
@@ -45,7 +50,7 @@ def install(
         return f"{name} is complete already in {data_dir}"
     wanted = [(_matching(url, source), url)] if url else [(f, f.url) for f in source.files if f.url]
     if not wanted:
-        return source.steps.format(data_dir=data_dir)
+        return source.steps.format(data_dir=data_dir, data_dir_flag=data_dir_flag(data_dir))
     for remote, address in wanted:
         archive = fetch(address, data_dir / remote.name, md5=remote.md5)
         _put_in_place(archive, remote, data_dir)
@@ -57,7 +62,7 @@ def install(
 def _done(name: str, data_dir: Path, files: Sequence[Path | str]) -> str:
     return (
         f"{name}: {', '.join(map(str, files))} put in place. Check the whole: "
-        f"python scripts/verify_dataset.py {name} --data-dir {data_dir}"
+        f"python scripts/verify_dataset.py {name}{data_dir_flag(data_dir)}"
     )
 
 
@@ -92,4 +97,5 @@ def _put_in_place(file: Path, remote: RemoteFile, data_dir: Path) -> None:
         extract(file, folder)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, folder / remote.name)
+        with contextlib.suppress(shutil.SameFileError):  # it lies there already
+            shutil.copyfile(file, folder / remote.name)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dml.config import DataConfig
+from dml.data.formats import image_suffixes
 from dml.data.records import ImageRecords, RetrievalData
-
-IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp"),
-    *(".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"),
-)
 
 
 class DatasetError(ValueError):
@@ -46,7 +44,8 @@ class DatasetSpec:
 
     Attributes:
         name: its name here.
-        load: data folder → splits. Raises DatasetNotFoundError or DatasetError.
+        load: data folder → splits; of a user's own images also how they are checked. Raises DatasetNotFoundError or
+            DatasetError.
         recall_ks: the k of recall@k that are published for it.
         official: published size of each split ("train", "query", "gallery"); empty if there is none.
         fetch: how to get it, a command or a sentence.
@@ -54,16 +53,30 @@ class DatasetSpec:
     """
 
     name: str
-    load: Callable[[Path], RetrievalData]
+    load: Callable[..., RetrievalData]
     recall_ks: tuple[int, ...]
     official: Mapping[str, SplitSize]
     fetch: str
     aliases: tuple[str, ...] = ()
 
 
-def fetch_command(name: str) -> str:
-    """The command that gets the dataset ``name``, or says how to."""
-    return f"python scripts/download_dataset.py {name}"
+def fetch_command(name: str, data_dir: Path | None = None) -> str:
+    """The command that gets the dataset ``name``, or says how to, into ``data_dir`` (None: where it is by default)."""
+    return f"python scripts/download_dataset.py {name}{data_dir_flag(data_dir)}"
+
+
+def data_dir_flag(data_dir: Path | None) -> str:
+    """`` --data-dir FOLDER`` for a command that is printed, quoted for a shell; nothing where it is the default."""
+    is_default = data_dir is None or data_dir.absolute() == Path(DataConfig.data_dir)
+    return "" if is_default else f" --data-dir {shlex.quote(str(data_dir))}"
+
+
+def require_folder(data_dir: Path) -> None:
+    """Raise DatasetError if ``data_dir``, or what would be a folder above it, is a file."""
+    there = next((place for place in (data_dir, *data_dir.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        which = "" if there == data_dir else f": {there}"
+        raise DatasetError(f"--data-dir {data_dir}{which} is a file; give the folder with the data set, or above it")
 
 
 def find_root(
@@ -78,8 +91,10 @@ def find_root(
         expected: in words, what ``is_root`` looks for.
 
     Raises:
+        DatasetError: if ``data_dir`` is a file.
         DatasetNotFoundError: if there is none.
     """
+    require_folder(data_dir)
     places = [*(data_dir / folder for folder in folders), data_dir]
     for place in places:
         if is_root(place):
@@ -87,21 +102,29 @@ def find_root(
     looked = "\n".join(f"  {place}" for place in places)
     raise DatasetNotFoundError(
         f"dataset {name!r} not found: no {expected} in\n{looked}\n"
-        f"Give its folder, or the folder above it, with --data-dir, or fetch it: {fetch_command(name)}"
+        f"Give its folder, or the folder above it, with --data-dir, or fetch it: {fetch_command(name, data_dir)}"
     )
 
 
 def is_image(name: str) -> bool:
     """Whether a file's name is that of an image; hidden files (``._*`` of macOS archives too) are none."""
-    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+    return not name.startswith(".") and name.lower().endswith(image_suffixes())
 
 
 def class_folders(root: Path) -> list[str]:
-    """Sorted names of the folders in ``root``, hidden ones and archive litter left out; [] if no folder."""
+    """Sorted names of the folders in ``root``, hidden ones, archive litter and links to ``root`` or a folder above it
+    left out; [] if no folder."""
     if not root.is_dir():
         return []
+    above = _itself_and_above(root)
     with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__MACOSX")))
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.is_dir()
+            and not entry.name.startswith((".", "__MACOSX"))
+            and not (entry.is_symlink() and os.path.realpath(entry.path) in above)
+        )
 
 
 def read_class_folders(root: Path) -> ImageRecords:
@@ -127,11 +150,35 @@ def images_below(folder: Path) -> list[str]:
     return [f"{directory}/{name}" for directory, files in files_below(folder) for name in files if is_image(name)]
 
 
-def files_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """``folder`` and each folder below it, hidden ones left out, with the sorted names of the files in it."""
-    for directory, subfolders, files in os.walk(folder):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+def files_below(folder: Path, *, on_error: Callable[[OSError], None] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """``folder`` and each folder below it, hidden ones left out, with the sorted names of the files in it.
+
+    Linked folders are followed. Each folder is visited once, by whichever way comes first, a real one before a link;
+    a link to ``folder`` or to one above it would go round in a circle and is left out.
+
+    Args:
+        on_error: is told of folders that cannot be opened; None: they are passed over.
+    """
+    seen = _itself_and_above(folder)
+    for directory, subfolders, files in os.walk(folder, onerror=on_error, followlinks=True):
+        visible = [name for name in subfolders if not name.startswith(".")]
+        subfolders[:] = sorted(_not_seen(directory, visible, seen))
         yield directory, sorted(files)
+
+
+def _itself_and_above(folder: Path) -> set[str]:
+    real = Path(os.path.realpath(folder))
+    return {str(real), *map(str, real.parents)}
+
+
+def _not_seen(directory: str, names: list[str], seen: set[str]) -> Iterator[str]:
+    """Those of the folders ``names`` in ``directory`` whose real places are new; these join ``seen``."""
+    folders = [Path(directory, name) for name in names]
+    for folder in sorted(folders, key=lambda folder: (folder.is_symlink(), folder.name)):
+        real = os.path.realpath(folder)
+        if real not in seen:
+            seen.add(real)
+            yield folder.name
 
 
 def split_classes(records: ImageRecords, num_train: int | None = None) -> tuple[ImageRecords, ImageRecords]:
@@ -159,9 +206,14 @@ def read_table(path: Path, num_columns: int, num_skipped: int = 0) -> np.ndarray
         num_skipped: words at the beginning that are no data (header).
 
     Raises:
-        DatasetError: if the words do not fill the rows.
+        DatasetError: if it is not text in UTF-8, or the words do not fill the rows.
     """
-    words = path.read_text(encoding="utf-8").split()[num_skipped:]
+    try:
+        words = path.read_text(encoding="utf-8-sig").split()[num_skipped:]
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path} is damaged: it is not text in UTF-8 (byte {error.start}: {error.reason}). Unpack it again"
+        ) from error
     if not words or len(words) % num_columns:
         raise DatasetError(f"{path} is damaged: {len(words)} words do not make rows of {num_columns}. Unpack it again")
     return np.array(words).reshape(-1, num_columns)

@@ -55,14 +55,24 @@ class PlannedBatches(Sampler[list[SampleKey]]):
     def __iter__(self) -> Iterator[list[SampleKey]]:
         for number in range(self.first, len(self.plan)):
             indices = np.asarray(self.plan[number])
-            entropy = np.random.SeedSequence([self.seed, self.epoch, number])
-            seeds = entropy.generate_state(len(indices), np.uint64) >> np.uint64(1)  # torch seeds are signed
+            seeds = _seeds(len(indices), self.seed, self.epoch, number)
             share = len(indices) // self.world_size
             mine = slice(self.rank * share, (self.rank + 1) * share)
             yield [SampleKey(*key) for key in zip(indices[mine].tolist(), seeds[mine].tolist(), strict=True)]
 
     def __len__(self) -> int:
         return len(self.plan) - self.first
+
+
+def _seeds(count: int, *entropy: int) -> np.ndarray:
+    """(count,) uint64 seeds in 0..2⁶³−1, which follow from ``entropy`` alone."""
+    return np.random.SeedSequence(entropy).generate_state(count, np.uint64) >> np.uint64(1)  # torch seeds are signed
+
+
+def _seeded(indices: range, seed: int, count: int) -> list[SampleKey]:
+    """The images at ``indices`` of ``count``, each with a seed of its own."""
+    seeds = _seeds(count, seed)
+    return [SampleKey(index, int(seeds[index])) for index in indices]
 
 
 class LoadingError(OSError):
@@ -163,14 +173,20 @@ def eval_loader(
     pin_memory: bool,
     rank: int = 0,
     world_size: int = 1,
+    seed: int | None = None,
 ) -> Loader:
     """Loads every ``world_size``-th image of ``dataset`` from ``rank`` on, in order, in batches.
 
     A process for which there is none loads the first one all the same.
+
+    Args:
+        seed: of random transforms, each image's its own whatever the number of workers or processes; None: there are
+            none.
     """
+    indices = range(rank, len(dataset), world_size) or range(min(1, len(dataset)))
     return Loader(
         dataset,
-        sampler=range(rank, len(dataset), world_size) or range(min(1, len(dataset))),
+        sampler=indices if seed is None else _seeded(indices, seed, len(dataset)),
         batch_size=batch_size,
         num_workers=workers,
         collate_fn=collate,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ class ImageRecords:
         labels: (N,) int64 in 0..C−1.
         class_names: C names; name ``c`` belongs to label ``c``.
         upright: whether the images are turned as their EXIF orientation says when they are read.
+        bits: how many bits the numbers of images of more than 8 bits fill, where their files do not state it; None: 16.
 
     Raises:
         ValueError: if the lengths differ or a label is out of range.
@@ -27,6 +28,7 @@ class ImageRecords:
     labels: np.ndarray
     class_names: tuple[str, ...]
     upright: bool = field(default=False, kw_only=True)
+    bits: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.paths),):
@@ -94,6 +96,18 @@ class PixelRecords(ImageRecords):
         return replace(self, paths=paths, labels=self.labels[indices], pixels=self.pixels[indices])
 
 
+class LeftOut(NamedTuple):
+    """A file of a user's own images that is not used.
+
+    Attributes:
+        path: relative to the images' folder, or to that of their list.
+        reason: why it cannot be read.
+    """
+
+    path: str
+    reason: str
+
+
 class LabelNoise(NamedTuple):
     """The F training images that were given a wrong label.
 
@@ -121,7 +135,16 @@ class RetrievalData:
         val: images of training classes held out for model selection, searched among themselves; or None.
         recall_ks: the k of recall@k that are published for this dataset.
         label_noise: which training images have a wrong label on purpose; None: none.
+        by_rule: whether a rule over the classes, rather than the data themselves, says which of them train.
+        unused: of a continued run the images that it neither trains on nor is judged by, such as those of classes that
+            are new since it began; None: none.
+        ties_count_for_query: whether recall counts only the gallery items that are strictly nearer than the nearest
+            of the query's class, a published rule by which embeddings that are all equal find everything.
+        left_out: what of a user's own images cannot be read, and is in no split.
     """
+
+    NUMBERINGS: ClassVar = (("train",), ("val",), ("test", "query", "gallery"))
+    """Names of ``parts``, those together that number their classes alike."""
 
     name: str
     train: ImageRecords
@@ -130,6 +153,34 @@ class RetrievalData:
     val: ImageRecords | None
     recall_ks: tuple[int, ...]
     label_noise: LabelNoise | None = None
+    by_rule: bool = False
+    unused: ImageRecords | None = None
+    ties_count_for_query: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the images are a user's own and not a benchmark's, which has a published protocol."""
+        return self.name == "folder"
+
+    @property
+    def parts(self) -> dict[str, ImageRecords]:
+        """Split → images under their own labels, as ``split.csv`` names them."""
+        searched = {"test": self.query} if self.gallery is None else {"query": self.query, "gallery": self.gallery}
+        return {"train": self.train_as_it_is} | ({"val": self.val} if self.val is not None else {}) | searched
+
+    def with_parts(self, parts: Mapping[str, ImageRecords], unused: ImageRecords | None) -> RetrievalData:
+        """The same data set, split as ``parts`` says."""
+        query = parts["query"] if "gallery" in parts else parts["test"]
+        return replace(
+            self,
+            train=parts["train"],
+            query=query,
+            gallery=parts.get("gallery"),
+            val=parts.get("val"),
+            label_noise=None,
+            unused=unused,
+        )
 
     @property
     def train_as_it_is(self) -> ImageRecords:

@@ -39,6 +39,7 @@ def train_transform(
     crop_scale: tuple[float, float] = (0.08, 1.0),
     resize: int = 256,
     flip: bool = True,
+    pillow: bool = False,
 ) -> v2.Compose:
     """A random crop, and a mirror image half of the time.
 
@@ -58,6 +59,7 @@ def train_transform(
         crop_scale: smallest and largest share of the image's area that a crop takes; not of ``red``.
         resize: of ``red`` only, elsewhere it is the evaluation's.
         flip: mirror horizontally with probability 1/2.
+        pillow: by Pillow instead of on tensors, see ``_compose``.
 
     Raises:
         ValueError: an unknown augmentation, ``crop_scale`` that is not 0 < smallest ≤ largest ≤ 1, or with ``red`` a
@@ -69,7 +71,7 @@ def train_transform(
     if not 0 < low <= high <= 1:
         raise ValueError(f"crop scale must satisfy 0 < smallest <= largest <= 1, got {crop_scale}")
     if augmentation == "red":
-        _check_square(crop_size, resize)
+        check_square(crop_size, resize)
         steps: list[Callable] = [v2.Resize(resize), v2.RandomCrop(crop_size)]
     else:
         steps = [v2.RandomResizedCrop(crop_size, scale=crop_scale)]
@@ -78,12 +80,14 @@ def train_transform(
     if flip:
         steps.append(v2.RandomHorizontalFlip())
     if augmentation != "lighting":
-        return _compose(steps, normalize)
+        return _compose(steps, normalize, pillow=pillow)
     jitter = v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)
-    return _compose(steps, v2.Compose([jitter, Lighting(), normalize]))
+    return _compose(steps, v2.Compose([jitter, Lighting(), normalize]), pillow=pillow)
 
 
-def padded_crop_transform(normalize: Normalize, *, crop_size: int, padding: int, flip: bool = True) -> v2.Compose:
+def padded_crop_transform(
+    normalize: Normalize, *, crop_size: int, padding: int, flip: bool = True, pillow: bool = False
+) -> v2.Compose:
     """A crop at a random place of the image with a black border, and a mirror image half of the time.
 
     The augmentation of CIFAR since He et al. (CVPR 2016): crops of 32 from 32 × 32 pixels with a border of 4.
@@ -93,31 +97,39 @@ def padded_crop_transform(normalize: Normalize, *, crop_size: int, padding: int,
         crop_size: side of the result in pixels; the shorter side of an image is scaled to it first.
         padding: width of the border in pixels.
         flip: mirror horizontally with probability 1/2.
+        pillow: by Pillow instead of on tensors, see ``_compose``.
     """
     steps: list[Callable] = [v2.Resize(crop_size), v2.RandomCrop(crop_size, padding=padding)]
     if flip:
         steps.append(v2.RandomHorizontalFlip())
-    return _compose(steps, normalize)
+    return _compose(steps, normalize, pillow=pillow)
 
 
-def eval_transform(normalize: Normalize, *, resize: int | None = 256, crop_size: int = 224) -> v2.Compose:
+def eval_transform(
+    normalize: Normalize, *, resize: int | None = 256, crop_size: int = 224, pillow: bool = False
+) -> v2.Compose:
     """The shorter side scaled to ``resize`` pixels (None: not scaled), then the central square.
+
+    Args:
+        normalize: applied last.
+        pillow: by Pillow instead of on tensors, see ``_compose``.
 
     Raises:
         ValueError: if the square is larger than the scaled image, which would pad it with black.
     """
     if resize is not None:
-        _check_square(crop_size, resize)
+        check_square(crop_size, resize)
     steps: list[Callable] = [] if resize is None else [v2.Resize(resize)]
-    return _compose([*steps, v2.CenterCrop(crop_size)], normalize)
+    return _compose([*steps, v2.CenterCrop(crop_size)], normalize, pillow=pillow)
 
 
-def whole_image_transform(normalize: Normalize, *, side: int) -> v2.Compose:
-    """The whole image scaled to ``side`` × ``side`` pixels, whatever its proportions."""
-    return _compose([v2.Resize((side, side))], normalize)
+def whole_image_transform(normalize: Normalize, *, side: int, pillow: bool = False) -> v2.Compose:
+    """The whole image scaled to ``side`` × ``side`` pixels, whatever its proportions; ``pillow``: see ``_compose``."""
+    return _compose([v2.Resize((side, side))], normalize, pillow=pillow)
 
 
-def _check_square(crop_size: int, resize: int) -> None:
+def check_square(crop_size: int, resize: int) -> None:
+    """ValueError for a square larger than the scaled image that it is cut out of."""
     if crop_size > resize:
         raise ValueError(
             f"crop size {crop_size} exceeds resize {resize}: give --resize {crop_size} or more, "
@@ -125,7 +137,14 @@ def _check_square(crop_size: int, resize: int) -> None:
         )
 
 
-def _compose(geometry: list[Callable], normalize: Normalize) -> v2.Compose:
-    # NOTE: geometry works on uint8 tensors where the published code works on PIL images. The same bilinear
-    # filter, pixels differ by one level of 255 at most; evaluation takes half the time on photographs.
-    return v2.Compose([v2.PILToTensor(), *geometry, v2.ToDtype(torch.float32, scale=True), normalize])
+def _compose(steps: list[Callable], normalize: Normalize, *, pillow: bool) -> v2.Compose:
+    """The steps, then float32 in 0..1 and the normalisation.
+
+    NOTE: crops, scales and colours are those of uint8 tensors; the published code has them from Pillow, as ``pillow``
+    does, which takes twice as long to evaluate photographs. The bilinear filter is the same: a few pixels in a thousand
+    of photographs, in a hundred of noise, differ by one level of 255, about one in 10⁹ by two. Colours that ``adv``
+    changes differ by up to 6 levels in photographs, by 18 in noise.
+    """
+    to_tensor = v2.PILToTensor()
+    steps = [*steps, to_tensor] if pillow else [to_tensor, *steps]
+    return v2.Compose([*steps, v2.ToDtype(torch.float32, scale=True), normalize])

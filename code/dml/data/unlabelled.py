@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from dml.data.folder import csv_files
 from dml.data.layout import DatasetError, DatasetNotFoundError, images_below, is_image
 from dml.data.own_images import turned_upright, warn_of_left_out
-from dml.data.records import ImageRecords
+from dml.data.own_table import lists_in
+from dml.data.records import ImageRecords, LeftOut
+from dml.data.run_split import continued, has_split
+from dml.data.screening import Screening, screened
 
 NO_CLASS = "image"
 FEWEST_TO_MAP = 5  # by t-SNE, as at the end of every training
@@ -24,18 +28,33 @@ class UnlabelledData:
         name: ``folder``.
         train: all images, of one class that says nothing.
         val: None; there are no classes to hold out.
+        left_out: what cannot be read, and is not in ``train``.
     """
+
+    NUMBERINGS: ClassVar = (("train",),)
+    by_rule: ClassVar = False
+    unused: ClassVar = None
 
     name: str
     train: ImageRecords
     val: None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, ImageRecords]:
+        """All images, which train."""
+        return {"train": self.train}
+
+    def with_parts(self, parts: Mapping[str, ImageRecords], unused: None) -> UnlabelledData:
+        """Those of ``parts``."""
+        return replace(self, train=parts["train"])
 
 
 def is_unlabelled(data_dir: Path) -> bool:
-    """Whether ``data_dir`` is a folder with images directly in it, rather than in class folders or in a CSV file."""
-    if not data_dir.is_dir() or csv_files(data_dir):
+    """Whether ``data_dir`` is a folder with images directly in it, and without a list of images and labels."""
+    if not data_dir.is_dir() or lists_in(data_dir):
         return False
-    return any(is_image(entry.name) for entry in data_dir.iterdir())
+    return any(is_image(entry.name) and not entry.is_dir() for entry in data_dir.iterdir())
 
 
 def without_classes(dataset: str, data_dir: Path, asked: bool | None) -> bool:
@@ -51,26 +70,39 @@ def without_classes(dataset: str, data_dir: Path, asked: bool | None) -> bool:
     return is_unlabelled(data_dir) if asked is None else asked
 
 
-def load_unlabelled(data_dir: Path, *, at_least: int = FEWEST_TO_MAP, run: Path | None = None) -> UnlabelledData:
+def load_unlabelled(
+    data_dir: Path,
+    *,
+    at_least: int = FEWEST_TO_MAP,
+    run: Path | None = None,
+    accept_changes: bool = False,
+    screening: Screening | None = None,
+) -> UnlabelledData:
     """Every image below ``data_dir``, at any depth, in the order of ``images_below``, turned upright.
 
     Two directory listings per folder.
 
     Args:
         run: folder of the run that is continued; None: a new one.
+        accept_changes: go on although the images are others than when it began.
+        screening: how the images are checked; None: no file is opened.
 
     Raises:
         DatasetNotFoundError: there is no such folder.
-        DatasetError: fewer than ``at_least`` images.
+        DatasetError: fewer than ``at_least`` images, or images that have changed; see ``run_split.continued`` and
+            ``Screening``.
 
     Warns:
-        DatasetWarning: files that are passed over.
+        DatasetWarning: files that are passed over. See also ``Screening``.
     """
     if not data_dir.is_dir():
         raise DatasetNotFoundError(f"dataset 'folder': {data_dir} is no folder. Name the one with your images")
     warn_of_left_out(data_dir)
     paths = images_below(data_dir)
-    if len(paths) < at_least:
-        raise DatasetError(f"{len(paths)} image(s) below {data_dir}: at least {at_least} are needed")
     records = ImageRecords(tuple(paths), np.zeros(len(paths), np.int64), (NO_CLASS,))
-    return turned_upright(UnlabelledData("folder", records))
+    data = screened(UnlabelledData("folder", records), data_dir, screening)
+    if len(data.train) < at_least:
+        readable = " that can be read" if data.left_out else ""
+        raise DatasetError(f"{len(data.train)} image(s){readable} below {data_dir}: at least {at_least} are needed")
+    data = turned_upright(data)
+    return continued(data, data_dir, run, accept=accept_changes) if has_split(run) else data

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dml.evaluation.ranking import Positives
+from dml.evaluation.ranking import ImageIds, Positives
 from dml.evaluation.retrieval import make_ranking
 from dml.registry import Registry
 
@@ -23,12 +23,10 @@ class Cutoff:
     """How much of a ranking counts.
 
     Attributes:
-        words: the same in words.
         length: so many neighbours; None: all, or with ``class_size`` as many as the class has members.
         class_size: whether the class decides.
     """
 
-    words: str
     length: int | None = None
     class_size: bool = False
 
@@ -36,10 +34,10 @@ class Cutoff:
 CUTOFFS: Registry[Cutoff] = Registry(
     "average precision",
     {
-        "mAP": Cutoff("all neighbours"),
-        "mAP_c": Cutoff("as many neighbours as the class has members", class_size=True),
-        "mAP_lim": Cutoff("1023 neighbours", length=1023),
-        "mAP_1000": Cutoff("1000 neighbours", length=1000),
+        "mAP": Cutoff(),
+        "mAP_c": Cutoff(class_size=True),
+        "mAP_lim": Cutoff(length=1023),
+        "mAP_1000": Cutoff(length=1000),
     },
 )
 
@@ -52,24 +50,26 @@ def mean_average_precision(
     gallery_labels: Tensor | None = None,
     *,
     names: Sequence[str],
+    image_ids: ImageIds | None = None,
     distance: str = "euclidean",
     chunk_size: int | None = None,
 ) -> dict[str, float]:
     """Mean over all queries of AP = (1/n) Σ_{j≤J} hit_j · (hits up to j)/j, for each cutoff J of ``names``.
 
-    n is the size of the query's class in the gallery. NOTE: as published it counts the query itself where the
-    queries are their own gallery, so that a perfect ranking has AP (n − 1)/n and a singleton 0. NOTE: the
-    published code appends neighbours that do not exist where the list is longer than the gallery; here a list
-    ends with the gallery, and the query is left out by its index.
+    n is the number of the query's positives. NOTE: as published it counts the query itself, too, where the queries
+    are their own gallery, so that a perfect ranking has AP (n − 1)/n and a singleton 0. NOTE: the published code
+    appends neighbours that do not exist where the list is longer than the gallery; here a list ends with the gallery,
+    and the query is left out by its index.
 
     Time grows as Q·N·(D + log of the largest class), in float64; memory stays bounded.
 
     Args:
         query: (Q, D) floating point; the work is done on its device.
         query_labels: (Q,) integer.
-        gallery: (N, D) floating point; None searches the queries themselves, each left out.
+        gallery: (N, D) floating point; None searches the queries themselves.
         gallery_labels: (N,) integer; given exactly if ``gallery`` is.
         names: of ``CUTOFFS``.
+        image_ids: what a query leaves out, as in ``retrieval_metrics``.
         distance: ``cosine`` (rows normalised) or ``euclidean`` (raw embeddings). Equal ones are ordered by
             lower index.
         chunk_size: queries per block; None chooses it from the size of the gallery.
@@ -82,13 +82,13 @@ def mean_average_precision(
     """
     names = [CUTOFFS.canonical(name) for name in names]
     given = (query, query_labels, gallery, gallery_labels)
-    ranking = make_ranking(*given, recall_ks=(), num_neighbours=0, distance=distance)
+    ranking = make_ranking(*given, image_ids=image_ids, recall_ks=(), num_neighbours=0, distance=distance)
     scores, positives = ranking.scores, ranking.positives
     totals = torch.zeros(len(names), dtype=torch.float64, device=query.device)
     block_rows = chunk_size or scores.rows_per_block(_BLOCK_BYTES, torch.float64)
     for rows in torch.arange(len(query), device=query.device).split(block_rows):
-        rank, hits = _positive_ranks(scores.block(rows, torch.float64), rows, positives, scores.exclude)
-        size = positives.size[rows, None]
+        rank, hits = _positive_ranks(scores.block(rows, torch.float64), rows, positives)
+        size = positives.num[rows, None] + int(gallery is None)
         precision = hits / rank / size.clamp_min(1)
         for i, name in enumerate(names):
             totals[i] += (precision * (rank <= _length(CUTOFFS[name], size))).sum()
@@ -101,17 +101,17 @@ def _length(cutoff: Cutoff, class_size: Tensor) -> Tensor | float:
     return torch.inf if cutoff.length is None else cutoff.length
 
 
-def _positive_ranks(block: Tensor, rows: Tensor, positives: Positives, exclude: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Where the positives of the queries ``rows`` (r,) stand, by their scores ``block`` (r, N).
+def _positive_ranks(block: Tensor, rows: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
+    """Where the positives of the queries ``rows`` (r,) stand, by their scores ``block`` (r, N), −inf for what is left
+    out.
 
     Returns:
         rank (r, P) float64 from 1, inf where a query has fewer than P positives; hits up to there (r, P), 0 likewise.
     """
-    slot = torch.arange(max(1, int(positives.size[rows].max())), device=rows.device)
-    columns = positives.order[(positives.start[rows, None] + slot).clamp_max(len(positives.order) - 1)]
-    present = slot < positives.size[rows, None]
-    if exclude is not None:
-        present &= columns != exclude[rows, None]
+    items = positives.of_class
+    slot = torch.arange(max(1, int(items.size[rows].max())), device=rows.device)
+    columns = items.order[(items.start[rows, None] + slot).clamp_max(len(items.order) - 1)]
+    present = (slot < items.size[rows, None]) & (block.gather(1, columns) > -torch.inf)
     above, tied = _negatives_above(block.clone(), columns, present)
     if tied.any():
         above[tied] = _negatives_above(_by_lower_index(block[tied]), columns[tied], present[tied])[0]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from dml.metric_names import CLASSIFICATION_METRICS, with_functions
 from dml.models.classifiers import ClassifierOutput
 
-TOP_KS = (1, 5)
-CLASSIFICATION_METRICS = tuple(f"top_{k}" for k in TOP_KS)
+TOP_KS = with_functions(CLASSIFICATION_METRICS, {"top_1": 1, "top_5": 5})
+"""Metric → k: the share of images whose class is among the first k predicted."""
 
 
 def top_classes(output: ClassifierOutput) -> Tensor:
     """(B, min(5, C)) int64: the classes of the highest plain logits, highest first."""
-    return output.logits.topk(min(max(TOP_KS), output.logits.shape[1]), dim=1).indices
+    return output.logits.topk(min(max(TOP_KS.values()), output.logits.shape[1]), dim=1).indices
 
 
 def top_k_accuracy(predicted: Tensor, labels: Tensor) -> dict[str, float]:
@@ -23,4 +24,4 @@ def top_k_accuracy(predicted: Tensor, labels: Tensor) -> dict[str, float]:
         labels: (N,).
     """
     hits = predicted == labels[:, None]
-    return {f"top_{k}": float(hits[:, :k].any(1).double().mean()) for k in TOP_KS}
+    return {name: float(hits[:, :k].any(1).double().mean()) for name, k in TOP_KS.items()}

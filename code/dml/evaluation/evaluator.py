@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
-from dml.evaluation.average_precision import mean_average_precision
-from dml.evaluation.clustering import kmeans, nmi, pair_f1
-from dml.evaluation.metrics import DEFAULT_METRICS, METRICS, Metric, metric_keys
-from dml.evaluation.retrieval import retrieval_metrics
-from dml.evaluation.spread import class_distances, spectra
-from dml.metric_names import metric_key
+from dml.evaluation.answers import Answers
+from dml.evaluation.computations import Metric, Values, Work
+from dml.evaluation.metrics import DEFAULT_METRICS, METRICS, metric_keys
+from dml.evaluation.ranking import ImageIds, ids_or_own, left_out
+from dml.evaluation.spread import collapse
+from dml.neighbours import ItemSets
 from dml.structures import Batch
-
-Values = dict[str, float | list[float]]
-
-CLUSTERING_METRICS = {"nmi": nmi, "f1": pair_f1}
 
 
 class Embed(Protocol):
@@ -42,6 +37,8 @@ class Evaluation:
         query_labels: (Q,) int64.
         gallery_embeddings: (N, D); None where the queries are their own gallery.
         gallery_labels: (N,) or None.
+        image_ids: which images are the same and never answer each other; None: every image is another.
+        collapse: what is to be said of embeddings that are all but equal; None of others.
     """
 
     metrics: Values
@@ -49,6 +46,24 @@ class Evaluation:
     query_labels: Tensor
     gallery_embeddings: Tensor | None = None
     gallery_labels: Tensor | None = None
+    image_ids: ImageIds | None = None
+    collapse: str | None = None
+
+    @property
+    def left_out(self) -> ItemSets | None:
+        """What each query does not see of its gallery; None: it sees all."""
+        own_gallery = self.gallery_embeddings is None
+        return left_out(ids_or_own(self.image_ids, len(self.query_labels), own_gallery=own_gallery))
+
+    @property
+    def answers(self) -> Answers:
+        """How many queries there are, and how many can be answered."""
+        return Answers.count(self.query_labels, self.gallery_labels, self.image_ids)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What belongs below a table of the metrics: over how many queries they are, and whether they mean anything."""
+        return [line for line in (self.answers.sentence(self.metrics), self.collapse) if line]
 
 
 class Evaluator:
@@ -56,11 +71,14 @@ class Evaluator:
 
     Args:
         query: batches of the query images; iterated once for each evaluation.
-        gallery: batches of the gallery images; None searches the queries themselves, each left out.
+        gallery: batches of the gallery images; None searches the queries themselves.
         embed: turns a network and batches into embeddings.
         recall_ks: the k of recall@k.
         metrics: names of ``METRICS``.
+        image_ids: which images of the datasets, in their order, are the same and never answer each other; None: an
+            image that is its own gallery's leaves out itself alone.
         distance: ``cosine`` or ``euclidean``, for the metrics whose name does not say it.
+        ties_count_for_query: In-Shop's rule, for ``recall`` alone.
         seed: of k-means, for NMI and F1.
 
     Raises:
@@ -75,11 +93,14 @@ class Evaluator:
         embed: Embed,
         recall_ks: Sequence[int],
         metrics: Sequence[str] = DEFAULT_METRICS,
+        image_ids: ImageIds | None = None,
         distance: str = "cosine",
+        ties_count_for_query: bool = False,
         seed: int = 0,
     ):
         self.query, self.gallery, self.embed = query, gallery, embed
         self.recall_ks, self.distance, self.seed = tuple(recall_ks), distance, seed
+        self.image_ids, self.ties_count_for_query = image_ids, ties_count_for_query
         self.metrics = tuple(METRICS.canonical(name) for name in metrics)
 
     def evaluate(self, model: nn.Module, device: torch.device, *, progress: str | None = None) -> Evaluation:
@@ -87,6 +108,9 @@ class Evaluator:
 
         Args:
             progress: what the progress bar calls the work; None shows none.
+
+        Raises:
+            ValueError: embeddings that are NaN or infinite.
         """
         query = self._embed(self.query, model, device, progress)
         gallery = (None, None)
@@ -97,16 +121,25 @@ class Evaluator:
             *gallery,
             recall_ks=self.recall_ks,
             metrics=self.metrics,
+            image_ids=self.image_ids,
             distance=self.distance,
+            ties_count_for_query=self.ties_count_for_query,
             seed=self.seed,
             device=device,
         )
-        return Evaluation(metrics, *query, *gallery)
+        return Evaluation(metrics, *query, *gallery, self.image_ids, collapse(query[0], distance=self.distance))
 
     def _embed(
         self, batches: Iterable[Batch], model: nn.Module, device: torch.device, progress: str | None
     ) -> tuple[Tensor, Tensor]:
         embeddings, labels, indices = self.embed(model, batches, device, progress=progress)
+        bad = int((~embeddings.isfinite().all(1)).sum())
+        if bad:
+            raise ValueError(
+                f"the network gives NaN or infinite embeddings for {bad} of {len(embeddings)} images, so that nothing"
+                " can be judged: its weights are no numbers any more, or too large for its precision. A lower --lr or"
+                " --precision 32 often helps"
+            )
         order = indices.argsort()
         return embeddings[order], labels[order]
 
@@ -119,7 +152,9 @@ def evaluate_embeddings(
     *,
     recall_ks: Sequence[int],
     metrics: Sequence[str] = DEFAULT_METRICS,
+    image_ids: ImageIds | None = None,
     distance: str = "cosine",
+    ties_count_for_query: bool = False,
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> Values:
@@ -129,9 +164,12 @@ def evaluate_embeddings(
     (:func:`dml.evaluation.retrieval.retrieval_metrics`), one for all average precisions of whole rankings
     (:func:`dml.evaluation.average_precision.mean_average_precision`). NMI and F1 compare the labels with as many
     k-means clusters as there are classes. Clusters, dists and rho_spectrum are of all embeddings, query and gallery
-    together; clusters by cosine of normalised ones.
+    together; clusters by cosine of normalised ones. They are no rankings, so that copies of an image count in them
+    like any other images.
 
     Args:
+        image_ids: which images are the same and never answer each other, see ``retrieval_metrics``.
+        ties_count_for_query: In-Shop's rule, for ``recall`` alone, see there.
         device: where to compute; None stays where ``query`` is.
 
     Raises:
@@ -139,76 +177,12 @@ def evaluate_embeddings(
     """
     keys = metric_keys(metrics, recall_ks)
     given = tuple(t if t is None else t.to(device) for t in (query, query_labels, gallery, gallery_labels))
-    work = _Work(given, tuple(recall_ks), distance, seed)
-    groups: dict[tuple[str, str], dict[str, Metric]] = {}
+    work = Work(given, tuple(recall_ks), image_ids, ties_count_for_query, distance, seed)
+    groups: dict[tuple[Callable, str], dict[str, Metric]] = {}
     for name in metrics:
         metric = METRICS[name]
-        groups.setdefault((metric.kind, metric.distance or distance), {})[name] = metric
+        groups.setdefault((metric.compute, metric.distance or distance), {})[name] = metric
     values: Values = {}
-    for (kind, by), group in groups.items():
-        values |= _COMPUTE[kind](group, replace(work, distance=by))
+    for (compute, by), group in groups.items():
+        values |= compute(group, replace(work, distance=by))
     return {key: values[key] for key in keys}
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What a group of metrics is computed from: queries, their labels, gallery and its labels; and how."""
-
-    given: tuple[Tensor | None, ...]
-    recall_ks: tuple[int, ...]
-    distance: str
-    seed: int
-
-    @property
-    def all_embeddings(self) -> tuple[Tensor, Tensor]:
-        """Embeddings and labels of queries and gallery together."""
-        query, query_labels, gallery, gallery_labels = self.given
-        if gallery is None:
-            return query, query_labels
-        return torch.cat([query, gallery]), torch.cat([query_labels, gallery_labels])
-
-
-def _retrieval(group: Mapping[str, Metric], work: _Work) -> Values:
-    """One search for all the k of ``recall`` and of ``e_recall@k`` and its like, and for what counts to R."""
-    own_ks = work.recall_ks if "recall" in group else ()
-    ks = sorted({*own_ks, *(metric.number for metric in group.values() if metric.number)})
-    bases = list(dict.fromkeys(metric.base for metric in group.values()))
-    found = retrieval_metrics(*work.given, recall_ks=ks, metrics=bases, distance=work.distance)
-    values = {f"recall_at_{k}": found[f"recall_at_{k}"] for k in own_ks}
-    for name, metric in group.items():
-        if name != "recall":
-            values[metric_key(name)] = found[f"recall_at_{metric.number}" if metric.number else metric.base]
-    return values
-
-
-def _average_precision(group: Mapping[str, Metric], work: _Work) -> Values:
-    names = [metric.base for metric in group.values()]
-    found = mean_average_precision(*work.given, names=names, distance=work.distance)
-    return {metric_key(name): found[metric.base] for name, metric in group.items()}
-
-
-def _clustering(group: Mapping[str, Metric], work: _Work) -> Values:
-    embeddings, labels = work.all_embeddings
-    if work.distance == "cosine":
-        embeddings = normalize(embeddings.float())
-    clusters = kmeans(embeddings, len(labels.unique()), seed=work.seed)
-    return {metric_key(name): CLUSTERING_METRICS[metric.base](labels, clusters) for name, metric in group.items()}
-
-
-def _spread(group: Mapping[str, Metric], work: _Work) -> Values:
-    found = class_distances(*work.all_embeddings)
-    return {metric_key(name): found[metric.base] for name, metric in group.items()}
-
-
-def _spectrum(group: Mapping[str, Metric], work: _Work) -> Values:
-    found = spectra(work.all_embeddings[0], [metric.number for metric in group.values()])
-    return {metric_key(name): found[metric.number] for name, metric in group.items()}
-
-
-_COMPUTE: dict[str, Callable[[Mapping[str, Metric], _Work], Values]] = {
-    "retrieval": _retrieval,
-    "average_precision": _average_precision,
-    "clustering": _clustering,
-    "spread": _spread,
-    "spectrum": _spectrum,
-}

@@ -1,57 +1,42 @@
-"""Every metric by its name: what it is called, what it is computed from, under which keys it is recorded."""
+"""Every metric of embeddings by its name: what computes it, and under which keys it is recorded."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from dml.evaluation.average_precision import CUTOFFS
+from dml.evaluation.computations import (
+    CLUSTERING_METRICS,
+    Metric,
+    average_precision,
+    clustering,
+    retrieval,
+    spectrum,
+    spread,
+)
 from dml.evaluation.retrieval import RETRIEVAL_METRICS
-from dml.metric_names import metric_key
+from dml.metric_names import EMBEDDING_METRICS, metric_key, with_functions
 from dml.registry import Registry, UnknownNameError
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A metric, or a family of metrics told apart by a number.
-
-    Attributes:
-        kind: which computation gives it: retrieval, average_precision, clustering, spread or spectrum.
-        base: its name in that computation.
-        words: what it measures, in one line.
-        distance: ``cosine`` or ``euclidean`` where the name fixes it; None: the evaluation's own.
-        number: the k or m behind the @, None where there is none.
-    """
-
-    kind: str
-    base: str
-    words: str
-    distance: str | None = None
-    number: int | None = None
-
-
-_CLUSTERING = {
-    "nmi": "normalised mutual information of k-means clusters and labels",
-    "f1": "F1 of pairs of samples that share cluster and label",
-}
-
-
-def _families() -> dict[str, Metric]:
-    entries = {name: Metric("retrieval", name, words) for name, words in RETRIEVAL_METRICS.items()}
-    entries |= {name: Metric("clustering", name, words) for name, words in _CLUSTERING.items()}
-    entries |= {f"c_{name}": Metric("clustering", name, words, "cosine") for name, words in _CLUSTERING.items()}
-    for recall, prefix, distance in (("e_recall@k", "", "euclidean"), ("c_recall@k", "c_", "cosine")):
-        entries[recall] = Metric("retrieval", "recall", f"recall@k, {distance}", distance)
-        for name, cutoff in CUTOFFS.items():
-            words = f"mean average precision of {cutoff.words}, {distance}"
-            entries[prefix + name] = Metric("average_precision", name, words, distance)
-    return entries | {
-        "dists@intra": Metric("spread", "intra", "mean cosine distance within a class"),
-        "dists@inter": Metric("spread", "inter", "mean cosine distance between class means"),
-        "dists@intra_over_inter": Metric("spread", "intra_over_inter", "ratio of the two"),
-        "rho_spectrum@m": Metric("spectrum", "rho_spectrum", "how far the singular values are from uniform"),
+def _functions() -> dict[str, Metric]:
+    """What computes each metric of ``EMBEDDING_METRICS``. ValueError if one lacks its function, or its entry there."""
+    functions = {name: Metric(retrieval, name, at_own_ks=m.takes_k) for name, m in RETRIEVAL_METRICS.items()}
+    for prefix, distance in (("", "euclidean"), ("c_", "cosine")):
+        functions |= {prefix + name: Metric(average_precision, name, distance) for name in CUTOFFS}
+    for prefix, distance in (("", None), ("c_", "cosine")):
+        functions |= {prefix + name: Metric(clustering, name, distance) for name in CLUSTERING_METRICS}
+    functions |= {
+        "e_recall@k": Metric(retrieval, "recall", "euclidean"),
+        "c_recall@k": Metric(retrieval, "recall", "cosine"),
+        "dists@intra": Metric(spread, "intra"),
+        "dists@inter": Metric(spread, "inter"),
+        "dists@intra_over_inter": Metric(spread, "intra_over_inter"),
+        "rho_spectrum@m": Metric(spectrum, "rho_spectrum"),
     }
+    return with_functions(EMBEDDING_METRICS, functions)
 
 
 class MetricRegistry(Registry[Metric]):
@@ -80,17 +65,17 @@ class MetricRegistry(Registry[Metric]):
         number = int(parts[2])
         family = self._entries.get(f"{parts[1]}@k") if number > 0 else None
         family = family or self._entries.get(f"{parts[1]}@m")
-        return family and Metric(family.kind, family.base, family.words, family.distance, number)
+        return family and replace(family, number=number)
 
 
-METRICS = MetricRegistry("metric", _families())
+METRICS = MetricRegistry("metric", _functions())
 DEFAULT_METRICS = tuple(RETRIEVAL_METRICS)
 SPECTRUM_KEY = "rho_spectrum_at_0"
 """The one metric whose value is a list of numbers."""
 
 
 def metric_keys(names: Sequence[str], recall_ks: Sequence[int]) -> list[str]:
-    """The keys under which an evaluation records the metrics ``names``, recall once for every k.
+    """The keys under which an evaluation records the metrics ``names``, recall once for every k of ``recall_ks``.
 
     Raises:
         UnknownNameError: a metric that does not exist, or a family without its number.
@@ -98,5 +83,5 @@ def metric_keys(names: Sequence[str], recall_ks: Sequence[int]) -> list[str]:
     keys = []
     for name in names:
         METRICS.canonical(name)
-        keys += [f"recall_at_{k}" for k in recall_ks] if name == "recall" else [metric_key(name)]
+        keys += [f"{name}_at_{k}" for k in recall_ks] if METRICS[name].at_own_ks else [metric_key(name)]
     return list(dict.fromkeys(keys))

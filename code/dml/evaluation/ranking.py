@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dml.neighbours import SimilarityScores, grouped_topk, ordered_topk
+from dml.neighbours import ItemSets, SimilarityScores, grouped_topk, ordered_topk
 
 _FAST_BYTES = 320 * 2**20  # a block of float32 scores
 _EXACT_BYTES = 128 * 2**20  # a block of float64 scores
@@ -22,52 +22,58 @@ _COUNT_COLUMNS = 4096  # scores compared at a time, so that they stay in cache
 _NO_POSITIVE = torch.iinfo(torch.int64).max
 
 
+ImageIds = tuple[Tensor, Tensor]
+"""Numbers (Q,) of the query images and (N,) of the gallery's, integers, equal exactly for images that are the same;
+where the queries are their own gallery, one tensor twice."""
+
+
+def ids_or_own(image_ids: ImageIds | None, num_queries: int, *, own_gallery: bool) -> ImageIds | None:
+    """``image_ids``; without, queries that are their own gallery are an image each, others leave out nothing: None."""
+    if image_ids is None and own_gallery:
+        return (torch.arange(num_queries),) * 2
+    return image_ids
+
+
+def left_out(image_ids: ImageIds | None) -> ItemSets | None:
+    """What each query does not see: the gallery items of its own number. None: it sees all."""
+    return None if image_ids is None else ItemSets.of_same_group(*image_ids)
+
+
 @dataclass
 class Positives:
-    """Where each query's positives stand in the gallery.
+    """Each query's positives: the gallery items of its class that it does not leave out.
 
     Attributes:
-        labels: (N,) class of each gallery item, 0..C−1.
-        query_labels: (Q,) the same for queries; −1 for a class that the gallery lacks.
-        order: (N,) gallery indices, class by class, ascending within a class.
-        start: (Q,) where the query's class begins in ``order``.
-        size: (Q,) items of the query's class in the gallery, the query itself included.
-        num: (Q,) R, the same without the query itself.
+        labels: (N,) class of each gallery item.
+        query_labels: (Q,) the same of queries.
+        of_class: each query's gallery items of its class, those that it leaves out among them.
+        num: (Q,) R, how many of them it does not leave out.
     """
 
     labels: Tensor
     query_labels: Tensor
-    order: Tensor
-    start: Tensor
-    size: Tensor
+    of_class: ItemSets
     num: Tensor
 
     @classmethod
-    def build(
-        cls, query_labels: Tensor, gallery_labels: Tensor, device: torch.device, *, leave_out_self: bool
-    ) -> Positives:
-        query_labels, gallery_labels = query_labels.to(device), gallery_labels.to(device)
-        classes, labels = gallery_labels.unique(return_inverse=True)
-        counts = labels.bincount(minlength=len(classes))
-        position = torch.searchsorted(classes, query_labels).clamp_(max=len(classes) - 1)
-        present = classes[position] == query_labels
-        size = counts[position] * present
-        return cls(
-            labels=labels,
-            query_labels=position.where(present, -1),
-            order=labels.argsort(stable=True),
-            start=(counts.cumsum(0) - counts)[position],
-            size=size,
-            num=size - int(leave_out_self),
-        )
+    def build(cls, query_labels: Tensor, gallery_labels: Tensor, image_ids: ImageIds | None) -> Positives:
+        """From integer labels (Q,) and (N,). A query leaves out what has its number in ``image_ids``; None: nothing.
+        All on one device; time grows as that of sorting."""
+        of_class = ItemSets.of_same_group(query_labels, gallery_labels)
+        num = of_class.size
+        if image_ids is not None:
+            num = num - ItemSets.of_same_group(*_joined((query_labels, gallery_labels), image_ids)).size
+        return cls(gallery_labels, query_labels, of_class, num)
 
-    def pairs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """All pairs of a query of ``rows`` (r,) and an item of its class: positions in ``rows`` and gallery
-        indices, (P,) int64 each."""
-        size = self.size[rows]
-        position = torch.arange(len(rows), device=rows.device).repeat_interleave(size)
-        first = (self.start[rows] - (size.cumsum(0) - size)).repeat_interleave(size)
-        return position, self.order[first + torch.arange(len(first), device=rows.device)]
+    def hits(self, rows: Tensor, indices: Tensor) -> Tensor:
+        """Which of the gallery items ``indices`` (r, L) are of the class of the queries ``rows`` (r,): bool."""
+        return self.labels[indices] == self.query_labels[rows, None]
+
+
+def _joined(labels: tuple[Tensor, Tensor], image_ids: ImageIds) -> list[Tensor]:
+    """Numbers (Q,) and (N,) that are equal exactly where both label and image are."""
+    label, image = (torch.cat(pair).unique(return_inverse=True)[1] for pair in (labels, image_ids))
+    return list((image * (label.max() + 1) + label).split([len(part) for part in labels]))
 
 
 @dataclass
@@ -75,19 +81,24 @@ class QueryResults:
     """What the metrics need of r queries.
 
     Attributes:
-        rank: (r,) int64, negatives in front of the nearest positive.
-        average_precision, r_precision, first_hit: (r,) float64.
+        in_front: (r,) int64, how many negatives stand in front of the nearest positive; of a query without a positive
+            more than any k. Exact only where float64 decided. Elsewhere it is a lower bound of which the float32 pass
+            found that it passes the same of the ranking's ``recall_ks`` as the exact number: compare it with these
+            alone.
+        average_precision: (r,) float64, to the R-th neighbour.
+        r_precision: (r,) float64, the share of hits among the R nearest.
+        first_hit: (r,) float64, 1 where the nearest is a positive, else 0.
     """
 
-    rank: Tensor
+    in_front: Tensor
     average_precision: Tensor
     r_precision: Tensor
     first_hit: Tensor
 
     @classmethod
     def empty(cls, num_rows: int, device: torch.device) -> QueryResults:
-        rank = torch.full((num_rows,), _NO_POSITIVE, device=device)
-        return cls(rank, *torch.zeros(3, num_rows, dtype=torch.float64, device=device))
+        in_front = torch.full((num_rows,), _NO_POSITIVE, device=device)
+        return cls(in_front, *torch.zeros(3, num_rows, dtype=torch.float64, device=device))
 
 
 @dataclass
@@ -97,14 +108,14 @@ class Ranking:
     Attributes:
         recall_ks: (K,) int64 ascending; empty if no recall is asked for.
         num_neighbours: None: as many as a query has positives; otherwise so many (0: no list is needed).
-        strict: whether a negative as near as the nearest positive stands behind it.
+        ties_count_for_query: whether negatives as near as the nearest positive stand behind it, whatever their index.
     """
 
     scores: SimilarityScores
     positives: Positives
     recall_ks: Tensor
     num_neighbours: int | None
-    strict: bool
+    ties_count_for_query: bool
 
     def list_length(self, rows: Tensor) -> int:
         if self.num_neighbours is not None:
@@ -112,7 +123,7 @@ class Ranking:
         return max(1, int(self.positives.num[rows].max()))
 
     def block_rows(self, num_bytes: int, dtype: torch.dtype) -> int:
-        per_row = self.scores.num_gallery * dtype.itemsize + int(self.positives.size.max()) * _PAIR_BYTES
+        per_row = self.scores.bytes_per_row(dtype) + self.positives.of_class.largest * _PAIR_BYTES
         return max(1, num_bytes // per_row)
 
 
@@ -146,7 +157,7 @@ def _rank_fast(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResu
     at_least = _count_above(block, best + margin)
     at_most = _count_above(block, best - margin) - 1  # the positive itself is among those counted
     has_positive = ranking.positives.num[rows] > 0
-    results.rank[rows] = at_least.where(has_positive, _NO_POSITIVE)
+    results.in_front[rows] = at_least.where(has_positive, _NO_POSITIVE)
     bounds = torch.stack([at_least, at_most], dim=1)
     passed = torch.searchsorted(ranking.recall_ks, bounds, right=True)  # how many k each bound fails
     return (passed[:, 0] != passed[:, 1]) & has_positive
@@ -157,15 +168,16 @@ def _rank_exact(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryRes
         return
     best, index = _best_positive(ranking, rows, block)
     rank = _count_above(block, best)
-    if not ranking.strict:
+    if not ranking.ties_count_for_query:
         columns = torch.arange(block.shape[1], device=rows.device)
         rank += ((block == best[:, None]) & (columns < index[:, None])).sum(1)
-    results.rank[rows] = rank.where(ranking.positives.num[rows] > 0, _NO_POSITIVE)
+    results.in_front[rows] = rank.where(ranking.positives.num[rows] > 0, _NO_POSITIVE)
 
 
 def _best_positive(ranking: Ranking, rows: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
-    """Score (r,) and lowest gallery index (r,) of each query's nearest positive; −inf without one."""
-    position, columns = ranking.positives.pairs(rows)
+    """Score (r,) and lowest gallery index (r,) of each query's nearest positive; −inf without one, as is what it
+    leaves out."""
+    position, columns = ranking.positives.of_class.pairs(rows)
     values = block[position, columns]
     best = block.new_full((len(rows),), -torch.inf).scatter_reduce_(0, position, values, "amax")
     lowest = torch.full_like(rows, block.shape[1])
@@ -199,7 +211,7 @@ def _list_fast(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResu
     if not length:
         return torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     values, indices = grouped_topk(block, min(length + _SLACK, block.shape[1]))
-    hits = ranking.positives.labels[indices] == ranking.positives.query_labels[rows, None]
+    hits = ranking.positives.hits(rows, indices)
     _store_hits(ranking, rows, hits[:, :length], results)
     margin = 2 * ranking.scores.tolerance
     last_counted = (ranking.positives.num[rows].clamp(1, length) - 1)[:, None]
@@ -215,7 +227,7 @@ def _list_exact(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryRes
     length = ranking.list_length(rows)
     if length:
         indices = ordered_topk(block, min(length, block.shape[1]))[1]
-        hits = ranking.positives.labels[indices] == ranking.positives.query_labels[rows, None]
+        hits = ranking.positives.hits(rows, indices)
         _store_hits(ranking, rows, hits, results)
 
 

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dml.evaluation.ranking import Positives, QueryResults, Ranking, rank_queries
+from dml.evaluation.ranking import (
+    ImageIds,
+    Positives,
+    QueryResults,
+    Ranking,
+    ids_or_own,
+    left_out,
+    rank_queries,
+)
+from dml.metric_names import ANSWERED, EMBEDDING_METRICS
 from dml.neighbours import SimilarityScores
 from dml.registry import Registry
 
-RETRIEVAL_METRICS: Registry[str] = Registry(
+
+@dataclass(frozen=True)
+class RetrievalMetric:
+    """How a retrieval metric comes from what is known of every query.
+
+    Attributes:
+        of_query: (results, k) → (Q,) float64, each query's share of the metric; its mean is over all queries or over
+            those with a positive, as ``dml.metric_names`` says. k is None but for a metric with one value for each.
+        num_neighbours: how long a list of neighbours it needs; None: as many as a query has positives.
+        takes_k: whether it has one value for each k of ``recall_ks``.
+    """
+
+    of_query: Callable[[QueryResults, int | None], Tensor]
+    num_neighbours: int | None
+    takes_k: bool = False
+
+
+RETRIEVAL_METRICS: Registry[RetrievalMetric] = Registry(
     "retrieval metric",
     {
-        "recall": "share of queries with a hit among their k nearest",
-        "map_at_r": "mean average precision at R",
-        "r_precision": "share of hits among the R nearest",
-        "precision_at_1": "share of queries whose nearest is a hit",
+        "recall": RetrievalMetric(lambda found, k: (found.in_front < k).double(), num_neighbours=0, takes_k=True),
+        "map_at_r": RetrievalMetric(lambda found, _: found.average_precision, num_neighbours=None),
+        "r_precision": RetrievalMetric(lambda found, _: found.r_precision, num_neighbours=None),
+        "precision_at_1": RetrievalMetric(lambda found, _: found.first_hit, num_neighbours=1),
     },
 )
 
@@ -44,12 +71,12 @@ def query_errors(
     gallery: Tensor | None = None,
     gallery_labels: Tensor | None = None,
     *,
+    image_ids: ImageIds | None = None,
     distance: str = "cosine",
 ) -> QueryErrors:
     """What ``retrieval_metrics`` takes the means of, query by query; arguments, costs and errors are as there."""
-    ranking = make_ranking(
-        query, query_labels, gallery, gallery_labels, recall_ks=(), num_neighbours=None, distance=distance
-    )
+    given = (query, query_labels, gallery, gallery_labels)
+    ranking = make_ranking(*given, image_ids=image_ids, recall_ks=(), num_neighbours=None, distance=distance)
     results = rank_queries(ranking, None)
     return QueryErrors(1 - results.average_precision, results.first_hit == 0, ranking.positives.num > 0)
 
@@ -62,53 +89,73 @@ def retrieval_metrics(
     gallery_labels: Tensor | None = None,
     *,
     recall_ks: Sequence[int],
-    metrics: Sequence[str] = ("recall", "map_at_r", "r_precision", "precision_at_1"),
+    metrics: Sequence[str] = tuple(RETRIEVAL_METRICS),
+    image_ids: ImageIds | None = None,
     distance: str = "cosine",
+    ties_count_for_query: bool = False,
     chunk_size: int | None = None,
 ) -> dict[str, float]:
     """Retrieval metrics as fractions 0..1 (METHODS §20).
 
-    R is the number of a query's positives: gallery items of its class, the query itself left out.
+    R is the number of a query's positives: gallery items of its class, without those that it leaves out.
 
-    * ``recall_at_<k>``: share of queries with a positive among the k nearest. Without a gallery equal
-      similarities are ordered by lower index; with one, only negatives strictly nearer than the nearest
-      positive count against the query (In-Shop's rule). A k beyond the gallery counts the whole gallery.
+    * ``recall_at_<k>``: share of queries with a positive among the k nearest. A k beyond the gallery counts the
+      whole gallery.
     * ``map_at_r``: mean over queries of (1/R) Σ_{j≤R} hit_j · (hits up to j)/j (Musgrave et al., A Metric
       Learning Reality Check, 2020).
     * ``r_precision``: mean over queries of the share of hits among the R nearest.
     * ``precision_at_1``: share of queries whose nearest is a positive.
 
-    A query without positives (a singleton, or a class that the gallery lacks) fails recall and precision@1
+    Equal similarities are ordered by lower index, so that a network that maps all images to one point is as good as
+    chance. A query without positives (a singleton, or a class that the gallery lacks) fails recall and precision@1
     and is left out of the means of MAP@R and R-precision, as IDML does; these are 0 if no query has one.
 
-    Time grows as Q·N·D; memory stays bounded whatever Q, N and R are.
+    Time grows as Q·N·D; memory stays bounded whatever Q, N and R are, and however many copies there are.
 
     Args:
         query: (Q, D) floating point; the work is done on its device.
         query_labels: (Q,) integer.
-        gallery: (N, D) floating point; None searches the queries themselves, each left out by its index.
+        gallery: (N, D) floating point; None searches the queries themselves.
         gallery_labels: (N,) integer; given exactly if ``gallery`` is.
         recall_ks: the k of recall@k, each at least 1.
         metrics: which metrics; names of ``RETRIEVAL_METRICS``.
+        image_ids: numbers (Q,) of the query images and (N,) of the gallery's; a query leaves out the gallery items of
+            its own number. None: queries that are their own gallery leave out themselves, by index, others nothing.
         distance: ``cosine`` (rows normalised) or ``euclidean`` (raw embeddings).
+        ties_count_for_query: recall counts only negatives that are strictly nearer than the nearest positive, which is
+            the published rule of In-Shop.
         chunk_size: queries per block; None chooses it from the size of the gallery.
 
     Raises:
         ValueError: shapes that do not fit, embeddings that are not finite, an unknown metric or distance.
     """
-    metrics = [RETRIEVAL_METRICS.canonical(name) for name in metrics]
-    if "recall" in metrics and (not recall_ks or min(recall_ks) < 1):
+    chosen = {RETRIEVAL_METRICS.canonical(name): RETRIEVAL_METRICS[name] for name in metrics}
+    takes_k = any(metric.takes_k for metric in chosen.values())
+    if takes_k and (not recall_ks or min(recall_ks) < 1):
         raise ValueError(f"recall_ks must be one or more positive integers; got {list(recall_ks)}")
+    lengths = [metric.num_neighbours for metric in chosen.values()]
     ranking = make_ranking(
         query,
         query_labels,
         gallery,
         gallery_labels,
-        recall_ks=recall_ks if "recall" in metrics else (),
-        num_neighbours=_num_neighbours(metrics),
+        image_ids=image_ids,
+        recall_ks=recall_ks if takes_k else (),
+        num_neighbours=None if None in lengths else max(lengths, default=0),
         distance=distance,
+        ties_count_for_query=ties_count_for_query,
     )
-    return _summarise(rank_queries(ranking, chunk_size), metrics, recall_ks, ranking.positives.num)
+    results, has_positive = rank_queries(ranking, chunk_size), ranking.positives.num > 0
+    values = {}
+    for name, metric in chosen.items():
+        counted = has_positive if EMBEDDING_METRICS[name].over == ANSWERED else slice(None)
+        for k in recall_ks if metric.takes_k else (None,):
+            values[name if k is None else f"{name}_at_{k}"] = _mean(metric.of_query(results, k)[counted])
+    return values
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def make_ranking(
@@ -117,56 +164,39 @@ def make_ranking(
     gallery: Tensor | None,
     gallery_labels: Tensor | None,
     *,
+    image_ids: ImageIds | None,
     recall_ks: Sequence[int],
     num_neighbours: int | None,
     distance: str,
+    ties_count_for_query: bool = False,
 ) -> Ranking:
     """What ``rank_queries`` is to do. ValueError for shapes that do not fit."""
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("gallery and gallery_labels must be given together")
     _check_labels("query", query, query_labels)
-    leave_out_self = gallery is None
-    if leave_out_self:
+    own_gallery = gallery is None
+    if own_gallery:
         gallery, gallery_labels = query, query_labels
     else:
         _check_labels("gallery", gallery, gallery_labels)
-    exclude = torch.arange(len(query), device=query.device) if leave_out_self else None
+    ids = ids_or_own(image_ids, len(query), own_gallery=own_gallery)
+    if ids is not None:
+        ids = tuple(part.to(query.device) for part in ids)
+        for name, embeddings, part in zip(("query", "gallery"), (query, gallery), ids, strict=True):
+            _check_labels(name, embeddings, part, "image_ids")
+    labels = (query_labels.to(query.device), gallery_labels.to(query.device))
     return Ranking(
-        scores=SimilarityScores(query, gallery, distance=distance, exclude=exclude),
-        positives=Positives.build(query_labels, gallery_labels, query.device, leave_out_self=leave_out_self),
+        scores=SimilarityScores(query, gallery, distance=distance, exclude=left_out(ids)),
+        positives=Positives.build(*labels, ids),
         recall_ks=torch.tensor(sorted(recall_ks), device=query.device),
         num_neighbours=num_neighbours,
-        strict=not leave_out_self,
+        ties_count_for_query=ties_count_for_query,
     )
 
 
-def _num_neighbours(metrics: Sequence[str]) -> int | None:
-    if "map_at_r" in metrics or "r_precision" in metrics:
-        return None
-    return int("precision_at_1" in metrics)
-
-
-def _summarise(
-    results: QueryResults, metrics: Sequence[str], recall_ks: Sequence[int], num_positives: Tensor
-) -> dict[str, float]:
-    has_positive = num_positives > 0
-    divisor = max(1, int(has_positive.sum()))
-    values = {}
-    for name in metrics:
-        if name == "recall":
-            values |= {f"recall_at_{k}": float((results.rank < k).double().mean()) for k in recall_ks}
-        elif name == "map_at_r":
-            values[name] = float(results.average_precision[has_positive].sum() / divisor)
-        elif name == "r_precision":
-            values[name] = float(results.r_precision[has_positive].sum() / divisor)
-        else:
-            values[name] = float(results.first_hit.mean())
-    return values
-
-
-def _check_labels(name: str, embeddings: Tensor, labels: Tensor) -> None:
+def _check_labels(name: str, embeddings: Tensor, labels: Tensor, what: str = "labels") -> None:
     if labels.ndim != 1 or len(labels) != len(embeddings) or labels.is_floating_point():
         raise ValueError(
-            f"{name} labels must be ({len(embeddings)},) integers, one for each embedding; "
+            f"{name} {what} must be ({len(embeddings)},) integers, one for each embedding; "
             f"got {tuple(labels.shape)} {labels.dtype}"
         )

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 _CHUNK_ROWS = 8192  # rows taken up to float64 at a time
+_COLLAPSED = 1e-3  # a relative spread as small as this is a network's that maps every image to one point
 _SMALLEST_RATIO = 1e-8  # of the distance between classes, which divides
 _ROUNDING = 2.0**-24  # singular values below this share of the largest are noise of float32 embeddings
 
@@ -40,6 +41,41 @@ def class_distances(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     intra = float(within.mean()) if len(within) else 0.0
     inter = _between_classes(embeddings, labels)
     return {"intra": intra, "inter": inter, "intra_over_inter": intra / max(inter, _SMALLEST_RATIO)}
+
+
+@torch.no_grad()
+def relative_spread(embeddings: Tensor, *, distance: str) -> float:
+    """How far embeddings lie from their mean, in units of their length: root mean squares, 0 if all are equal.
+
+    0..1: it is the square root of 1 − ‖mean‖² / mean ‖v‖². Embeddings that are all zero have no spread.
+
+    Args:
+        embeddings: (N, D) floating point, finite; at a cost of N·D.
+        distance: ``cosine`` takes them at unit length, ``euclidean`` as they are.
+    """
+    count, total, squares = len(embeddings), 0.0, 0.0
+    mean = sum(_rows(rows, distance).sum(0) for rows in embeddings.split(_CHUNK_ROWS)) / count
+    for rows in embeddings.split(_CHUNK_ROWS):
+        rows = _rows(rows, distance)
+        squares += float(rows.square().sum())
+        total += float((rows - mean).square().sum())
+    return (total / squares) ** 0.5 if squares else 0.0
+
+
+def collapse(embeddings: Tensor, *, distance: str) -> str | None:
+    """What is to be said of embeddings (N, D) whose relative spread is below 0.001, all but equal; None of others."""
+    spread = relative_spread(embeddings, distance=distance)
+    if not spread < _COLLAPSED or len(embeddings) < 2:
+        return None
+    return (
+        f"the network has collapsed: the embeddings of all {len(embeddings)} images are nearly equal (their distance"
+        f" from their mean is {spread:.1e} of their length), so that nothing can be found by them"
+    )
+
+
+def _rows(embeddings: Tensor, distance: str) -> Tensor:
+    rows = embeddings.double()
+    return normalize(rows) if distance == "cosine" else rows
 
 
 @torch.no_grad()

@@ -180,8 +180,8 @@ def create_loss(
         UnknownNameError: no such loss.
         KeyError: an option that this loss does not have.
     """
-    spec = LOSSES[name]
-    arguments = spec.arguments(options or {}, miner=miner, model=model)
+    spec, options = LOSSES[name], options or {}
+    arguments = spec.arguments({**options, **spec.complete(options, miner=miner, model=model)})
     if similarity is not None:
         arguments["similarity"] = similarity
     return spec.build(num_classes=num_classes, embedding_size=embedding_size, **arguments)

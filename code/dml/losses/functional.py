@@ -18,7 +18,11 @@ def init_proxies(num_classes: int, embedding_size: int) -> nn.Parameter:
 
 
 def redraw_uniformly(proxies: nn.Parameter) -> None:
-    """Kaiming uniform with a = √5 in place: U(−1/√D, 1/√D) per entry of (C, D) proxies (METHODS §2)."""
+    """Kaiming uniform with a = √5 in place: U(−1/√D, 1/√D) per entry of (C, D) proxies (METHODS §2).
+
+    NOTE: the published ``--init_type uniform`` never reaches this option of its loss and trains as with ``normal``;
+    here it does what it says.
+    """
     nn.init.kaiming_uniform_(proxies, a=math.sqrt(5))
 
 

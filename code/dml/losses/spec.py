@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from dml.options import Option as LossOption
+from dml.options import with_defaults
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class LossSpec:
     advice: str = ""
 
     @property
+    def learns_from_pairs(self) -> bool:
+        """Whether it compares images of a class with each other, in a batch or over a memory, and with no proxies."""
+        return self.needs_positives or ("memory-size" in self.options and self.lr_scale is None)
+
+    @property
     def takes_similarity(self) -> bool:
         """Whether ``build`` also takes a ``similarity`` (``dml.losses.similarity``) in place of the loss's own."""
         return "similarity" in inspect.signature(self.build).parameters
@@ -69,18 +75,22 @@ class LossSpec:
             return self.lr_scale
         return self.options[option].default_in(self.build)
 
-    def arguments(
+    def complete(
         self, options: Mapping[str, object], *, miner: str | None = None, model: str | None = None
     ) -> dict[str, object]:
-        """Keyword arguments of ``build``; KeyError for a flag that is no option of it.
+        """Every option with the value that is used: flag → value.
 
         Args:
-            options: flag → value.
+            options: flag → value, of those that were asked for.
             miner: which picks the tuples, and may fix options.
             model: the backbone, with which defaults may differ.
         """
-        values = {**self.defaults_by_model.get(model, {}), **options, **self.fixed_by_miner.get(miner, {})}
-        return {self.options[flag].argument: value for flag, value in values.items() if flag != self.lr_option}
+        asked = {**self.defaults_by_model.get(model, {}), **options}
+        return with_defaults(self, asked) | self.fixed_by_miner.get(miner, {})
+
+    def arguments(self, options: Mapping[str, object]) -> dict[str, object]:
+        """Flag → value as keyword arguments of ``build``; KeyError for a flag that is no option of it."""
+        return {self.options[flag].argument: value for flag, value in options.items() if flag != self.lr_option}
 
     def parameter_lr_scale(self, options: Mapping[str, object], *, base_lr: float) -> float:
         """Learning rate of the loss's own parameters under ``options``, in multiples of ``base_lr``."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from dml.structures import Batch, Progress, StepOutput
@@ -42,11 +43,13 @@ class Method(nn.Module, ABC):
         model: the network that is trained and evaluated.
         num_views: how many random crops of each image a batch holds.
         training_only: prefixes of state names that only a continued training needs; best.pt leaves them out.
+        rows_of_images: state names of tensors with a row for each training image, where there are such.
     """
 
     model: nn.Module
     num_views: int = 1
     training_only: tuple[str, ...] = ()
+    rows_of_images: tuple[str, ...] = ()
 
     @abstractmethod
     def param_groups(self) -> list[ParamGroup]:
@@ -89,6 +92,23 @@ class Method(nn.Module, ABC):
     def proxies(self) -> Tensor | None:
         """(C, D) class proxies for pictures, or None."""
         return None
+
+    def move_images(self, saved: dict[str, Tensor], moved: np.ndarray) -> dict[str, Tensor]:
+        """The state ``saved`` by a method over other training images, for those of this one.
+
+        Rows of images that are kept go with them; those of new images are as this method began with them.
+
+        Args:
+            saved: name → tensor, without the network's.
+            moved: (N,) int64 for each image then its number now; −1: it is gone.
+        """
+        own, then = self.state_dict(), torch.from_numpy(np.flatnonzero(moved >= 0))
+        now, changed = torch.from_numpy(moved)[then], {}
+        for name in self.rows_of_images:
+            if name in saved:
+                changed[name] = own[name].detach().cpu().clone()
+                changed[name][now] = saved[name][then].to(changed[name])
+        return saved | changed
 
 
 def train_only_new(groups: Sequence[ParamGroup], *, warm_up: bool) -> None:

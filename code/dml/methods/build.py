@@ -39,33 +39,46 @@ def supervised(
     choice = choose_loss(config.loss.loss, memory=config.loss.memory)
     spec = choice.spec
     sampler = create_sampler(config, train.labels)
-    if spec.needs_positives and config.data.IPC is None and config.data.sampler is None:
-        warnings.warn(
-            f"--loss {config.loss.loss} learns from pairs of a class, and batches are drawn without regard to"
-            " classes, as published: --IPC 5 would give every image four partners",
-            ConfigWarning,
-        )
+    if train.class_counts().max() < 2 and spec.learns_from_pairs:
+        _refuse_without_pairs(config, choice)
     criterion = create_criterion(config, choice, train.num_classes)
     if config.optim.init_type != "normal":
         proxies = proxies_of(criterion, config)
         if config.optim.init_type == "uniform":
             redraw_uniformly(proxies)
-    proxy_lr_scale = config.optim.proxy_lr_scale
-    if proxy_lr_scale is None:
-        proxy_lr_scale = spec.parameter_lr_scale(config.loss.options, base_lr=config.optim.lr)
+    scale = config.optim.proxy_lr_scale
     method = MixupMethod if config.loss.mixup else SupervisedMethod
     return method(
         model=model,
         criterion=criterion,
         sampler=sampler,
         head_lr_scale=head_lr_scale(config.optim),
-        proxy_lr_scale=proxy_lr_scale,
+        proxy_lr_scale=1.0 if scale is None else scale,  # None: of a loss without parameters
         clip_proxies=spec.clip,
         decay_proxies=spec.decays,
         warm=config.optim.warm,
         distillation=self_distillation(config, model, choice),
         storage=feature_storage(config, embed_training_set, len(train)),
     )
+
+
+def _refuse_without_pairs(config: TrainConfig, choice: LossChoice) -> None:
+    """Say, of a training set whose classes have one image each, that the loss has nothing to learn from.
+
+    Raises:
+        ValueError: nothing at all.
+
+    Warns:
+        ConfigWarning: pairs of an image with itself, or self-distillation, are left.
+    """
+    said = f"no training class has two images, so that --loss {config.loss.loss} has no positive pair to learn from"
+    ways = "give classes of several images, or a loss of proxies such as --loss Proxy_Anchor"
+    if choice.distilled:
+        warnings.warn(f"{said}: self-distillation is all that trains. Way out: {ways}", ConfigWarning)
+    elif not choice.spec.needs_positives or config.data.sampler != "random":
+        warnings.warn(f"{said}: an image's only partner is itself, cropped otherwise. Way out: {ways}", ConfigWarning)
+    else:
+        raise ValueError(f"{said}: {ways}")
 
 
 def proxies_of(criterion: nn.Module, config: TrainConfig) -> nn.Parameter:
@@ -90,8 +103,6 @@ def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) 
         embedding_size=size,
         options=options,
         similarity=similarity_of(config),
-        miner=miner,
-        model=config.model.model,
     )
     if not spec.tuples:
         return criterion
@@ -110,7 +121,7 @@ def similarity_of(config: TrainConfig) -> Similarity | None:
 
 def head_lr_scale(optim: OptimConfig) -> float:
     """``--head-lr`` in multiples of the base rate."""
-    return 1.0 if optim.head_lr in (None, -1) else optim.head_lr / optim.lr
+    return optim.head_lr / optim.lr
 
 
 def self_distillation(config: TrainConfig, model: EmbeddingNet, choice: LossChoice) -> SelfDistillation | None:

@@ -1,37 +1,107 @@
-"""From a run's configuration to its sampler."""
+"""From a run's configuration to its sampler, and to batches that a user's own images fill."""
 
 from __future__ import annotations
 
+import math
+import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from dml.config import FEATURE_SAMPLERS, FeatureSamplingConfig, TrainConfig
+from dml.config import FEATURE_SAMPLERS, ConfigWarning, FeatureSamplingConfig, TrainConfig
+from dml.data.own_images import counted
 from dml.data.samplers import SAMPLERS, Sampler
-from dml.recipes import RECIPES
 
-_BY_CLASS = ("class_balanced", "balanced", "class_random", *FEATURE_SAMPLERS)
+_DISTINCT_CLASSES = ("class_balanced", "balanced")
+_BY_CLASS = (*_DISTINCT_CLASSES, "class_random", *FEATURE_SAMPLERS)
 
 
 def create_sampler(config: TrainConfig, labels: np.ndarray) -> Sampler:
-    """The sampler of ``--sampler``, or the one that the recipe uses with and without ``--IPC``.
+    """The sampler of ``--sampler``.
 
     Raises:
         ValueError: settings that the sampler does not have, or that the training set cannot satisfy.
     """
-    data = config.data
-    name = data.sampler or (RECIPES[config.recipe].ipc_sampler if data.IPC else "random")
-    kind = SAMPLERS.canonical(name)
+    data, kind = config.data, sampler_kind(config)
     options: dict[str, Any] = {}
     if kind in _BY_CLASS:
         if data.IPC is None:
-            raise ValueError(f"--sampler {name} needs --IPC, the images per class in a batch")
+            raise ValueError(f"--sampler {kind} needs --IPC, the images per class in a batch")
         options["images_per_class"] = data.IPC
     if kind == "power_balanced":
         options["power"] = data.p
     if kind in FEATURE_SAMPLERS:
         options |= _feature_options(kind, config.feature_sampling)
     return SAMPLERS[kind](labels, batch_size=data.batch_size, seed=config.run.seed, **options)
+
+
+def sampler_kind(config: TrainConfig) -> str:
+    """The sampler's name in ``SAMPLERS``."""
+    return SAMPLERS.canonical(config.data.sampler)
+
+
+def fit_batches(config: TrainConfig, labels: np.ndarray, *, world_size: int = 1) -> TrainConfig:
+    """``config`` with batches that a user's own training set fills, where it asks for larger ones.
+
+    A batch keeps its images per class and has fewer classes; only where two classes do not fit, fewer images of each.
+    Likewise of images with their neighbours, of which one is enough.
+    Settings of named data sets are left alone, and what no batch can satisfy is left to the sampler's error.
+
+    Args:
+        labels: (N,) int64 of the training set.
+        world_size: processes, which share a batch equally.
+
+    Warns:
+        ConfigWarning: batches are smaller than asked for; it says how large they are.
+    """
+    if config.data.dataset != "folder":
+        return config
+    size, batch_size, images = _group_size(config), config.data.batch_size, len(labels)
+    asked = most = batch_size // size
+    fits = batch_size <= images
+    if config.self_taught is None and (kind := sampler_kind(config)) in _DISTINCT_CLASSES:
+        most = min(asked, len(np.unique(labels)))
+        # The balanced sampler cuts a stream of whole groups, which may be shorter than one batch.
+        fits &= most == asked and (kind != "balanced" or images // batch_size * asked * size >= batch_size)
+    if fits or not asked:
+        return config
+    fewest = 2 if config.self_taught is None else 1
+    groups = min(most, images // size)
+    if groups < fewest <= images:
+        groups, size = fewest, min(size, images // fewest)
+    step = world_size // math.gcd(world_size, size)
+    groups = groups // step * step
+    if not groups:
+        return config
+    warnings.warn(_told(config, labels, groups, size), ConfigWarning)
+    config = replace(config, data=replace(config.data, batch_size=groups * size))
+    if _group_size(config) == size:
+        return config
+    if config.self_taught is not None:
+        return replace(config, self_taught=replace(config.self_taught, num_neighbors=size))
+    return replace(config, data=replace(config.data, IPC=size))
+
+
+def _group_size(config: TrainConfig) -> int:
+    """Images of a batch that belong together: of a class, or an image and its neighbours."""
+    if config.self_taught is not None:
+        return config.self_taught.num_neighbors if config.loss.loss == "stml" else 1
+    return config.data.IPC or 1 if sampler_kind(config) in _BY_CLASS else 1
+
+
+def _told(config: TrainConfig, labels: np.ndarray, groups: int, size: int) -> str:
+    asked, there = f"--batch-size {config.data.batch_size}", f"{len(labels)} images"
+    batch = f"batches of {groups * size}"
+    if config.self_taught is None:
+        there += f" of {len(np.unique(labels))} classes"
+        flag, group = "--IPC", counted(groups, "class", "classes")
+    else:
+        flag, group = "--num-neighbors", counted(groups, "neighbourhood", "neighbourhoods")
+    if (asked_size := _group_size(config)) > 1:
+        asked += f" with {flag} {asked_size}"
+        batch += f", {group} of {size}"
+    return f"{asked} is more than the training set of {there} fills: {batch}"
 
 
 def _feature_options(kind: str, settings: FeatureSamplingConfig) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from dml.methods.base import Method
 from dml.methods.build import head_lr_scale
 from dml.methods.self_supervised import SelfSupervisedMethod
 from dml.methods.self_taught import SelfTaughtMethod
-from dml.models import EmbeddingNet, create_model, load_model_checkpoint
+from dml.models import EmbeddingNet, create_model
 from dml.models.embedding_net import HEAD_INITS
+from dml.models.start import read_start, start_from
 from dml.models.teacher import Teacher
 from dml.models.weights import load_swav_weights
 
@@ -73,8 +74,7 @@ def _warn_of_long_queue(name: str, arguments: dict[str, object], rows_per_epoch:
     """Where MoCo would push an image away from its own earlier keys."""
     if name != "moco":
         return
-    size = arguments.get("memory_size", SELF_TAUGHT_LOSSES[name].default("memory-size"))
-    if size >= rows_per_epoch:
+    if (size := arguments["memory_size"]) >= rows_per_epoch:
         warnings.warn(
             f"--memory-size {size} holds a whole epoch of {rows_per_epoch} views: among MoCo's negatives are then"
             " earlier keys of the very images of the batch; a smaller queue avoids that",
@@ -86,8 +86,8 @@ def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
     """A copy of the student: STML's always in evaluation mode, the baselines' in the method's mode.
 
     With ``--teacher-init random``, the published default, STML's starts by itself: its background head, and without
-    pretrained weights its backbone too. From a checkpoint (``--resume``) both are the checkpoint's, its background
-    head excepted if ``--teacher-init random`` is given beside it.
+    pretrained weights its backbone too. From a checkpoint (``--resume``, ``--init-from``) both are the student's, its
+    background head excepted if ``--teacher-init random`` is given beside it.
     """
     is_stml = config.loss.loss == STML
     by_itself = is_stml and config.self_taught.teacher_init == "random"
@@ -101,7 +101,7 @@ def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:
 
 
 def _starts_from_scratch(config: TrainConfig) -> bool:
-    return not (config.model.pretrained or config.self_taught.resume)
+    return not (config.model.pretrained or config.model.init_from or config.self_taught.resume)
 
 
 def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
@@ -115,29 +115,32 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         CheckpointError, WeightsError: weights that cannot be had.
     """
     model, settings = config.model, config.self_taught
-    weights = None if continued or settings.resume else model.weights
+    is_filled = bool(continued or settings.resume or model.init_from)
+    weights = None if is_filled else model.weights
     downloads_swav = settings.swav and not weights
     student = create_model(
         model.model,
         embedding_size=model.embedding_size,
-        pretrained=model.pretrained and not (continued or settings.resume or downloads_swav),
+        pretrained=model.pretrained and not (is_filled or downloads_swav),
         weights=Path(weights) if weights else None,
         backbone_init=model.backbone_init,
         head=model.head,
         pooling=model.pooling,
         l2_norm=model.l2_norm,
-        # NOTE: the published Inception-v1 has a larger epsilon than the other networks (METHODS §23).
-        norm="n_eps_1e-5" if model.model == "inception_v1" else "n_eps",
+        norm=model.norm_convention,
         head_init=model.head_init,
         background_size=settings.bg_embedding_size if config.loss.loss == STML else None,
         bn_freeze=model.bn_freeze,
         bn_affine=model.bn_affine,
+        bn_momentum=model.bn_momentum,
     )
     if continued:
         return student
     if model.model == "resnet18" and model.backbone_init == "published" and _starts_from_scratch(config):
         _draw_convolutions_again(student.backbone)
-    if settings.resume:
+    if model.init_from:
+        start_from(student, model.init_from)
+    elif settings.resume:
         _load_weights(student, Path(settings.resume))
     elif downloads_swav:
         load_swav_weights(student.backbone)
@@ -157,11 +160,11 @@ def _draw_convolutions_again(backbone: nn.Module) -> None:
 
 def _load_weights(student: EmbeddingNet, path: Path) -> None:
     """Take all weights from a checkpoint, ours or published, of the same network."""
-    loaded = load_model_checkpoint(path)
-    wanted = student.architecture
-    if replace(loaded.architecture, l2_norm=wanted.l2_norm, norm=wanted.norm, system=wanted.system) != wanted:
+    start, wanted = read_start(path), student.architecture
+    conventions = {"l2_norm": wanted.l2_norm, "norm": wanted.norm, "system": wanted.system}
+    if start.architecture is None or replace(start.architecture, **conventions) != wanted:
         raise ValueError(
-            f"--resume {path} holds {loaded.architecture.describe()}, not {wanted.describe()}"
-            " (--model, --embedding-size, --head and --pooling say which)"
+            f"--resume {path} holds {start.description}, not {wanted.describe()} (--model, --embedding-size, --head and"
+            " --pooling say which; --init-from takes what fits)"
         )
-    student.load_state_dict(loaded.model.state_dict())
+    start.give(student)

@@ -6,7 +6,7 @@ import torch
 
 from dml.config import TrainConfig
 from dml.data import ImageRecords
-from dml.losses import LOSSES, create_loss
+from dml.losses import create_loss
 from dml.losses.transfer import TRANSFER_LOSSES, TransferSizes, create_transfer_loss
 from dml.methods.build_sampler import create_sampler
 from dml.methods.source import SourceNetwork, match_stages
@@ -25,7 +25,7 @@ def transfer(config: TrainConfig, model: EmbeddingNet, source: EmbeddingNet, tra
     """
     name = config.loss.loss
     spec = TRANSFER_LOSSES[name]
-    side = config.data.crop_size or model.input_spec.crop_size
+    side = config.data.crop_size
     stages = match_stages(model.backbone, source.backbone, side) if spec.needs == "maps" else ()
     sizes = TransferSizes(
         target_features=model.backbone.num_features,
@@ -47,7 +47,7 @@ def transfer(config: TrainConfig, model: EmbeddingNet, source: EmbeddingNet, tra
         sampler=create_sampler(config, train.labels),
         stages=stages,
         proxy_anchor=proxy_anchor,
-        proxy_lr_scale=LOSSES[PROXY_ANCHOR].lr_scale if scale is None else scale,
+        proxy_lr_scale=1.0 if scale is None else scale,  # None: of a loss without proxies
         num_views=config.transfer.view,
         warm=config.optim.warm,
     )

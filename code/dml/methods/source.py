@@ -12,6 +12,7 @@ from torch import Tensor
 from dml.losses.transfer import Representation
 from dml.models import EmbeddingNet, load_model_checkpoint
 from dml.models.backbones.base import Backbone
+from dml.models.convert import LoadedModel
 from dml.models.input_spec import InputSpec
 from dml.structures import Batch
 
@@ -92,19 +93,25 @@ def renormalize(images: Tensor, made_for: InputSpec, wanted: InputSpec) -> Tenso
 
 
 def load_source(
-    path: Path, *, l2_norm: bool, backbone: str | None = None, embedding_size: int | None = None
-) -> tuple[EmbeddingNet, str]:
-    """The source network of a checkpoint, ours or published, and one line that says what it is.
+    path: Path,
+    *,
+    l2_norm: bool,
+    backbone: str | None = None,
+    embedding_size: int | None = None,
+    side: int | None = None,
+) -> LoadedModel:
+    """The source network of a checkpoint, ours or published, and what the checkpoint says of it.
 
     NOTE: the published code goes on with ImageNet weights if the file is missing; here that is an error.
 
     Args:
         l2_norm: whether its embedding is brought to unit length, whatever it was trained with.
         backbone, embedding_size: what the checkpoint is expected to hold; None: whatever it says.
+        side: of the images that it will be shown, in pixels; None: not known.
 
     Raises:
         CheckpointError: the file is missing, unreadable, unsafe, or of no network known here.
-        ValueError: it holds another backbone or size than expected.
+        ValueError: it holds another backbone or size than expected, or a network for larger images.
     """
     loaded = load_model_checkpoint(path)
     network = loaded.architecture
@@ -114,8 +121,13 @@ def load_source(
     ):
         if expected is not None and expected != found:
             raise ValueError(f"{flag} {expected}, but {path} holds {network.describe()}")
+    if side is not None and side < loaded.model.backbone.smallest_side:
+        raise ValueError(
+            f"crops of {side} x {side} pixels are too small for the source {path} ({network.describe()}): the smallest"
+            f" that it takes are of --crop-size {loaded.model.backbone.smallest_side}"
+        )
     loaded.model.architecture = replace(network, l2_norm=l2_norm)
-    return loaded.model, loaded.description
+    return loaded
 
 
 def match_stages(target: Backbone, source: Backbone, side: int) -> StagePairs:

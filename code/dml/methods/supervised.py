@@ -34,6 +34,7 @@ class SupervisedMethod(Method):
     """
 
     training_only = ("criterion.memory.", "distillation.", "storage.")
+    rows_of_images = ("storage.features", "storage.change")
 
     def __init__(
         self,
@@ -136,6 +137,13 @@ class SupervisedMethod(Method):
         """The student becomes the teacher of the next epoch, if there is one."""
         if self.distillation is not None:
             self.distillation.end_epoch(self.model)
+
+    def move_images(self, saved: dict[str, Tensor], moved: np.ndarray) -> dict[str, Tensor]:
+        """As of every method; where images are new, features are computed anew before the next epoch is planned."""
+        saved = super().move_images(saved, moved)
+        if self.storage is not None and (moved >= 0).sum() < len(self.storage.features):
+            saved["storage.filled"] = torch.zeros_like(saved["storage.filled"])
+        return saved
 
     def proxies(self) -> Tensor | None:
         """The criterion's proxies, if it has any."""

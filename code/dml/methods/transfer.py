@@ -31,6 +31,7 @@ class TransferMethod(Method):
     """
 
     training_only = ("criterion.target_memory", "criterion.source_memory")
+    rows_of_images = training_only
 
     def __init__(
         self,
@@ -96,6 +97,13 @@ class TransferMethod(Method):
         embedding = gather_rows(local.embedding.float(), num_views)
         features = None if local.features is None else gather_rows(local.features.float(), num_views)
         return Representation(embedding, features, local.maps)
+
+    def move_images(self, saved: dict[str, Tensor], moved: np.ndarray) -> dict[str, Tensor]:
+        """As of every method; CRD's normalisers, means over scores times the number of images, grow with that."""
+        saved, name = super().move_images(saved, moved), "criterion.normalizers"
+        if name in saved:
+            saved[name] = saved[name] * (self.criterion.num_images / len(moved))
+        return saved
 
     def proxies(self) -> Tensor | None:
         """(C, D) proxies of Proxy-Anchor where it takes part."""

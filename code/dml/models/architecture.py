@@ -30,7 +30,7 @@ def average_max_pool(feature_map: Tensor) -> Tensor:
 
 POOLINGS: Registry[Callable[[Tensor], Tensor]] = Registry("pooling", {"avg": average_pool, "avg_max": average_max_pool})
 
-# METHODS §0; the larger epsilon is that of STML's GoogLeNet.
+# METHODS §0; the larger epsilon is that of the GoogLeNets of Proxy-Anchor, Proxy-ISA and STML.
 NORMS: Registry[Callable[[Tensor], Tensor]] = Registry(
     "norm",
     {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ from torch import Tensor
 from dml.models.reading import CheckpointError, read_torch_file, state_dict_of
 
 _PLAIN_DTYPE = re.compile("f[248]|i[1248]|u1|b1")
+
+
+# What numpy and zipfile say of a damaged file.
+_DAMAGED = (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
 
 
 class _DType:
@@ -69,9 +75,13 @@ def read_weights_file(path: Path) -> dict[str, Tensor]:
         return state_dict_of(_read_npz(path), str(path))
     with torch.serialization.safe_globals(_STAND_INS):
         content = read_torch_file(path)
+    if isinstance(content.get("format"), str):
+        raise CheckpointError(
+            f"{path}: a checkpoint of this project, no file of ImageNet weights: --init-from {path} starts from it"
+        )
     try:
         content = _as_tensors(content)
-    except (TypeError, ValueError, AttributeError, LookupError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
         raise CheckpointError(
             f"{path}: its numpy arrays are damaged, or hold other things than numbers: {error}"
         ) from error
@@ -85,15 +95,16 @@ def _as_tensors(content: Any) -> Any:
 
 
 def _is_npz(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(name.endswith(".npy") for name in archive.namelist())
+    except _DAMAGED:
         return False
-    with zipfile.ZipFile(path) as archive:
-        return all(name.endswith(".npy") for name in archive.namelist())
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise CheckpointError(f"{path}: its arrays are damaged, or hold other things than numbers: {error}") from error

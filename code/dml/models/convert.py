@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from dml.data.run_split import RunRecord
 from dml.models.architecture import Architecture
 from dml.models.backbones import Backbone
 from dml.models.embedding_net import EmbeddingNet
@@ -41,6 +42,9 @@ SYSTEMS: Registry[dict[str, Any]] = Registry(
 # Systems that a head of their own tells apart.
 _SYSTEM_HEADS = {"stml": "background.weight", "idml": "uncertainty.weight"}
 
+# Networks whose norm has a larger epsilon than the others of their system.
+_LARGE_EPSILON = {("stml", "inception_v1"), ("proxy_anchor", "googlenet"), ("proxy_isa", "googlenet")}
+
 # (whether blocks are bottlenecks, blocks per layer) → backbone.
 _RESNETS = {
     (False, (2, 2, 2, 2)): "resnet18",
@@ -61,6 +65,9 @@ class LoadedModel:
         config: the configuration of the run that trained it; None in published files.
         epoch: epochs completed; None in published files.
         metrics: metric → value after that epoch; None in published files.
+        class_names: of the classes that it was trained on, by label; None in published files, in those of versions
+            that did not keep them, and of networks that were trained without classes.
+        split: what is said of the images of that run; None in published files and in those of earlier versions.
     """
 
     model: EmbeddingNet
@@ -69,6 +76,8 @@ class LoadedModel:
     config: dict[str, Any] | None = None
     epoch: int | None = None
     metrics: dict[str, float] | None = None
+    class_names: tuple[str, ...] | None = None
+    split: RunRecord | None = None
 
     @property
     def description(self) -> str:
@@ -100,8 +109,13 @@ def load_model_checkpoint(path: Path | str, *, system: str | None = None) -> Loa
         model = load_published(state, architecture)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    reason = "by its keys and shapes" if system is None else "as asked"
-    return LoadedModel(model, architecture, f"published checkpoint, taken as {architecture.system} {reason}")
+    return LoadedModel(model, architecture, published_origin(architecture, asked=system is not None))
+
+
+def published_origin(architecture: Architecture, *, asked: bool = False) -> str:
+    """Whose a published checkpoint is taken to be, in words; ``asked``: because that was said."""
+    reason = "as asked" if asked else "by its keys and shapes"
+    return f"published checkpoint, taken as {architecture.system} {reason}"
 
 
 def infer_architecture(state: dict[str, Tensor], system: str | None = None) -> Architecture:
@@ -136,7 +150,7 @@ def infer_architecture(state: dict[str, Tensor], system: str | None = None) -> A
         system=system,
     )
     conventions = dict(SYSTEMS[system])
-    if system == "stml" and backbone == "inception_v1":
+    if (system, backbone) in _LARGE_EPSILON:
         conventions["norm"] = "n_eps_1e-5"
     return replace(architecture, **conventions)
 
@@ -220,24 +234,42 @@ def load_published(state: dict[str, Tensor], architecture: Architecture) -> Embe
     return model.eval()
 
 
-def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
+def architecture_of(content: dict[str, Any], source: str) -> Architecture | dict[str, Any]:
+    """The architecture that a checkpoint of ours holds; a classifier's as the plain values that it is kept as.
+
+    Raises:
+        CheckpointError: a format that this version does not read, or an architecture that there is not.
+    """
     if content["format"] != CHECKPOINT_FORMAT:
         raise CheckpointError(f"{source}: format {content['format']!r}, but this version reads {CHECKPOINT_FORMAT!r}")
-    if isinstance(content.get("architecture"), dict) and "classes" in content["architecture"]:
-        raise CheckpointError(f"{source}: a classifier, not an embedding network: code/classify.py --evaluate reads it")
+    values = content.get("architecture")
+    if isinstance(values, dict) and "classes" in values:
+        return values
     try:
-        architecture = Architecture(**content.get("architecture"))
+        return Architecture(**values)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{source}: its architecture cannot be rebuilt: {error}") from error
+
+
+def origin_of(content: dict[str, Any]) -> str:
+    """Whose a checkpoint of ours is, and how old, in words."""
+    epoch = content.get("epoch")
+    return "checkpoint of this project" + ("" if epoch is None else f", epoch {epoch}")
+
+
+def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
+    architecture = architecture_of(content, source)
+    if not isinstance(architecture, Architecture):
+        raise CheckpointError(f"{source}: a classifier, not an embedding network: code/classify.py --evaluate reads it")
     model = EmbeddingNet(architecture)
     load_checked(model, named_tensors(content.get("model"), source), source)
-    epoch = content.get("epoch")
-    age = "" if epoch is None else f", epoch {epoch}"
     return LoadedModel(
         model=model.eval(),
         architecture=architecture,
-        origin=f"checkpoint of this project{age}",
+        origin=origin_of(content),
         config=content.get("config"),
-        epoch=epoch,
+        epoch=content.get("epoch"),
         metrics=content.get("metrics"),
+        class_names=content.get("class_names"),
+        split=RunRecord.read(content.get("split")),
     )

@@ -10,6 +10,7 @@ from torch import nn
 from dml.config import IntrospectiveConfig, ModelConfig
 from dml.models.architecture import Architecture
 from dml.models.embedding_net import EmbeddingNet
+from dml.models.start import start_from
 from dml.models.weights import load_imagenet_weights
 from dml.registry import Registry
 
@@ -33,16 +34,18 @@ def model_from_config(
 
     Args:
         introspective: gives it an uncertainty head; None: without.
-        continued: whether a checkpoint will replace every weight, so that ImageNet's are not needed.
+        continued: whether a checkpoint will replace every weight, so that none to start from are needed.
     """
-    return create_model(
+    model = create_model(
         config.model,
         embedding_size=config.embedding_size,
-        pretrained=config.pretrained and not continued,
+        pretrained=config.pretrained and not (continued or config.init_from),
         weights=Path(config.weights) if config.weights and not continued else None,
         l2_norm=config.l2_norm,
+        norm=config.norm_convention,
         bn_freeze=config.bn_freeze,
         bn_affine=config.bn_affine,
+        bn_momentum=config.bn_momentum,
         backbone_init=config.backbone_init,
         head=config.head,
         pooling=config.pooling,
@@ -50,6 +53,9 @@ def model_from_config(
         uncertainty=introspective is not None,
         uncertainty_norm=introspective is not None and introspective.uncertainty_norm,
     )
+    if config.init_from and not continued:
+        start_from(model, config.init_from)
+    return model
 
 
 def create_model(
@@ -69,6 +75,7 @@ def create_model(
     uncertainty_norm: bool = False,
     bn_freeze: bool = False,
     bn_affine: bool = False,
+    bn_momentum: float = 0.1,
 ) -> EmbeddingNet:
     """Build an embedding network; heads and, without ImageNet weights, backbone start from torch's global RNG.
 
@@ -77,7 +84,7 @@ def create_model(
         pretrained: start the backbone from ImageNet weights. False never touches the network.
         weights: local file to take them from instead of the published address; needs ``pretrained``.
         backbone_init: without ``pretrained``, a name of ``BACKBONE_INITS``.
-        head_init, bn_freeze, bn_affine: see ``EmbeddingNet``; all others: see ``Architecture``.
+        head_init, bn_freeze, bn_affine, bn_momentum: see ``EmbeddingNet``; all others: see ``Architecture``.
 
     Raises:
         UnknownNameError: an unknown name of any kind, listing the valid ones.
@@ -98,7 +105,8 @@ def create_model(
         uncertainty=uncertainty,
         uncertainty_norm=uncertainty_norm,
     )
-    model = EmbeddingNet(architecture, head_init=head_init, bn_freeze=bn_freeze, bn_affine=bn_affine)
+    normalisation = {"bn_freeze": bn_freeze, "bn_affine": bn_affine, "bn_momentum": bn_momentum}
+    model = EmbeddingNet(architecture, head_init=head_init, **normalisation)
     if pretrained:
         load_imagenet_weights(model.backbone, name, weights)
     else:

@@ -31,23 +31,26 @@ HEAD_INITS: Registry[Callable[[nn.Linear], None]] = Registry(
 )
 
 
-def _head(build: Callable[[int, int], nn.Module], num_features: int, size: int, head_init: str) -> nn.Module:
-    head = build(num_features, size)
+def _start(head: nn.Module | None, head_init: str) -> None:
+    """Draw a linear head's weights anew, as ``head_init`` says."""
     if isinstance(head, nn.Linear):
         HEAD_INITS[head_init](head)
-    return head
 
 
 class EmbeddingNet(nn.Module):
     """A backbone, initialised at random, with global pooling and heads.
 
+    Attributes:
+        started_from: what its first weights were taken from, None without a checkpoint.
+
     Args:
         architecture: backbone, sizes, pooling, normalisation; kept as ``self.architecture``.
         head_init: how linear heads start: ``kaiming`` (normal, fan_out), ``orthogonal``, both with bias 0, or
-            ``torch`` (``nn.Linear``'s default, which heads of two layers always have).
+            ``torch`` (``nn.Linear``'s default, which heads of two layers and the uncertainty head always have).
         bn_freeze: keep the running statistics of the backbone's batch normalisation fixed in training too, and
             construct its affine parameters with ``requires_grad`` off.
         bn_affine: with ``bn_freeze``, let the affine parameters train all the same.
+        bn_momentum: m in ``running ← (1 − m) · running + m · batch``, the backbone's statistics if not frozen.
     """
 
     def __init__(
@@ -57,9 +60,10 @@ class EmbeddingNet(nn.Module):
         head_init: str = "kaiming",
         bn_freeze: bool = False,
         bn_affine: bool = False,
+        bn_momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        self.architecture = architecture
+        self.architecture, self.started_from = architecture, None
         self.bn_freeze = bn_freeze
         self.backbone = BACKBONES[architecture.backbone]()
         self.pool = POOLINGS[architecture.pooling]
@@ -67,10 +71,14 @@ class EmbeddingNet(nn.Module):
         width, sizes = self.backbone.num_features, architecture
         linear = HEADS["linear"]
         # Drawn before the embedding, as published, so that a seed gives the published weights.
-        background = _head(linear, width, sizes.background_size, head_init) if sizes.background_size else None
-        self.embedding = _head(HEADS[architecture.head], width, sizes.embedding_size, head_init)
+        background = linear(width, sizes.background_size) if sizes.background_size else None
+        _start(background, head_init)
+        self.embedding = HEADS[architecture.head](width, sizes.embedding_size)
         self.background = background
-        self.uncertainty = _head(linear, width, sizes.embedding_size, head_init) if sizes.uncertainty else None
+        self.uncertainty = linear(width, sizes.embedding_size) if sizes.uncertainty else None
+        _start(self.embedding, head_init)  # after the uncertainty is drawn, as published
+        for module in self._batch_norms():
+            module.momentum = bn_momentum
         if bn_freeze:
             for module in self._batch_norms():
                 module.requires_grad_(bn_affine)
@@ -108,8 +116,9 @@ class EmbeddingNet(nn.Module):
         """(B, F) → (B, D) float32, of unit length with ``uncertainty_norm``.
 
         NOTE: without, the head reads the features' direction, not the features as published, so that uncertainties
-        start near a squared length of 2 whatever the backbone. Features as they come, of length 50 and more, give
-        thousands, at which the introspective similarity of any two images is 1 and nothing learns.
+        start at a squared length of about 2 D / 3 F (0.2 for 128 of 512), whatever the backbone. Features as they come,
+        of length 50 and more, give hundreds, at which the introspective similarity of any two images is 1 and nothing
+        learns.
         """
         if self.architecture.uncertainty_norm:
             return self.normalize(self.uncertainty(features).float())

@@ -40,7 +40,7 @@ def fetch_source(name: str, folder: Path, *, address: str = ADDRESS) -> str:
         by_hand = f"Download it by hand from {PAGE.format(id=file_id)} to {target}"
         arrived = target.with_name(target.name + ".unchecked")
         try:
-            fetch(address.format(id=file_id), arrived)
+            fetch(address.replace("{id}", file_id), arrived)
         except DownloadError as error:
             raise DownloadError(f"{target.name}: {error}. {by_hand}") from error
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import pickle
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
@@ -78,9 +76,14 @@ def load_swav_weights(backbone: Backbone) -> None:
 def _download(name: str, url: str) -> dict[str, Tensor]:
     try:
         return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
-    except (OSError, http.client.HTTPException, RuntimeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of the line, of the disk, or whatever torch says of a damaged file
         cached = Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(urlparse(url).path).name
-        raise WeightsError(
-            f"{name}: pretrained weights could not be had from {url} ({error}). Fetch that file on another machine"
-            f" and place it at {cached}, or pass --weights FILE, or --pretrained 0 to start from random weights"
-        ) from error
+        reason = str(error) or type(error).__name__
+        if cached.is_file():
+            what = f"{name}: the pretrained weights in {cached} cannot be read ({reason}). Remove that file"
+        else:
+            what = (
+                f"{name}: pretrained weights could not be had from {url} ({reason}). Fetch that file on another machine"
+                f" and place it at {cached}"
+            )
+        raise WeightsError(f"{what}, or pass --weights FILE, or --pretrained 0 to start from random weights") from error

@@ -22,12 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dml.neighbours.item_sets import ItemSets
+
 DISTANCES = ("cosine", "euclidean")
 
 _TIE_GRID = 2.0**44
 _EPSILON = 1e-12  # of the norm, METHODS §0
 _TILE_BYTES = 8 * 2**20  # a piece of the gallery in float64; small, for the allocator keeps such memory
 _CACHE_BYTES = 256 * 2**20  # a prepared gallery up to this size is kept
+_PAIR_BYTES = 48  # held for each query and item that it leaves out while a block is made
 
 
 class SimilarityScores:
@@ -40,13 +43,16 @@ class SimilarityScores:
         query: (Q, D) floating point; bfloat16 and float16 are taken up to float64.
         gallery: (N, D) floating point, on any device.
         distance: ``cosine`` or ``euclidean``.
-        exclude: (Q,) int64, the index in the gallery of each query itself, whose score becomes −inf.
+        exclude: what of the gallery each query leaves out, whose scores become −inf: its own index, (Q,) int64, or a
+            set of items each.
 
     Raises:
         ValueError: wrong shapes or dtypes, an unknown distance, or rows that are not finite.
     """
 
-    def __init__(self, query: Tensor, gallery: Tensor, *, distance: str = "cosine", exclude: Tensor | None = None):
+    def __init__(
+        self, query: Tensor, gallery: Tensor, *, distance: str = "cosine", exclude: Tensor | ItemSets | None = None
+    ):
         if distance not in DISTANCES:
             raise ValueError(f"unknown distance {distance!r}. Valid: {', '.join(DISTANCES)}")
         _check_embeddings("query", query)
@@ -54,10 +60,9 @@ class SimilarityScores:
             _check_embeddings("gallery", gallery)
         if query.shape[1] != gallery.shape[1]:
             raise ValueError(f"query has {query.shape[1]} dimensions, gallery {gallery.shape[1]}")
-        if exclude is not None:
-            _check_exclude(exclude, len(query), len(gallery))
-            exclude = exclude.to(query.device)
-        self.query, self.gallery, self.distance, self.exclude = query, gallery, distance, exclude
+        self.query, self.gallery, self.distance = query, gallery, distance
+        self.exclude = None if exclude is None else _sets(exclude, len(query), len(gallery)).to(query.device)
+        self._largest_left_out = 0 if exclude is None else self.exclude.largest
         self._cache: dict[torch.dtype, Tensor] = {}
         self._centre = self._scale = None
         if distance == "euclidean":
@@ -87,7 +92,11 @@ class SimilarityScores:
 
     def rows_per_block(self, num_bytes: int, dtype: torch.dtype) -> int:
         """How many rows of scores of ``dtype`` fit into ``num_bytes``; at least one."""
-        return max(1, num_bytes // (self.num_gallery * dtype.itemsize))
+        return max(1, num_bytes // self.bytes_per_row(dtype))
+
+    def bytes_per_row(self, dtype: torch.dtype) -> int:
+        """What a row of scores of ``dtype`` takes at most while it is made."""
+        return self.num_gallery * dtype.itemsize + self._largest_left_out * _PAIR_BYTES
 
     def block(self, rows: Tensor, dtype: torch.dtype, *, out: Tensor | None = None) -> Tensor:
         """The scores of the queries ``rows`` (r,) int64: (r, N).
@@ -106,7 +115,7 @@ class SimilarityScores:
         if dtype == torch.float64:
             _round_to_grid(scores)
         if self.exclude is not None:
-            scores.scatter_(1, self.exclude[rows, None], -torch.inf)
+            scores[self.exclude.pairs(rows)] = -torch.inf
         return scores
 
     def pairs(self, rows: Tensor, columns: Tensor) -> Tensor:
@@ -192,11 +201,17 @@ def _check_embeddings(name: str, embeddings: Tensor) -> None:
         raise ValueError(f"{bad} of {len(embeddings)} {name} embeddings hold NaN or infinite values")
 
 
-def _check_exclude(exclude: Tensor, num_queries: int, num_gallery: int) -> None:
-    if exclude.shape != (num_queries,) or exclude.dtype != torch.int64:
-        raise ValueError(f"exclude must be ({num_queries},) int64; got {tuple(exclude.shape)} {exclude.dtype}")
-    if int(exclude.min()) < 0 or int(exclude.max()) >= num_gallery:
+def _sets(exclude: Tensor | ItemSets, num_queries: int, num_gallery: int) -> ItemSets:
+    """``exclude`` as a set for each query. ValueError if it does not fit."""
+    if isinstance(exclude, Tensor):
+        if exclude.shape != (num_queries,) or exclude.dtype != torch.int64:
+            raise ValueError(f"exclude must be ({num_queries},) int64; got {tuple(exclude.shape)} {exclude.dtype}")
+        exclude = ItemSets.one_each(exclude)
+    if len(exclude) != num_queries:
+        raise ValueError(f"exclude must hold a set for each of {num_queries} queries; got {len(exclude)}")
+    if int(exclude.order.min()) < 0 or int(exclude.order.max()) >= num_gallery:
         raise ValueError(f"exclude must hold indices from 0 to {num_gallery - 1}")
+    return exclude
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dml.neighbours.item_sets import ItemSets
 from dml.neighbours.scores import SimilarityScores
 from dml.neighbours.topk import grouped_topk, ordered_topk
 
@@ -21,7 +22,7 @@ def nearest_neighbours(
     k: int,
     *,
     distance: str = "cosine",
-    exclude: Tensor | None = None,
+    exclude: Tensor | ItemSets | None = None,
     chunk_size: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The k nearest gallery rows of every query, nearest first, equal ones by lower index.
@@ -33,9 +34,10 @@ def nearest_neighbours(
     Args:
         query: (Q, D) floating point.
         gallery: (N, D) floating point.
-        k: between 1 and N, or N − 1 with ``exclude``.
+        k: between 1 and N, or N − 1 with a tensor ``exclude``.
         distance: ``cosine`` or ``euclidean``.
-        exclude: (Q,) int64, the index in the gallery of each query itself, which is left out.
+        exclude: what each query leaves out: (Q,) int64, its own index in the gallery; or a set of items each. With
+            sets a list that has fewer than k others ends in items left out, at similarity −inf or distance inf.
         chunk_size: queries per block; None chooses it from the size of the gallery.
 
     Returns:
@@ -46,7 +48,7 @@ def nearest_neighbours(
         ValueError: see :class:`SimilarityScores`; k out of range.
     """
     scores = SimilarityScores(query, gallery, distance=distance, exclude=exclude)
-    available = len(gallery) - (exclude is not None)
+    available = len(gallery) - isinstance(exclude, Tensor)
     if not 1 <= k <= available:
         raise ValueError(f"k is {k}; the gallery offers 1 to {available} neighbours")
     indices = torch.empty(len(query), k, dtype=torch.int64, device=query.device)
@@ -73,7 +75,7 @@ def _search_fast(
     for block_of_rows in rows.split(block_rows):
         block = scores.block(block_of_rows, torch.float32, out=memory)
         near, columns = grouped_topk(block, min(k + _SLACK, scores.num_gallery))
-        candidate = near >= near[:, k - 1 : k] - 2 * scores.tolerance
+        candidate = (near >= near[:, k - 1 : k] - 2 * scores.tolerance) & (near > -torch.inf)
         too_many = candidate[:, -1] & (near.shape[1] < scores.num_gallery)
         undecided.append(block_of_rows[too_many])
         few = ~too_many

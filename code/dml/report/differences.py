@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dml.report.groups import INCIDENTAL, Group, settings_of, short_names, text_of
+from dml.report.groups import CHANGES_NOTHING, Group, settings_of, short_names, text_of
 
-# What tells groups apart but changes no figure by itself: names, what else is recorded, and whose defaults apply,
-# each of which is named if it differs.
-WITHOUT_EFFECT = (
-    *("recipe", "run.remark", "run.as_source"),
-    *("evaluation.metrics", "evaluation.train_metrics", "evaluation.storage_metrics", "evaluation.eval_first"),
-)
 MOST_NAMED = 8
 
 
@@ -20,7 +14,7 @@ def unsaid_differences(groups: Sequence[Group]) -> list[str]:
     on those that differ between groups and are not among their fields; none where nothing does."""
     inside, between = [], []
     for name in settings_of([run for group in groups for run in group.runs]):
-        if name in INCIDENTAL + WITHOUT_EFFECT:
+        if name in CHANGES_NOTHING:
             continue
         values = [{text_of(run.config.get(name)) for run in group.runs} for group in groups]
         if any(len(found) > 1 for found in values):

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dml.metric_names import is_share, label
+from dml.plain_text import plain_text
 from dml.report.correlation import correlations, observations, pair_counts
 from dml.report.groups import Group
 from dml.report.legend import styles, titles
@@ -26,6 +27,7 @@ _CHARACTERS = 13  # of that size, to an inch
 _HANDLE = 0.6  # inches beside an entry
 
 
+@plain_text()
 def draw_curves(groups: Sequence[Group], metrics: Sequence[str], path: Path, *, split: str = "eval") -> None:
     """A panel for each metric: the mean over a group's runs by epoch, in a band of ± one standard deviation."""
     figure, panels = _panels(len(metrics))
@@ -40,6 +42,7 @@ def draw_curves(groups: Sequence[Group], metrics: Sequence[str], path: Path, *, 
     _finish(figure, panels, groups, looks, path)
 
 
+@plain_text()
 def draw_scatter(groups: Sequence[Group], metrics: Sequence[str], path: Path, *, split: str = "eval") -> None:
     """The first metric against each other one: a point for each run and epoch, a colour for each group."""
     first, *others = metrics
@@ -65,6 +68,7 @@ def draw_scatter(groups: Sequence[Group], metrics: Sequence[str], path: Path, *,
     _finish(figure, panels, groups, looks, path)
 
 
+@plain_text()
 def draw_correlations(runs: Sequence[Run], metrics: Sequence[str], path: Path, *, split: str = "eval") -> None:
     """A map of all pairs of metrics over runs and epochs: Pearson's coefficient below the diagonal, Spearman's
     above it."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dml.data.run_split import data_digest_of_run
+from dml.metric_names import best_of
 from dml.record import read_record, read_utf8
+from dml.report.data import with_data
 from dml.tracking import METRICS_FILE
 
 CONFIG_FILE = "config.json"
@@ -24,11 +27,13 @@ class Run:
         name: where it was read from.
         config: setting → value, the names being section and field: ``optim.lr``, ``loss.options.margin``.
         epochs: epoch → key → value, epoch 0 being before training; only finite numbers.
+        stored: the configuration as it was recorded, section by section.
     """
 
     name: str
     config: dict[str, Any]
     epochs: dict[int, dict[str, float]]
+    stored: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def select_metric(self) -> str:
@@ -39,10 +44,10 @@ class Run:
 
     @property
     def best_epoch(self) -> int | None:
-        """The first of the epochs at which the selecting metric is highest; None if it was never recorded."""
+        """The first of the epochs at which the selecting metric is best; None if it was never recorded."""
         key = self.select_metric
-        values = {epoch: line[key] for epoch, line in sorted(self.epochs.items()) if epoch > 0 and key in line}
-        return max(values, key=values.__getitem__, default=None)
+        values = [(epoch, line[key]) for epoch, line in sorted(self.epochs.items()) if epoch > 0 and key in line]
+        return best_of(key.partition("/")[2], values)
 
     @property
     def last_epoch(self) -> int:
@@ -64,8 +69,8 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
     Raises:
         ValueError: a configuration that is none of a training, or a record that ends before the last epoch.
     """
-    flat = _flat(config)
-    last = flat.get("optim.epochs")
+    settings = with_data(flat(config))
+    last = settings.get("optim.epochs")
     if not isinstance(last, int):
         raise ValueError("its configuration does not say how many epochs it was to train")
     epochs: dict[int, dict[str, float]] = {}
@@ -77,7 +82,7 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
     reached = max(epochs, default=0)
     if reached < last:
         raise ValueError(f"unfinished, {reached} of {last} epochs on record")
-    return Run(name, flat, epochs)
+    return Run(name, settings, epochs, config)
 
 
 def read_run(folder: Path) -> Run:
@@ -93,11 +98,15 @@ def read_run(folder: Path) -> Run:
         raise ValueError(f"{CONFIG_FILE} is not a JSON object")
     if not (folder / METRICS_FILE).is_file():
         raise ValueError(f"no {METRICS_FILE}: no epoch was completed")
+    digest = data_digest_of_run(folder)
+    if digest is not None:
+        config = config | {"data": config.get("data", {}) | {"digest": digest}}
     return run_from_lines(str(folder), config, read_record(folder / METRICS_FILE))
 
 
-def read_runs(places: Sequence[str]) -> tuple[list[Run], dict[str, str]]:
-    """The finished runs in ``places``: run folders, folders above them, or patterns of either.
+def read_runs(places: Sequence[str], leave_out: Sequence[str] = ()) -> tuple[list[Run], dict[str, str]]:
+    """The finished runs in ``places`` but for those in ``leave_out``: run folders, folders above them, or patterns of
+    either.
 
     Returns:
         the runs, and of each folder that was skipped the reason.
@@ -105,14 +114,12 @@ def read_runs(places: Sequence[str]) -> tuple[list[Run], dict[str, str]]:
     Raises:
         ValueError: a place without any run folder.
     """
-    folders: dict[Path, None] = {}
-    for place in places:
-        found = _run_folders(place)
-        if not found:
-            raise ValueError(f"{place}: no run folder there, which would hold a {CONFIG_FILE}")
-        folders.update(dict.fromkeys(found))
+    folders, unwanted = ({f: None for place in among for f in _run_folders(place)} for among in (places, leave_out))
+    unwanted = {folder.resolve() for folder in unwanted}
     runs, skipped = [], {}
     for folder in folders:
+        if folder.resolve() in unwanted:
+            continue
         try:
             runs.append(read_run(folder))
         except (ValueError, OSError) as error:
@@ -121,22 +128,25 @@ def read_runs(places: Sequence[str]) -> tuple[list[Run], dict[str, str]]:
 
 
 def _run_folders(place: str) -> list[Path]:
-    """Folders with any file of a run: one without its configuration is to be named, too."""
+    """Folders with any file of a run: one without its configuration is to be named, too. ValueError if none."""
     path = Path(place).expanduser()
     # A pattern may be absolute, which Path.glob refuses.
     given = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-    return [found for folder in given for found in sorted({f.parent for n in RUN_FILES for f in folder.rglob(n)})]
+    found = [run for folder in given for run in sorted({f.parent for n in RUN_FILES for f in folder.rglob(n)})]
+    if not found:
+        raise ValueError(f"{place}: no run folder there, which would hold a {CONFIG_FILE}")
+    return found
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted names, lists as tuples of words so that they can be compared."""
-    flat: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            settings |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = tuple(map(str, value)) if isinstance(value, list) else value
-    return flat
+            settings[f"{prefix}{key}"] = tuple(map(str, value)) if isinstance(value, list) else value
+    return settings
 
 
 def _is_number(value: Any) -> bool:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dml.metric_names import label, metric_key
+from dml.metric_names import ANSWERED, COUNTS, METRICS, label, metric_key
 from dml.report.differences import unsaid_differences
 from dml.report.groups import Group
 from dml.report.runs import Run
@@ -61,6 +61,7 @@ def choose_metrics(runs: Sequence[Run], names: Sequence[str] = (), *, split: str
     """
     keys = dict.fromkeys(key for run in runs for line in run.epochs.values() for key in line)
     known = [key.removeprefix(f"{split}/") for key in keys if key.startswith(f"{split}/") and key not in TIMINGS]
+    known = [name for name in known if name not in COUNTS]
     wanted = [metric_key(name).removeprefix(f"{split}/") for name in names]
     for name in wanted:
         if name not in known:
@@ -87,15 +88,28 @@ def _row(group: Group, choice: str, metrics: Sequence[str], split: str) -> Row:
     return Row(group.fields, choice, tuple(sorted(set(epochs))), len(lines), found)
 
 
-def explain(groups: Sequence[Group], *, empty: int = 0) -> str:
+def explain(groups: Sequence[Group], *, empty: int = 0, split: str = "eval") -> str:
     """How the figures came about, and what the groups differ in that their names do not say, for a caption.
 
     Args:
         empty: how many more groups there are, which have no figure to show.
+        split: whose figures they are.
     """
     keys = sorted({run.select_metric for group in groups for run in group.runs})
     chosen = {"eval": "the test split, as published, which is optimistic", "val": "held-out images"}
     by = [f"{label(key.partition('/')[2])} on {chosen[key.partition('/')[0]]}" for key in keys]
     figures = f"Mean ± sample standard deviation over n runs. Best epoch of each run by {'; '.join(by)}."
     left_out = [f"Left out, having none of these figures: {empty} group{'s' * (empty > 1)}."] if empty else []
-    return " ".join([figures, *unsaid_differences(groups), *left_out])
+    return " ".join([figures, *_unanswered(groups, split), *unsaid_differences(groups), *left_out])
+
+
+def _unanswered(groups: Sequence[Group], split: str) -> list[str]:
+    """A sentence on the queries that no figure of some metrics counts, where the runs have such."""
+    keys = [f"{split}/{name}" for name in COUNTS]
+    lines = (line for group in groups for run in group.runs for line in run.epochs.values())
+    found = sorted({tuple(line[key] for key in keys) for line in lines if all(key in line for key in keys)})
+    if not found:
+        return []
+    counts = ", ".join(f"{queries - answered} of {queries}" for queries, answered in found)
+    names = " and ".join(metric.label for metric in METRICS.values() if metric.over == ANSWERED)
+    return [f"{names} leave out queries without an answer in the gallery: {counts}."]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dml.report.runs import Run, run_from_lines
-from dml.tracking import has_credentials
+from dml.wandb_settings import has_credentials, server
 
 
-def read_wandb_runs(project: str) -> tuple[list[Run], dict[str, str]]:
-    """The finished runs of ``ENTITY/PROJECT``; W&B is imported only here.
+def read_wandb_runs(project: str, leave_out: Sequence[str] = ()) -> tuple[list[Run], dict[str, str]]:
+    """The finished runs of ``ENTITY/PROJECT`` but for those named in ``leave_out``, by name or id; W&B is imported only
+    here.
 
     Returns:
         the runs, and of each that was skipped the reason.
@@ -18,13 +21,17 @@ def read_wandb_runs(project: str) -> tuple[list[Run], dict[str, str]]:
     if project.count("/") != 1 or not all(project.split("/")):
         raise ValueError(f"--wandb {project}: it reads ENTITY/PROJECT")
     if not has_credentials():
-        raise ValueError(f"--wandb {project}: no credentials; log in with `wandb login` or set WANDB_API_KEY")
+        raise ValueError(
+            f"--wandb {project}: no credentials for {server()}; log in with `wandb login` or set WANDB_API_KEY"
+        )
     import wandb
 
     runs, skipped = [], {}
     try:
         for found in wandb.Api().runs(project):
             name = f"{project}/{found.name}"
+            if {name, found.name, getattr(found, "id", name)} & set(leave_out):
+                continue
             try:
                 runs.append(run_from_lines(name, found.config, found.scan_history()))
             except ValueError as error:

@@ -44,9 +44,9 @@ def save_atomically(state: dict[str, Any], path: Path) -> None:
 
 
 def write_text_atomically(text: str, path: Path) -> None:
-    """The same for a text file, in UTF-8."""
+    """The same for a text file, in UTF-8, but for the names of files that are no text: those are kept byte for byte."""
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="surrogateescape"))
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -13,6 +13,7 @@ from dml.methods.base import Method
 from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.reading import read_torch_file
 from dml.training.atomic import save_atomically
+from dml.training.moved_images import numbered_anew
 from dml.training.optim import Schedule
 from dml.training.peers import Peers
 from dml.training.random_state import random_state, restore_random_state
@@ -27,7 +28,8 @@ class Checkpoints:
         peers: the processes of the run, whose random states belong to them.
         method, optimizer, schedule: what they hold.
         folder: where they are.
-        description: put into each one: architecture and configuration, as plain types.
+        description: put into each one: architecture, configuration, class names and what is said of the split, as plain
+            types.
     """
 
     def __init__(
@@ -94,9 +96,8 @@ class Checkpoints:
         Raises:
             ValueError: not a checkpoint of this run.
         """
-        saved = read_torch_file(path)
-        if not isinstance(saved, dict) or saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
-            raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
+        split = self.description.get("split") or {}
+        saved = numbered_anew(read_checkpoint(path), self.method, self.folder, split.get("digest"))
         model = {f"model.{key}": value for key, value in saved["model"].items()}
         try:
             self.method.load_state_dict(model | saved["method"])
@@ -110,6 +111,14 @@ class Checkpoints:
         )
         plan = saved["state"]["plan"]
         return TrainingState(**saved["state"] | {"plan": None if plan is None else plan.numpy()}), saved["record_size"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What ``Checkpoints.save`` wrote to last.pt. ValueError for any other file."""
+    saved = read_torch_file(path)
+    if saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
+        raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
+    return saved
 
 
 def _place(state: TrainingState) -> tuple:

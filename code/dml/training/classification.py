@@ -13,10 +13,11 @@ from dml.data import ImageRecords
 from dml.data.classification import ClassificationData
 from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, padded_crop_transform, train_transform
-from dml.evaluation.classification import CLASSIFICATION_METRICS, top_classes, top_k_accuracy
+from dml.evaluation.classification import top_classes, top_k_accuracy
 from dml.evaluation.plots.confusion import plot_confusion
 from dml.evaluation.plots.curves import plot_curves
 from dml.methods.base import Method
+from dml.metric_names import CLASSIFICATION_METRICS
 from dml.models.classifiers import ClassifierNet
 from dml.tracking import METRICS_FILE
 from dml.training.embedding import embed_records
@@ -81,10 +82,10 @@ class ClassificationTask(Task):
     def training_set(self) -> ImageDataset:
         """Random crops, of the image with a border or of random scale; with ``--augment 0`` images as evaluated."""
         config, normalize = self.config.data, self.method.model.input_spec.normalize
-        crop_size = config.crop_size or self.method.model.input_spec.crop_size
+        crop_size = config.crop_size
         padding = self.config.classification.crop_padding
         if not config.augment:
-            transform = eval_transform(normalize, resize=config.resize, crop_size=crop_size)
+            transform = eval_transform(normalize, resize=config.resize, crop_size=crop_size, pillow=config.pillow)
         elif padding is None:
             transform = train_transform(
                 normalize,
@@ -93,9 +94,11 @@ class ClassificationTask(Task):
                 crop_scale=(config.crop_scale, 1.0),
                 resize=config.resize,
                 flip=config.flip,
+                pillow=config.pillow,
             )
         else:
-            transform = padded_crop_transform(normalize, crop_size=crop_size, padding=padding, flip=config.flip)
+            how = {"crop_size": crop_size, "padding": padding, "flip": config.flip, "pillow": config.pillow}
+            transform = padded_crop_transform(normalize, **how)
         return ImageDataset(self.data.train, transform)
 
     @property
@@ -119,7 +122,7 @@ class ClassificationTask(Task):
     def draw(self, folder: Path) -> dict[str, Path]:
         """Curves, confusion of the classes."""
         pictures = {"curves": folder / "curves.png", "confusion": folder / "confusion.png"}
-        plot_curves(folder / METRICS_FILE, pictures["curves"])
+        plot_curves(folder / METRICS_FILE, pictures["curves"], select_metric=self.selection.metric)
         test = self.data.test
         plot_confusion(test.labels, self.predicted[:, 0].numpy(), test.class_names, pictures["confusion"])
         return pictures

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dml.data import ImageRecords
 from dml.evaluation.plots import plot_similar, tsne_page
+from dml.evaluation.spread import collapse
 from dml.neighbours import nearest_neighbours
 from dml.training.atomic import replacing
 
@@ -33,6 +34,11 @@ class Collection:
     distance: str
     seed: int
 
+    @property
+    def collapse(self) -> str | None:
+        """What is to be said of embeddings that are all but equal; None of others."""
+        return collapse(self.embeddings, distance=self.distance)
+
     def save(self, path: Path) -> None:
         """An .npz file: embeddings (N, D) float32, paths (N,)."""
         with replacing(path) as file:
@@ -47,17 +53,15 @@ class Collection:
             self.embeddings[rows], self.embeddings, number, distance=self.distance, exclude=rows
         )
         name = "similarity" if self.distance == "cosine" else "distance"
-        plot_similar(self.images.paths, queries, indices.numpy(), values.numpy(), path, value_name=name)
+        plot_similar(self.images, queries, indices.numpy(), values.numpy(), path, value_name=name)
 
     def draw_page(self, path: Path) -> None:
         """A t-SNE page (.html) of at most 2,000 random images. ValueError for fewer than 5 images."""
         points = self._choose(POINTS)
         tsne_page(
             self.embeddings[torch.from_numpy(points)],
-            torch.zeros(len(points), dtype=torch.int64),
-            self.images.class_names,
+            self.images.take(points),
             path,
-            image_paths=[self.images.paths[i] for i in points],
             title="t-SNE of the images' embeddings",
             seed=self.seed,
         )

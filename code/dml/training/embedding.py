@@ -12,10 +12,12 @@ from torch.utils.data import DataLoader
 
 from dml.config import DataConfig
 from dml.data import ImageRecords
+from dml.data.copies import same_image
 from dml.data.images import ImageDataset
 from dml.data.loader import eval_loader
 from dml.data.transforms import eval_transform, whole_image_transform
 from dml.evaluation.evaluator import Evaluator
+from dml.evaluation.ranking import ImageIds
 from dml.models import EmbeddingNet
 from dml.models.extract import embed, embedding_of
 from dml.models.input_spec import InputSpec
@@ -70,6 +72,7 @@ def eval_batches(
     batch_size: int,
     workers: int,
     whole_images: bool = False,
+    pillow: bool = False,
 ) -> DataLoader[Batch]:
     """This process's share of ``records``, transformed as in evaluation, with the network's own normalisation.
 
@@ -77,12 +80,13 @@ def eval_batches(
         crop_size: None takes the network's own.
         batch_size: over all processes.
         whole_images: scale images to ``resize`` × ``resize`` pixels instead of cutting out their centre.
+        pillow: transform them by Pillow instead of on tensors.
     """
     if whole_images:
-        transform = whole_image_transform(input_spec.normalize, side=resize)
+        transform = whole_image_transform(input_spec.normalize, side=resize, pillow=pillow)
     else:
         crop_size = input_spec.crop_size if crop_size is None else crop_size
-        transform = eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size)
+        transform = eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size, pillow=pillow)
     return eval_loader(
         ImageDataset(records, transform),
         batch_size=max(1, batch_size // fabric.world_size),
@@ -118,6 +122,7 @@ def embed_records(
         batch_size=config.batch_size,
         workers=config.workers,
         whole_images=whole_images,
+        pillow=config.pillow,
     )
     embeddings, _, indices = FabricEmbed(fabric, read)(model, batches, fabric.device, progress=progress)
     return embeddings[indices.argsort()]
@@ -133,12 +138,16 @@ def create_evaluator(
     crop_size: int | None,
     batch_size: int,
     workers: int,
+    leave_out_copies: bool,
+    pillow: bool = False,
     **options,
 ) -> Evaluator:
     """An evaluator over image files; see ``eval_batches`` for how they are read.
 
     Args:
-        options: of ``Evaluator``: recall_ks, metrics, distance, seed.
+        leave_out_copies: whether no query is answered by itself under another name, or by a copy byte for byte; files
+            of equal size are read for it, see ``same_image``.
+        options: of ``Evaluator``: recall_ks, metrics, distance, ties_count_for_query, seed.
     """
     reading = {
         "fabric": fabric,
@@ -147,6 +156,14 @@ def create_evaluator(
         "crop_size": crop_size,
         "batch_size": batch_size,
         "workers": workers,
+        "pillow": pillow,
     }
     loaders = [None if records is None else eval_batches(records, **reading) for records in (query, gallery)]
-    return Evaluator(*loaders, embed=FabricEmbed(fabric), **options)
+    image_ids = _image_ids(query, gallery) if leave_out_copies else None
+    return Evaluator(*loaders, embed=FabricEmbed(fabric), image_ids=image_ids, **options)
+
+
+def _image_ids(query: ImageRecords, gallery: ImageRecords | None) -> ImageIds:
+    """Which images are the same: numbers of the query images and of those they are searched in."""
+    ids = [torch.from_numpy(numbers) for numbers in same_image(query, *([] if gallery is None else [gallery]))]
+    return ids[0], ids[-1]

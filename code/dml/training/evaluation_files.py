@@ -21,7 +21,7 @@ def write_files(
 ) -> None:
     """The files that were asked for, each with a line that names it; ``unsure`` is that of ``--uncertainty``."""
     if config.json:
-        values = evaluation.metrics | ({} if unsure is None else unsure.correlations)
+        values = evaluation.metrics | evaluation.answers.counts | ({} if unsure is None else unsure.correlations)
         metrics = {f"eval/{name}": value for name, value in values.items()}
         Path(config.json).write_text(json.dumps(metrics, indent=1) + "\n")
         say(f"metrics: {config.json}")
@@ -42,7 +42,9 @@ def write_files(
 
 
 def write_collection(config: EvaluateConfig, collection: Collection) -> None:
-    """The same of images without classes."""
+    """The same of images without classes; first, whether the network has collapsed."""
+    if collection.collapse:
+        say(collection.collapse)
     for name, file, write in (
         ("embeddings", config.save_embeddings, collection.save),
         ("gallery", config.gallery, collection.draw_gallery),

@@ -1,4 +1,4 @@
-"""The run folder: logs/<dataset>/<run-name>/ with everything that a run leaves behind."""
+"""The run folder: logs/<data name>/<run-name>/ with everything that a run leaves behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:
     folder = None
     if fabric.is_global_zero:
         name = config.run.run_name or config.default_run_name()
-        parent = Path(config.run.log_dir).expanduser().resolve() / config.data.dataset
+        parent = Path(config.run.log_dir).expanduser().resolve() / config.data.name
         try:
             parent.mkdir(parents=True, exist_ok=True)
             folder = _first_free(parent, name)

@@ -16,6 +16,15 @@ class NonFiniteLossError(ValueError):
     """The loss became infinite or NaN."""
 
 
+def all_zero_text(epoch: int) -> str:
+    """What is said of an epoch, counted from 1, whose losses were all 0."""
+    return (
+        f"every loss of epoch {epoch} was exactly 0, so it taught nothing: the loss is satisfied, or its memory still"
+        " empty, or no batch holds what it learns from (most losses of pairs: two images of a class, which --IPC 2 puts"
+        " into every batch)"
+    )
+
+
 @dataclass
 class _Pending:
     step: int
@@ -38,6 +47,7 @@ class LossWatch:
 
     Attributes:
         latest: the last loss that arrived, for the progress bar.
+        all_zero: whether every loss so far was exactly 0; of those before this process, whether their sum was.
     """
 
     def __init__(self, device: torch.device, totals: Mapping[str, float] | None = None):
@@ -45,6 +55,7 @@ class LossWatch:
             name: torch.tensor(total, dtype=torch.float64, device=device) for name, total in (totals or {}).items()
         }
         self.latest = float("nan")
+        self.all_zero = not (totals or {}).get("loss")
         self._pending: deque[_Pending] = deque()
 
     def add(self, output: StepOutput, step: int, indices: Tensor) -> None:
@@ -79,6 +90,7 @@ class LossWatch:
 
     def _look(self, pending: _Pending) -> None:
         self.latest = float(pending.value)
+        self.all_zero &= self.latest == 0
         if not torch.isfinite(pending.value):
             raise NonFiniteLossError(
                 f"the loss of step {pending.step} is {self.latest}; its batch held the training images"

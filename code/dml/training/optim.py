@@ -24,7 +24,10 @@ from dml.methods.base import ParamGroup
 from dml.registry import Registry
 from dml.structures import Progress
 
+# The cyclic schedule of Proxy-ISA: rates rise and fall once in 1,000 steps, and momentum goes the other way.
 CYCLIC_STEPS_UP = 500
+LEAST_MOMENTUM, MOST_MOMENTUM = 0.8, 0.9
+WITH_MOMENTUM = ("sgd", "rmsprop")
 
 OPTIMIZERS = Registry(
     "optimizer",
@@ -123,13 +126,15 @@ def _scheduler(optimizer: Optimizer, config: OptimConfig) -> LRScheduler:
     if config.scheduler == "cosine":
         return CosineAnnealingLR(optimizer, T_max=config.epochs)
     if config.scheduler == "cyclic":
-        rates = [group["lr"] for group in optimizer.param_groups]
+        # As published: one range for all parameters, in which no multiple of the base rate counts.
         return CyclicLR(
             optimizer,
-            base_lr=[rate / 4 for rate in rates],
-            max_lr=rates,
+            base_lr=config.lr / 4,
+            max_lr=config.lr,
             step_size_up=CYCLIC_STEPS_UP,
-            cycle_momentum=False,
+            cycle_momentum=config.optimizer in WITH_MOMENTUM,
+            base_momentum=LEAST_MOMENTUM,
+            max_momentum=MOST_MOMENTUM,
         )
     return ConstantLR(optimizer, factor=1.0)
 

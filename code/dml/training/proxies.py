@@ -11,23 +11,43 @@ from torch.nn.functional import normalize
 
 from dml.config import TrainConfig
 from dml.data import RetrievalData
+from dml.data.images import ImageDataset
+from dml.data.loader import eval_loader
 from dml.evaluation.plots import tsne_page, whole_classes
 from dml.methods.base import Method
 from dml.tracking import Tracker, say
-from dml.training.embedding import embed_records
+from dml.training.embedding import FabricEmbed, embed_records
 
 PAGE_EVERY = 10
 PAGE_POINTS, PAGE_PROXIES = 5_000, 1_000
 
 
-def start_at_class_means(config: TrainConfig, fabric: Fabric, data: RetrievalData, method: Method) -> None:
-    """``--init_type center``: set each proxy to the mean embedding of its training images, as they are evaluated.
+def start_at_class_means(config: TrainConfig, fabric: Fabric, images: ImageDataset, method: Method) -> None:
+    """``--init_type center``: set each proxy to the mean embedding of its training images, in a random crop each.
 
-    One pass over the training set; the same proxies on every process.
+    One pass over the training set, by the network in evaluation mode; the same proxies on every process and in every
+    run of a seed.
+
+    NOTE: the published code takes what its training loader gives in one epoch, which leaves out the last images, or
+    with ``--IPC`` draws them with replacement; a class that is not among them gets proxies of NaN. Here every image
+    counts once.
+
+    Args:
+        images: the training images, transformed as a step sees them.
     """
-    embeddings = embed_records(method.model, data.train, config.data, fabric, progress="class means")
-    labels = torch.from_numpy(data.train.labels)
-    sums = torch.zeros(data.train.num_classes, embeddings.shape[1]).index_add_(0, labels, embeddings)
+    loader = eval_loader(
+        images,
+        batch_size=max(1, config.data.batch_size // fabric.world_size),
+        workers=config.data.workers,
+        pin_memory=fabric.device.type == "cuda",
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+        seed=config.run.seed,
+    )
+    embeddings, labels, indices = FabricEmbed(fabric)(method.model, loader, fabric.device, progress="class means")
+    order = indices.argsort(stable=True)  # sums of floats depend on it
+    sums = torch.zeros(images.records.num_classes, embeddings.shape[1])
+    sums.index_add_(0, labels[order], embeddings[order])
     method.proxies().copy_(sums / torch.bincount(labels, minlength=len(sums))[:, None])
 
 
@@ -78,9 +98,9 @@ class ProxyPages:
             pages[name] = self.folder / f"{name}.html"
             tsne_page(
                 normalize(embeddings),
-                torch.from_numpy(self.images.labels),
-                self.images.class_names,
+                self.images,
                 pages[name],
+                thumbnails=False,
                 proxies=proxies,
                 proxy_names=[self.data.train.class_names[c] for c in self.shown_proxies],
                 dimensions=dimensions,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from dml.evaluation.answers import Answers
 from dml.metric_names import is_share
 from dml.tracking import table
 from dml.training.atomic import write_text_atomically
@@ -21,10 +23,17 @@ def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str
     return {title: metrics for title, metrics in rows.items() if metrics}
 
 
-def results_text(state: TrainingState, selection: Selection) -> str:
+def results_table(state: TrainingState, answers: Mapping[str, Answers], split: str = "eval") -> str:
+    """The rows of ``split``, and below them over how many queries the figures are, where there are queries."""
+    rows = result_rows(state, split)
+    said = answers[split].sentence(next(iter(rows.values()))) if split in answers else ""
+    return "\n".join(filter(None, (table(rows), said)))
+
+
+def results_text(state: TrainingState, selection: Selection, answers: Mapping[str, Answers]) -> str:
     """The best and the last epoch of every split, and how the best was chosen."""
     held_out = selection.held_out
-    chosen = f"Best epoch by {selection.metric} on {'the test split' if selection.on_test_split else held_out}."
+    chosen = f"Best epoch by {selection.by} on {'the test split' if selection.on_test_split else held_out}."
     if selection.on_test_split:
         chosen += (
             " Choosing on the test split is what the published code does, and optimistic;"
@@ -35,10 +44,10 @@ def results_text(state: TrainingState, selection: Selection) -> str:
         rows = result_rows(state, split)
         if rows:
             own_units = "" if all(map(is_share, next(iter(rows.values())))) else " (dists and rho_spectrum as they are)"
-            parts.append(f"{title}, in per cent{own_units}:\n{table(rows)}")
+            parts.append(f"{title}, in per cent{own_units}:\n{results_table(state, answers, split)}")
     return "\n\n".join(parts) + "\n"
 
 
-def write_results(folder: Path, state: TrainingState, selection: Selection) -> None:
+def write_results(folder: Path, state: TrainingState, selection: Selection, answers: Mapping[str, Answers]) -> None:
     """``best_results.txt`` in the run folder, rewritten after every evaluation."""
-    write_text_atomically(results_text(state, selection), folder / "best_results.txt")
+    write_text_atomically(results_text(state, selection, answers), folder / "best_results.txt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric
 from torch import nn
 
@@ -11,9 +12,11 @@ from dml.config import TrainConfig
 from dml.data import ImageRecords, RetrievalData
 from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, train_transform
-from dml.evaluation.evaluator import Evaluation, Evaluator
+from dml.evaluation.answers import Answers
+from dml.evaluation.evaluator import Evaluation
 from dml.evaluation.metrics import SPECTRUM_KEY, metric_keys
 from dml.methods.base import Method
+from dml.tracking import say
 from dml.training.embedding import create_evaluator
 from dml.training.label_noise import keep_label_noise
 from dml.training.pictures import draw_run
@@ -38,18 +41,27 @@ class RetrievalTask(Task):
             "input_spec": method.model.input_spec,
             "resize": config.data.resize,
             "crop_size": config.data.crop_size,
+            "pillow": config.data.pillow,
             "batch_size": config.data.batch_size,
             "workers": config.data.workers,
             "recall_ks": data.recall_ks,
             "metrics": config.evaluation.metrics,
+            "leave_out_copies": data.is_own and not config.evaluation.keep_copies,
             "distance": config.evaluation.eval_distance,
             "seed": config.run.seed,
         }
-        self.evaluators: dict[str, Evaluator] = {"eval": create_evaluator(data.query, data.gallery, **options)}
+        self.searched: dict[str, tuple[ImageRecords, ImageRecords | None]] = {"eval": (data.query, data.gallery)}
         if data.val is not None:
-            self.evaluators["val"] = create_evaluator(data.val, None, **options)
+            self.searched["val"] = (data.val, None)
         if config.evaluation.train_metrics:
-            self.evaluators["train_set"] = create_evaluator(data.train_as_it_is, None, **options)
+            self.searched["train_set"] = (data.train_as_it_is, None)
+        self.evaluators = {
+            prefix: create_evaluator(
+                query, gallery, ties_count_for_query=data.ties_count_for_query and gallery is not None, **options
+            )
+            for prefix, (query, gallery) in self.searched.items()
+        }
+        self._collapse_is_said = False
 
     def metric_names(self) -> list[str]:
         """Those of ``--metrics``, recall once for every k; not the spectrum, which is a list."""
@@ -83,11 +95,22 @@ class RetrievalTask(Task):
         """The test split, the held-out classes if there are any, the training images if asked for."""
         return tuple(self.evaluators)
 
+    def answers(self) -> dict[str, Answers]:
+        """Of every split, from its labels."""
+        found = {}
+        for prefix, images in self.searched.items():
+            labels = (None if records is None else torch.from_numpy(records.labels) for records in images)
+            found[prefix] = Answers.count(*labels, self.evaluators[prefix].image_ids)
+        return found
+
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
-        """Retrieval metrics of one split."""
+        """Retrieval metrics of one split. That the network has collapsed is said, once a run."""
         evaluation = self.evaluators[prefix].evaluate(model, self.fabric.device, progress=f"{prefix} images")
         if prefix == "eval":
             self.last = evaluation
+        if evaluation.collapse and not self._collapse_is_said and self.fabric.is_global_zero:
+            say(f"{prefix} images: {evaluation.collapse}")
+            self._collapse_is_said = True
         return evaluation.metrics
 
     @property
@@ -98,22 +121,23 @@ class RetrievalTask(Task):
     def draw(self, folder: Path) -> dict[str, Path]:
         """Curves, retrieval gallery, t-SNE page."""
         config = self.config
-        return draw_run(folder, self.last, self.data, distance=config.evaluation.eval_distance, seed=config.run.seed)
+        how = {"distance": config.evaluation.eval_distance, "seed": config.run.seed}
+        return draw_run(folder, self.last, self.data, select_metric=self.selection.metric, **how)
 
 
 def training_crops(config: TrainConfig, records: ImageRecords, method: Method) -> ImageDataset:
     """Random crops of ``records``, or with ``--augment 0`` images as they are evaluated."""
     data, spec = config.data, method.model.input_spec
-    crop_size = data.crop_size or spec.crop_size
     if data.augment:
         transform = train_transform(
             spec.normalize,
-            crop_size=crop_size,
+            crop_size=data.crop_size,
             augmentation=data.augmentation,
             crop_scale=(data.crop_scale, 1.0),
             resize=data.resize,
             flip=data.flip,
+            pillow=data.pillow,
         )
     else:
-        transform = eval_transform(spec.normalize, resize=data.resize, crop_size=crop_size)
+        transform = eval_transform(spec.normalize, resize=data.resize, crop_size=data.crop_size, pillow=data.pillow)
     return ImageDataset(records, transform, num_views=method.num_views)

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 import sys
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
+from dml.data.findings import warn_of_findings
 from dml.data.loader import PlannedBatches, train_loader
+from dml.data.run_split import warn_of_trained_classes
+from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
-from dml.tracking import Tracker, open_wandb, say, table
+from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
+from dml.training.atomic import write_text_atomically
 from dml.training.compiling import require_compiler
+from dml.training.environment import record_session
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.launcher import find_launcher
+from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
-from dml.training.results import result_rows
+from dml.training.results import results_table
 from dml.training.retrieval import RetrievalTask
+from dml.training.split_file import keep_split, with_digest
 from dml.training.task import Task, TrainingData
 from dml.training.trainer import Trainer
+
+NO_IMAGES = (
+    "settings, metrics, curves and the confusion of the classes, by their names; pictures that show your images stay"
+    " here (--wandb-pictures 1 sends them)"
+)
+IMAGES_TOO = "pictures that show your images too, as --wandb-pictures asks"
 
 
 def train(
@@ -48,12 +61,24 @@ def train(
     """
     if config.run.compile:
         require_compiler(fabric.device)
+    # What the images were found to be is kept with the run: it, and what is made of it, reads others alike.
+    config = replace(config, data=replace(config.data, bits=data.train.bits))
     task = kind(config, fabric, data, method)
+    if task.splits:  # known with the data: a folder may bring held-out images
+        chosen = "test" if task.selection.on_test_split else "val"
+        config = replace(config, evaluation=replace(config.evaluation, select=chosen))
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
-    batches.check_share(method.images_per_batch())  # before a folder is made
+    images = method.images_per_batch()
+    batches.check_share(images)  # before a folder is made
+    side = config.data.crop_size or method.model.input_spec.crop_size
+    require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
+    split = keep_split(data, config.data.data_dir, folder, fabric)
     if fabric.is_global_zero:
+        record_session(folder, device=fabric.device, processes=fabric.world_size)
+        if data.left_out:
+            write_text_atomically(left_out_table(data.left_out), folder / LEFT_OUT_FILE)
         task.keep_records(folder)
         _introduce(config, fabric, task, folder)
     if config.run.compile:
@@ -62,6 +87,7 @@ def train(
     hooks = {}
     if config.run.visualize:
         hooks["after_epoch"] = ProxyPages(config, fabric, data, method, tracker=tracker, folder=folder)
+    resume_hint = shlex.join([*find_launcher().command, sys.argv[0], "--resume-run", str(folder)])
     trainer = Trainer(
         fabric=fabric,
         method=method,
@@ -74,23 +100,27 @@ def train(
         batches=batches,
         evaluate={prefix: partial(task.evaluate, prefix) for prefix in task.splits},
         selection=task.selection,
+        answers=task.answers(),
         optim=config.optim,
         evaluation=config.evaluation,
         tracker=tracker,
         folder=folder,
         description={
-            "config": dataclasses.asdict(config),
-            "architecture": dataclasses.asdict(method.model.architecture),
-        },
+            "config": config.record(),
+            "architecture": asdict(method.model.architecture),
+            "class_names": task.class_names,
+        }
+        | ({} if split is None else {"split": split}),
         keep_best=config.run.save,
-        resume_hint=shlex.join([*find_launcher().command, sys.argv[0], "--resume-run", str(folder)]),
+        resume_hint=resume_hint,
+        mend_hint=_mend_hint(resume_hint) if config.data.dataset == OWN else None,
         **hooks,
     )
     finished = False
     try:
         if config.optim.init_type == "center" and not (folder / "last.pt").exists():
             with trainer.stopping_in_order(saving=False), trainer.guard.immediately():
-                start_at_class_means(config, fabric, data, method)
+                start_at_class_means(config, fabric, task.training_set(), method)
         if resume is not None:
             trainer.resume(folder / "last.pt")
         trainer.fit()
@@ -108,18 +138,36 @@ def train(
     return folder
 
 
+def _mend_hint(resume_hint: str) -> str:
+    """How to go on after one of a user's own images could not be read."""
+    return (
+        "Mend the file that is named below, or remove it and go on without it; either way continue with:\n"
+        f"  {resume_hint} --accept-changes 1"
+    )
+
+
 def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
-    backend = None
+    is_own = config.data.dataset == OWN
+    backend, sends_images = None, config.run.wandb_pictures or not is_own
     if fabric.is_global_zero:
         backend = open_wandb(
             config.run.wandb,
             folder=folder,
-            project=config.run.project,
-            group=config.run.group or f"{config.data.dataset}_{config.loss.loss}",
-            name=folder.name,
-            config=dataclasses.asdict(config),
+            typed={
+                "project": config.run.project,
+                "group": config.run.group,
+                "name": folder.name if config.run.run_name else None,
+            },
+            otherwise={
+                "project": WANDB_PROJECT,
+                "group": f"{config.data.name}_{config.loss.loss}",
+                "name": folder.name,
+            },
+            config=with_digest(config.record(), config.data.name, folder),
         )
-    return Tracker(folder, backend)
+    if backend is not None and is_own:
+        say(f"W&B is given {IMAGES_TOO if sends_images else NO_IMAGES}")
+    return Tracker(folder, backend, sends_images=sends_images)
 
 
 def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) -> None:
@@ -132,16 +180,30 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
     images, network = task.describe()
     say(images)
+    if config.data.dataset == "folder":  # of named data sets the protocol is fixed
+        warn_of_findings(task.data)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
+    if task.data.left_out:
+        say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")
+    if task.method.model.started_from is not None:
+        _tell_of_start(task)
     if task.splits:
-        say(f"best epoch by {chosen.metric} on {chooses}")
+        kept = "" if config.run.save else "; it is not kept (--save 0)"
+        say(f"best epoch by {chosen.by} on {chooses}{kept}")
     say(f"run folder: {folder}")
+
+
+def _tell_of_start(task: Task) -> None:
+    """What the first weights were taken from, and a warning if they were trained on what judges them now."""
+    start = task.method.model.started_from
+    say(start.told)
+    warn_of_trained_classes(task.data, "the network that this run starts from", start.split, start.settings)
 
 
 def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:
     """The table of the run, what it leaves behind, and its pictures, with their paths."""
     if task.splits:
-        say("\n" + table(result_rows(trainer.state)))
+        say("\n" + results_table(trainer.state, trainer.answers))
     files = task.write(trainer.folder)
     if config.run.pictures:
         pictures = task.draw(trainer.folder)

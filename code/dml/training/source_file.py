@@ -19,7 +19,7 @@ def keep_as_source(config: TrainConfig, run: Path, folder: Path = FOLDER) -> Pat
         the copy's path.
     """
     model = config.model.model
-    name = f"{config.data.dataset}_{model}_{config.model.embedding_size}dim_{config.loss.loss}_ckpt"
+    name = f"{config.data.name}_{model}_{config.model.embedding_size}dim_{config.loss.loss}_ckpt"
     parent, number = folder / model, 1
     parent.mkdir(parents=True, exist_ok=True)
     while (target := parent / f"{name}{'' if number == 1 else f'_{number}'}.pth").exists():

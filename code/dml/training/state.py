@@ -24,7 +24,7 @@ class TrainingState:
         latest: those of the last evaluation.
         latest_epoch: the epoch that it was made after.
         untrained: those of ``--eval-first``.
-        highest: metric → its highest value, for the metrics besides the selecting one whose best epochs are kept.
+        highest: metric → its best value, for the metrics besides the selecting one whose best epochs are kept.
     """
 
     epoch: int = 0

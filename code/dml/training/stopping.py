@@ -12,12 +12,12 @@ from dml.training.peers import LostProcessError, is_loss_of_a_process, lost_proc
 
 
 @contextmanager
-def stopping_in_order(guard: InterruptGuard, stop: Callable[[str, bool, bool], None]) -> Iterator[None]:
+def stopping_in_order(guard: InterruptGuard, stop: Callable[[Exception, bool, bool], None]) -> Iterator[None]:
     """Enter ``guard``, and call ``stop`` before anything leaves the block that came from outside.
 
     Args:
-        stop: takes what happened, in a word; whether it may have torn a step, whose effects must not be saved; whether
-            every process of the run stops at this very point.
+        stop: takes what was raised; whether it may have torn a step, whose effects must not be saved; whether every
+            process of the run stops at this very point.
 
     Raises:
         Interrupted: a signal came that asks the run to stop.
@@ -28,10 +28,10 @@ def stopping_in_order(guard: InterruptGuard, stop: Callable[[str, bool, bool], N
         try:
             yield
         except Interrupted as interrupted:
-            stop("Interrupted", interrupted.torn, interrupted.together)
+            stop(interrupted, interrupted.torn, interrupted.together)
             raise
-        except UnreadableImageError:  # images are read between steps
-            stop("Stopped", False, False)
+        except UnreadableImageError as error:  # images are read between steps
+            stop(error, False, False)
             raise
         except (LoadingError, LostProcessError, RuntimeError) as error:
             # torch raises the death of a loading process wherever the program stands, in the middle of a step too.
@@ -39,12 +39,15 @@ def stopping_in_order(guard: InterruptGuard, stop: Callable[[str, bool, bool], N
             if reason is None:
                 raise
             if guard.requested:  # they ended of the same signal
-                stop("Interrupted", not guard.sound, False)
-                raise Interrupted(torn=not guard.sound) from error
-            stop("Stopped", not guard.sound, False)
+                interrupted = Interrupted(torn=not guard.sound)
+                stop(interrupted, interrupted.torn, False)
+                raise interrupted from error
+            stop(reason, not guard.sound, False)
+            if reason is error:
+                raise
             raise reason from error
-        except OSError:  # a full disk: what is saved already must do
-            stop("Stopped", True, False)
+        except OSError as error:  # a full disk: what is saved already must do
+            stop(error, True, False)
             raise
 
 

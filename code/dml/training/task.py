@@ -12,6 +12,8 @@ from torch import nn
 from dml.config import TrainConfig
 from dml.data import ImageRecords
 from dml.data.images import ImageDataset
+from dml.data.records import LeftOut
+from dml.evaluation.answers import Answers
 from dml.methods.base import Method
 from dml.training.selection import Selection
 
@@ -22,6 +24,13 @@ class TrainingData(Protocol):
     name: str
     train: ImageRecords
     val: ImageRecords | None
+    by_rule: bool
+    unused: ImageRecords | None
+
+    @property
+    def parts(self) -> dict[str, ImageRecords]: ...
+
+    left_out: tuple[LeftOut, ...]
 
 
 class Task(ABC):
@@ -65,6 +74,11 @@ class Task(ABC):
                     f" {', '.join(self.metric_names())}. Add it to --metrics, or choose by one of these"
                 )
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the training classes, by label; None where there are no classes."""
+        return self.data.train.class_names
+
     @abstractmethod
     def metric_names(self) -> list[str]:
         """What an evaluation will compute that can choose an epoch."""
@@ -84,6 +98,10 @@ class Task(ABC):
     @abstractmethod
     def splits(self) -> tuple[str, ...]:
         """The prefixes of what is evaluated: "eval", the test split, first; empty where nothing judges the network."""
+
+    def answers(self) -> dict[str, Answers]:
+        """Prefix of a split → how many queries it has, and how many can be answered; empty where there are none."""
+        return {}
 
     @abstractmethod
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:

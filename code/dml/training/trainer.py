@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,14 +18,15 @@ from tqdm import tqdm
 from dml.config import EvalConfig, OptimConfig
 from dml.data.images import UnreadableImageError
 from dml.data.loader import LoadingError, PlannedBatches
+from dml.evaluation.answers import Answers
 from dml.methods.base import Method
-from dml.metric_names import label, value_text
+from dml.metric_names import COUNTS, label, value_text
 from dml.processes import share_buffers
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
 from dml.training.checkpoint import Checkpoints
 from dml.training.interrupt import Interrupted, InterruptGuard
-from dml.training.losswatch import LossWatch
+from dml.training.losswatch import LossWatch, all_zero_text
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.peers import Peers
 from dml.training.results import write_results
@@ -47,14 +49,16 @@ class Trainer:
         evaluate: prefix ("eval", "val") → function of the network that gives its metrics; "eval" is the test split.
             Empty: nothing judges the network, and the newest counts as the best.
         selection: how the best epoch is chosen.
+        answers: prefix → how many queries the split has, and how many of them can be answered; of retrieval alone.
         optim: optimiser, schedule, epochs.
         evaluation: when to evaluate.
         tracker: the record.
         folder: the run's folder.
-        description: put into each checkpoint: architecture and configuration, as plain types.
+        description: put into each checkpoint: architecture, configuration and class names, as plain types.
         keep_best: whether to write best.pt, and best_<metric>.pt of the selection's other metrics.
         after_epoch: called with the number of complete epochs, 0 before the first.
         resume_hint: how to go on after an interruption.
+        mend_hint: how to go on after an image could not be read; None: the same.
     """
 
     def __init__(
@@ -71,15 +75,19 @@ class Trainer:
         tracker: Tracker,
         folder: Path,
         description: dict[str, Any],
+        answers: Mapping[str, Answers] | None = None,
         keep_best: bool = True,
         after_epoch: Callable[[int], None] = lambda epoch: None,
         resume_hint: str = "",
+        mend_hint: str | None = None,
     ):
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
         self.evaluate, self.selection, self.optim, self.evaluation = evaluate, selection, optim, evaluation
-        self.tracker, self.folder = tracker, folder
-        self.keep_best, self.after_epoch, self.resume_hint = keep_best, after_epoch, resume_hint
+        self.tracker, self.folder, self.answers = tracker, folder, answers or {}
+        self.keep_best, self.after_epoch = keep_best, after_epoch
+        self.resume_hint, self.mend_hint = resume_hint, mend_hint
         self.state = TrainingState()
+        self._zero_is_said = False
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
         self.step_module, self.optimizer = self._set_up()
@@ -130,7 +138,7 @@ class Trainer:
             Interrupted, OSError: see ``dml.training.stopping.stopping_in_order``.
         """
         return stopping_in_order(
-            self.guard, lambda what, torn, together: self._stop(what, save=saving and not torn, together=together)
+            self.guard, lambda error, torn, together: self._stop(error, save=saving and not torn, together=together)
         )
 
     def _epoch(self) -> None:
@@ -193,6 +201,9 @@ class Trainer:
                 bar.update()
                 bar.set_postfix(loss=f"{watch.latest:.4g}", refresh=False)
         state.totals = watch.totals()
+        if watch.all_zero and not self._zero_is_said:
+            self._zero_is_said = True
+            warnings.warn(all_zero_text(state.epoch + 1))
         seconds = time.perf_counter() - started
         images = (len(plan) - first) * plan.shape[1]
         return {
@@ -243,7 +254,8 @@ class Trainer:
             for prefix, evaluate in self.evaluate.items():
                 started = time.perf_counter()
                 results[prefix] = evaluate(self.method.model)
-                records[prefix] = results[prefix] | {"seconds": time.perf_counter() - started}
+                counts = self.answers[prefix].counts if prefix in self.answers else {}
+                records[prefix] = results[prefix] | counts | {"seconds": time.perf_counter() - started}
         self._log(epoch, records)
         return results
 
@@ -254,19 +266,22 @@ class Trainer:
             self.tracker.log(epoch, prefix, metrics)
         say(f"epoch {epoch}/{self.optim.epochs}  " + "  ".join(self._summary(p, m) for p, m in records.items()))
 
-    @staticmethod
-    def _summary(prefix: str, metrics: Metrics) -> str:
+    def _summary(self, prefix: str, metrics: Metrics) -> str:
         if prefix == "train":
             return f"loss {metrics['loss']:.4g}  lr {metrics['lr']:.2e}  {metrics['seconds']:.1f} s"
-        shown = [name for name in metrics if name != "seconds"][:3] + ["map_at_r"] * ("map_at_r" in metrics)
-        values = "  ".join(f"{label(name)} {value_text(name, metrics[name])}" for name in dict.fromkeys(shown))
+        names = [name for name in metrics if name != "seconds" and name not in COUNTS]
+        shown = dict.fromkeys(name for name in (self.selection.metric, *names[:3], "map_at_r") if name in names)
+        values = "  ".join(f"{label(name)} {value_text(name, metrics[name])}" for name in shown)
         return f"{'test' if prefix == 'eval' else prefix}: {values}"
 
     # ------------------------------------------------------------------ checkpoints
 
-    def _stop(self, what: str, *, save: bool, together: bool) -> None:
+    def _stop(self, error: Exception, *, save: bool, together: bool) -> None:
         """Save a stopped run where it stands, in the middle of an epoch if need be, and say how to continue it."""
         done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
+        interrupted, by_an_image = isinstance(error, Interrupted), isinstance(error, UnreadableImageError)
+        what = "Interrupted" if interrupted else "Stopped by an image" if by_an_image else "Stopped"
+        hint = (self.mend_hint if by_an_image else None) or f"Continue with:\n  {self.resume_hint}"
         with self.guard.holding():
             try:
                 if save and (together or self.peers.number == 1) and not self.checkpoints.has_noted(self.state):
@@ -275,11 +290,9 @@ class Trainer:
                     self._write()
                     done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
             finally:  # a full disk can be what stops the run, or what it meets when it is stopped
-                if self.fabric.is_global_zero or what == "Stopped":  # the process that met the file knows of it
-                    say(f"{what}: {done}. Continue with:\n  {self.resume_hint}")
-        if (
-            what == "Interrupted"
-        ):  # while the first writes; one that was signalled alone does not wait long
+                if self.fabric.is_global_zero or not interrupted:  # the process that met the file knows of it
+                    say(f"{what}: {done}. {hint}")
+        if interrupted:  # while the first writes; one that was signalled alone does not wait long
             self.peers.leave(10 if self.fabric.is_global_zero else WHOLE_DAY if together else 60)
 
     def _save(self, best: Sequence[str] = ()) -> None:
@@ -293,7 +306,7 @@ class Trainer:
         record_size = self.tracker.size() if self.fabric.is_global_zero else 0
         self.checkpoints.save(state, best=best if self.keep_best else (), record_size=record_size)
         if self.fabric.is_global_zero and state.best and state.latest_epoch == state.epoch:
-            write_results(self.folder, state, self.selection)
+            write_results(self.folder, state, self.selection, self.answers)
 
     def resume(self, path: Path) -> None:
         """Continue from ``path``, or from the beginning if no epoch had been completed.
@@ -305,6 +318,11 @@ class Trainer:
         if path.exists():
             self.state, record_size = self.checkpoints.load(path)
             told = f"Continuing after {self.state.epoch} epochs and {self.state.batches_done} batches"
+            if (evaluated := self.state.latest_epoch) and not self.is_due(evaluated):
+                told += (
+                    f". Epoch {evaluated} was evaluated as the last one of a shorter training: that stays on record,"
+                    " and it may be the best"
+                )
         else:
             told = f"{path} is not there: no epoch was completed, so the run begins again"
         if self.fabric.is_global_zero:

@@ -45,14 +45,7 @@ class UncertaintyReport:
 
     def draw(self, records: ImageRecords, path: Path) -> None:
         """The gallery of the most and the least certain of ``records``, the queries."""
-        plot_certainty(
-            records.paths,
-            records.labels,
-            records.class_names,
-            self.uncertainty.numpy(),
-            self.errors.nearest_is_wrong.numpy(),
-            path,
-        )
+        plot_certainty(records, self.uncertainty.numpy(), self.errors.nearest_is_wrong.numpy(), path)
 
 
 def require_uncertainty(architecture: Architecture, source: str) -> None:
@@ -86,7 +79,8 @@ def judge_uncertainty(
         evaluation.gallery_labels,
     )
     on_device = (None if tensor is None else tensor.to(fabric.device) for tensor in embeddings)
-    errors = QueryErrors(*(values.cpu() for values in query_errors(*on_device, distance=config.eval_distance)))
+    errors = query_errors(*on_device, image_ids=evaluation.image_ids, distance=config.eval_distance)
+    errors = QueryErrors(*(values.cpu() for values in errors))
     return UncertaintyReport(uncertainty, errors, uncertainty_correlations(uncertainty, errors))
 
 

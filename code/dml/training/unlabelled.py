@@ -11,7 +11,7 @@ from dml.config import EvalConfig
 from dml.data.images import ImageDataset
 from dml.data.unlabelled import UnlabelledData
 from dml.evaluation.plots import plot_curves
-from dml.tracking import METRICS_FILE
+from dml.tracking import METRICS_FILE, say
 from dml.training.collection import Collection
 from dml.training.embedding import embed_records
 from dml.training.retrieval import training_crops
@@ -29,6 +29,7 @@ class UnlabelledTask(Task):
 
     data: UnlabelledData
     splits = ()
+    class_names = None
 
     collection: Collection | None = None
 
@@ -63,6 +64,8 @@ class UnlabelledTask(Task):
         embeddings = embed_records(model, self.data.train, self.config.data, self.fabric, progress="images")
         how = {"distance": self.config.evaluation.eval_distance, "seed": self.config.run.seed}
         self.collection = Collection(self.data.train, embeddings, **how)
+        if self.fabric.is_global_zero and self.collection.collapse:
+            say(self.collection.collapse)
         return {}
 
     @property

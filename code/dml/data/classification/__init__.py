@@ -12,6 +12,8 @@ from dml.data.classification import cifar, folders
 from dml.data.classification.splits import hold_out_images
 from dml.data.classification.structure import ClassificationData, ClassificationSpec
 from dml.data.layout import DatasetError, DatasetWarning
+from dml.data.run_split import continued, has_split
+from dml.data.screening import Screening, screening_for
 from dml.registry import Registry
 
 __all__ = [
@@ -31,23 +33,41 @@ CLASSIFICATION_DATASETS: Registry[ClassificationSpec] = Registry(
 )
 
 
-def classification_from_config(config: DataConfig, *, seed: int, run: Path | None = None) -> ClassificationData:
+def classification_from_config(
+    config: DataConfig, *, seed: int, run: Path | None = None, accept_changes: bool = False
+) -> ClassificationData:
     """The splits that a run's settings describe; see ``load_classification``.
 
     Args:
-        run: folder of the run that is continued; None: a new one.
+        run: folder of the run that is continued, whose ``split.csv`` then says what the splits are; None: a new one.
+        accept_changes: go on although the images are others than when it began.
+
+    Raises:
+        DatasetError: besides those of ``load_classification``, images that have changed; see ``run_split.continued``.
     """
-    return load_classification(config.dataset, config.data_dir, val_split=config.val_split, seed=seed)
+    screening = screening_for(config, run=run, anew=accept_changes)
+    if has_split(run):
+        data = load_classification(config.dataset, config.data_dir, screening=screening)
+        return continued(data, config.data_dir, run, accept=accept_changes)
+    return load_classification(
+        config.dataset, config.data_dir, val_split=config.val_split, seed=seed, screening=screening
+    )
 
 
 def load_classification(
-    name: str, data_dir: str | Path, *, val_split: float | None = None, seed: int = 0
+    name: str,
+    data_dir: str | Path,
+    *,
+    val_split: float | None = None,
+    seed: int = 0,
+    screening: Screening | None = None,
 ) -> ClassificationData:
     """The splits of the data set ``name`` found in or below ``data_dir``.
 
     Args:
         val_split: share of the training images of each class to hold out for model selection; None: none.
         seed: of that choice.
+        screening: how a user's own images (``folder``) are checked; None: no file is opened.
 
     Raises:
         UnknownNameError: if there is no such data set.
@@ -58,7 +78,8 @@ def load_classification(
         DatasetWarning: for each split whose size is not the official one.
     """
     spec = CLASSIFICATION_DATASETS[name]
-    data = spec.load(Path(data_dir).expanduser())
+    place = Path(data_dir).expanduser()
+    data = spec.load(place) if screening is None else spec.load(place, screening)
     for difference in size_differences(spec, data):
         warnings.warn(difference, DatasetWarning, stacklevel=2)
     if val_split is None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import tarfile
 import warnings
-import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dml.data.archives import UNREADABLE
 from dml.data.catalogue import SOURCES
 from dml.data.classification.folders import load_splits
 from dml.data.classification.pickled import UnsafePickleError, load_pickle
@@ -98,7 +97,10 @@ def load_cifar(files: CifarFiles, data_dir: Path) -> ClassificationData:
     form = _form(files, root)
     if form == "images":
         return load_splits(files.name, root)
-    contents = _from_archive(files, root / _archive(files)) if form == "archive" else _from_folder(files, root)
+    if form == "archive":
+        contents = _from_archive(files, root / _archive(files), data_dir)
+    else:
+        contents = _from_folder(files, root)
     pickles = {name: _unpickled(content, root, name) for name, content in contents.items()}
     names = _class_names(pickles[files.meta].get(files.names), root / files.meta)
     train = [_records(pickles[name], names, files, name) for name in files.train]
@@ -136,7 +138,7 @@ def _from_folder(files: CifarFiles, place: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in files.files}
 
 
-def _from_archive(files: CifarFiles, archive: Path) -> dict[str, bytes]:
+def _from_archive(files: CifarFiles, archive: Path, data_dir: Path) -> dict[str, bytes]:
     official = SOURCES[files.name].files[0]
     if md5_of(archive) != official.md5:
         warnings.warn(f"{archive} is not the official archive, whose MD5 is {official.md5}", DatasetWarning)
@@ -152,8 +154,11 @@ def _from_archive(files: CifarFiles, archive: Path) -> dict[str, bytes]:
                 contents[name] = file.read()
     except KeyError as error:
         raise DatasetError(f"{archive}: {error.args[0]}") from error
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DatasetError(f"{archive} is damaged: {error}. Fetch it again: {fetch_command(files.name)}") from error
+    except DatasetError:
+        raise
+    except UNREADABLE as error:
+        again = fetch_command(files.name, data_dir)
+        raise DatasetError(f"{archive} is damaged: {error}. Remove it and fetch it again: {again}") from error
     return contents
 
 

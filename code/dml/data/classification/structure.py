@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from dml.data.layout import SplitSize
-from dml.data.records import ImageRecords
+from dml.data.records import ImageRecords, LeftOut
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +19,32 @@ class ClassificationData:
         train: images to learn from.
         test: images to judge by.
         val: images held out for model selection, or None.
+        by_rule: whether a seeded draw, rather than the data themselves, says which images train.
+        unused: of a continued run the images that it neither trains on nor is judged by, such as those of classes that
+            are new since it began; None: none.
+        left_out: what of a user's own images cannot be read, and is in no split.
     """
+
+    NUMBERINGS: ClassVar = (("train", "val", "test"),)
+    """As of ``RetrievalData``."""
 
     name: str
     train: ImageRecords
     test: ImageRecords
     val: ImageRecords | None = None
+    by_rule: bool = False
+    unused: ImageRecords | None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, ImageRecords]:
+        """Split → images, as ``split.csv`` names them."""
+        held_out = {} if self.val is None else {"val": self.val}
+        return {"train": self.train} | held_out | {"test": self.test}
+
+    def with_parts(self, parts: Mapping[str, ImageRecords], unused: ImageRecords | None) -> ClassificationData:
+        """The same data set, split as ``parts`` says."""
+        return replace(self, train=parts["train"], test=parts["test"], val=parts.get("val"), unused=unused)
 
 
 @dataclass(frozen=True)
@@ -33,14 +53,15 @@ class ClassificationSpec:
 
     Attributes:
         name: its name here.
-        load: data folder → splits. Raises DatasetNotFoundError or DatasetError.
+        load: data folder → splits; of a user's own images also how they are checked. Raises DatasetNotFoundError or
+            DatasetError.
         official: published size of "train" and "test"; empty if there is none.
         fetch: how to get it, a command or a sentence.
         aliases: other spellings of the name.
     """
 
     name: str
-    load: Callable[[Path], ClassificationData]
+    load: Callable[..., ClassificationData]
     official: Mapping[str, SplitSize]
     fetch: str
     aliases: tuple[str, ...] = ()

@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from dml.plain_text import plain_text
+
 MAX_CLASSES = 20
 NAME_LENGTH = 26  # longer names lose their middle
 
@@ -26,6 +28,7 @@ def worst_classes(matrix: np.ndarray, count: int) -> np.ndarray:
     return np.sort(np.argsort(np.where(images > 0, -mistaken, 1), kind="stable")[:count])
 
 
+@plain_text()
 def plot_confusion(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], out_png: Path | str) -> None:
     """The share of each class's images taken for each class; of more than 20 classes the 20 worst.
 

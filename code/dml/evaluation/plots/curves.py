@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import cycle
+from functools import partial
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from dml.metric_names import is_metric, is_share, label, metric_of
+from dml.plain_text import plain_text
 from dml.record import read_record
 
-CURVES = {
-    "recall_at_1": "recall@1",
-    "map_at_r": "MAP@R",
-    "top_1": "top-1 accuracy",
-    "top_5": "top-5 accuracy",
-    "e_recall_at_1": "e_recall@1",
-    "mAP_c": "mAP_c",
-}
-COLOURS = ("#1f4e79", "#c96a1b")  # most runs have one of these pairs
+FIRST_CHOICE = ("recall_at_1", "map_at_r", "top_1", "top_5", "e_recall_at_1", "mAP_c")
+"""Metrics that are drawn beside the one that chooses the best epoch, before any others."""
+COLOURS = ("#1f4e79", "#c96a1b")  # as many metrics share a panel
 SPLITS = {"eval": ("test", "-"), "val": ("held-out", "--")}
 LOSS = "train/loss"
-METRICS = {f"{split}/{name}" for split in SPLITS for name in CURVES}
 
 
-def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | None = None) -> None:
-    """Training loss by epoch, and what of recall@1, MAP@R and accuracies the run has; a panel for each that is there.
+@plain_text()
+def plot_curves(
+    metrics_jsonl: Path | str, out_png: Path | str, *, select_metric: str | None = None, title: str | None = None
+) -> None:
+    """Training loss by epoch, and the metric that chooses the best epoch beside another; a panel for each there is.
+
+    Shares of one have one panel, in which there are two metrics at most, of the test split and of held-out images. A
+    choosing metric with a unit of its own has another panel.
 
     Args:
         metrics_jsonl: a run's metrics.jsonl: an object a line, with ``epoch`` and names such as ``train/loss``
             and ``eval/recall_at_1``; epoch 0 is before training.
+        select_metric: key of the metric that chooses the best epoch; None: one of ``FIRST_CHOICE`` does.
         title: above the picture; None: the name of the file's folder.
 
     Raises:
@@ -40,10 +42,14 @@ def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | 
     """
     path = Path(metrics_jsonl)
     lines = read_record(path)
-    on_record = {name for line in lines if "epoch" in line for name in line}
-    panels = [draw for draw, names in ((_draw_loss, {LOSS}), (_draw_metrics, METRICS)) if names & on_record]
+    on_record = list(dict.fromkeys(name for line in lines if "epoch" in line for name in line))
+    shares, others = _choose_metrics(on_record, select_metric)
+    panels = [_draw_loss] if LOSS in on_record else []
+    panels += [partial(_draw_metrics, metrics=metrics) for metrics in (shares, others) if metrics]
     if not panels:
-        raise ValueError(f"{path} holds neither {LOSS} nor {' nor '.join(f'eval/{name}' for name in CURVES)}")
+        raise ValueError(
+            f"{path} holds neither {LOSS} nor eval/recall_at_1 nor another metric of {' or '.join(SPLITS)}"
+        )
     figure = Figure(figsize=(5 * len(panels), 3.8), layout="constrained")
     figure.suptitle(title or path.resolve().parent.name)
     for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -55,18 +61,31 @@ def plot_curves(metrics_jsonl: Path | str, out_png: Path | str, *, title: str | 
     figure.savefig(out_png, dpi=130)
 
 
+def _choose_metrics(on_record: Sequence[str], select_metric: str | None) -> tuple[list[str], list[str]]:
+    """The shares to draw, the choosing one first; and the choosing one if it is none."""
+    parts = [name.partition("/") for name in on_record]
+    there = dict.fromkeys(name for split, _, name in parts if split in SPLITS and is_metric(name))
+    wanted = dict.fromkeys(name for name in (select_metric, *FIRST_CHOICE, *there) if name in there)
+    shares = [name for name in wanted if is_share(name)]
+    return shares[: len(COLOURS)], [name for name in wanted if name == select_metric and not is_share(name)]
+
+
 def _draw_loss(axes: Axes, lines: Sequence[dict]) -> None:
     _draw(axes, lines, LOSS, color=COLOURS[0], linestyle="-", label="training loss")
     axes.set_ylabel("training loss, mean over the epoch")
 
 
-def _draw_metrics(axes: Axes, lines: Sequence[dict]) -> None:
+def _draw_metrics(axes: Axes, lines: Sequence[dict], metrics: Sequence[str]) -> None:
     for prefix, (split, linestyle) in SPLITS.items():
-        for color, (name, words) in zip(cycle(COLOURS), CURVES.items()):
-            _draw(axes, lines, f"{prefix}/{name}", color=color, linestyle=linestyle, label=f"{words}, {split}")
-    axes.set_ylabel("metric on evaluated images")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set_ylim(0, 1)
+        for color, name in zip(COLOURS, metrics, strict=False):
+            _draw(axes, lines, f"{prefix}/{name}", color=color, linestyle=linestyle, label=f"{label(name)}, {split}")
+    if is_share(metrics[0]):
+        axes.set_ylabel("metric on evaluated images")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_ylim(0, 1)
+    else:
+        better = "lower" if metric_of(metrics[0]).lower_is_better else "higher"
+        axes.set_ylabel(f"{label(metrics[0])} ({better} is better)")
     axes.legend(frameon=False)
 
 

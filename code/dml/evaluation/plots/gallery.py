@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
-from dml.data.images import read_image
+from dml.data import ImageRecords
+from dml.data.images import image_of
+from dml.plain_text import plain_text
 
 RIGHT, WRONG, QUERY = "#2a8a3e", "#c93a3a", "#444444"
 _NAME_LENGTH = 22  # characters of a class name that fit above an image
 
 
+@plain_text()
 def plot_gallery(
-    query_paths: Sequence[str],
-    query_labels: Sequence[int],
-    gallery_paths: Sequence[str],
-    gallery_labels: Sequence[int],
-    class_names: Sequence[str],
+    query: ImageRecords,
+    gallery: ImageRecords,
     indices: np.ndarray,
     similarities: np.ndarray,
     out_png: Path | str,
@@ -36,11 +36,10 @@ def plot_gallery(
     failures too, and its title says that it does.
 
     Args:
-        query_paths, query_labels: Q images and their classes.
-        gallery_paths, gallery_labels: N images and their classes, in the same numbering.
-        class_names: names of the classes.
+        query: Q images.
+        gallery: N images, of classes in the same numbering; ``query`` itself where it is searched.
         indices: (Q, k) gallery indices of each query's neighbours, nearest first, without the query itself.
-        similarities: (Q, k) what stands under each neighbour.
+        similarities: (Q, k) what stands under each neighbour; an infinite one is none, and its place stays empty.
         num_queries, num_neighbours: rows, and neighbours in a row (at most k).
         value_name: what ``similarities`` are.
         seed: of the choice of queries.
@@ -49,27 +48,29 @@ def plot_gallery(
         ValueError: shapes that do not fit.
         OSError: an image that cannot be read.
     """
-    query_labels, gallery_labels = np.asarray(query_labels), np.asarray(gallery_labels)
     indices, similarities = np.asarray(indices), np.asarray(similarities)
-    if not len(query_paths) == len(query_labels) == len(indices) or indices.shape != similarities.shape:
+    if len(query) != len(indices) or indices.shape != similarities.shape:
         raise ValueError(
-            f"{len(query_paths)} query paths, {len(query_labels)} labels, neighbours {indices.shape} and "
-            f"similarities {similarities.shape} do not fit together"
+            f"{len(query)} queries, neighbours {indices.shape} and similarities {similarities.shape} do not fit"
+            " together"
         )
-    right = gallery_labels[indices[:, 0]] == query_labels
+    is_there = np.isfinite(similarities)
+    right = (gallery.labels[indices[:, 0]] == query.labels) & is_there[:, 0]
     rows = _choose_queries(right, num_queries, seed)
     columns = min(num_neighbours, indices.shape[1])
     figure = Figure(figsize=(1.25 * (columns + 1), 1.55 * len(rows) + 0.75), layout="constrained")
     figure.suptitle(_gallery_title(right, rows), fontsize=10)
     grid = figure.subplots(len(rows), columns + 1, squeeze=False)
     for axes, row in zip(grid, rows, strict=True):
-        show_image(axes[0], query_paths[row], QUERY, class_names[query_labels[row]], "query")
+        show_image(axes[0], image_of(query, row), QUERY, query.class_names[query.labels[row]], "query")
         for place, item in enumerate(indices[row, :columns]):
-            label = gallery_labels[item]
-            color = RIGHT if label == query_labels[row] else WRONG
-            show_image(
-                axes[place + 1], gallery_paths[item], color, class_names[label], f"{similarities[row, place]:.2f}"
-            )
+            if not is_there[row, place]:
+                axes[place + 1].set_axis_off()
+                continue
+            label = gallery.labels[item]
+            color = RIGHT if label == query.labels[row] else WRONG
+            name, value = gallery.class_names[label], f"{similarities[row, place]:.2f}"
+            show_image(axes[place + 1], image_of(gallery, item), color, name, value)
     figure.supxlabel(
         f"nearest first; below: {value_name}; green: the query's class, red: another", fontsize=8, color=QUERY
     )
@@ -92,11 +93,11 @@ def _gallery_title(right: np.ndarray, rows: np.ndarray) -> str:
     )
 
 
-def show_image(axes: Axes, path: str, color: str, name: str, value: str) -> None:
-    """An image in a frame of ``color``, ``name`` above and ``value`` below it. OSError if it cannot be read."""
-    axes.imshow(read_image(path, upright=True), aspect="equal")
+def show_image(axes: Axes, image: Image.Image, color: str, name: str, value: str) -> None:
+    """``image`` in a frame of ``color``, ``name`` above and ``value`` below it."""
+    axes.imshow(image, aspect="equal")
     short = name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
-    axes.set_title(short.replace("$", r"\$"), fontsize=6, color=color, pad=2)
+    axes.set_title(short, fontsize=6, color=color, pad=4)
     axes.set_xlabel(value, fontsize=6.5, color=color, labelpad=2)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from dml.data import ImageRecords
+from dml.data.images import image_of
 from dml.evaluation.plots.gallery import QUERY, show_image
+from dml.plain_text import plain_text
 
 NEIGHBOUR = "#3465a4"
 
 
+@plain_text()
 def plot_similar(
-    paths: Sequence[str],
+    images: ImageRecords,
     queries: np.ndarray,
     indices: np.ndarray,
     values: np.ndarray,
@@ -25,7 +28,7 @@ def plot_similar(
     """A row for each query: the query, then its nearest neighbours, file names above.
 
     Args:
-        paths: N images.
+        images: N of them.
         queries: (Q,) positions of the queries.
         indices: (Q, k) positions of their neighbours, nearest first.
         values: (Q, k) what stands under each neighbour.
@@ -41,12 +44,12 @@ def plot_similar(
         )
     rows, columns = indices.shape
     figure = Figure(figsize=(1.25 * (columns + 1), 1.55 * rows + 0.75), layout="constrained")
-    figure.suptitle(f"{rows} of {len(paths):,} images, chosen at random, and what is nearest to them", fontsize=10)
+    figure.suptitle(f"{rows} of {len(images):,} images, chosen at random, and what is nearest to them", fontsize=10)
     for axes, query, neighbours, below in zip(
         figure.subplots(rows, columns + 1, squeeze=False), queries, indices, values, strict=True
     ):
-        show_image(axes[0], paths[query], QUERY, Path(paths[query]).name, "query")
+        show_image(axes[0], image_of(images, query), QUERY, Path(images.paths[query]).name, "query")
         for cell, item, value in zip(axes[1:], neighbours, below, strict=True):
-            show_image(cell, paths[item], NEIGHBOUR, Path(paths[item]).name, f"{value:.2f}")
+            show_image(cell, image_of(images, item), NEIGHBOUR, Path(images.paths[item]).name, f"{value:.2f}")
     figure.supxlabel(f"nearest first; below: {value_name}", fontsize=8, color=QUERY)
     figure.savefig(out_png, dpi=130)

@@ -16,7 +16,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from dml.data.images import read_image
+from dml.data import ImageRecords
+from dml.data.images import image_of
 
 _PCA_DIMENSIONS = 50
 _TSNE_STEPS = 500  # half of scikit-learn's: 5,000 points take 4 s in the plane and 13 s in space on two CPU threads
@@ -41,11 +42,10 @@ plot.on("plotly_unhover", () => { image.style.display = "none"; });
 
 def tsne_page(
     embeddings: Tensor,
-    labels: Tensor,
-    class_names: Sequence[str],
+    images: ImageRecords,
     out_html: Path | str,
     *,
-    image_paths: Sequence[str] | None = None,
+    thumbnails: bool = True,
     proxies: Tensor | None = None,
     proxy_names: Sequence[str] = (),
     dimensions: int = 2,
@@ -60,10 +60,9 @@ def tsne_page(
 
     Args:
         embeddings: (N, D) as they are evaluated.
-        labels: (N,) int64, indices of ``class_names``.
-        class_names: names of the classes.
+        images: the N images.
         out_html: the page; it holds everything it needs.
-        image_paths: N images, embedded as thumbnails; None shows names only.
+        thumbnails: embed the images; False shows the names of their classes only.
         proxies: (P, D) proxies on the embeddings' scale, shown as black stars; of other classes than the embeddings
             where those are of a test split.
         proxy_names: names of the P proxies' classes.
@@ -72,17 +71,17 @@ def tsne_page(
 
     Raises:
         ValueError: shapes that do not fit, or fewer than 5 embeddings.
+        OSError: an image that cannot be read.
     """
     if dimensions not in (2, 3):
         raise ValueError(f"dimensions must be 2 or 3, got {dimensions}")
     if proxies is not None and len(proxies) != len(proxy_names):
         raise ValueError(f"{len(proxies)} proxies need as many names, got {len(proxy_names)}")
-    if not 5 <= len(embeddings) == len(labels) or (image_paths and len(image_paths) != len(labels)):
+    if not 5 <= len(embeddings) == len(images):
         raise ValueError(
-            f"t-SNE needs at least 5 embeddings and as many labels and images; got {len(embeddings)}, "
-            f"{len(labels)} and {len(image_paths or ())}"
+            f"t-SNE needs at least 5 embeddings and as many images; got {len(embeddings)} and {len(images)}"
         )
-    embeddings, labels = embeddings.float().cpu().numpy(), labels.cpu().numpy()
+    embeddings, labels, class_names = embeddings.float().cpu().numpy(), images.labels, images.class_names
     rows = whole_classes(labels, max_points, seed)
     labels_shown = labels[rows]
     classes = np.unique(labels_shown)
@@ -93,12 +92,12 @@ def tsne_page(
 
     figure = go.Figure()
     for number, label in enumerate(classes):
-        name = html.escape(str(class_names[label]))
+        name = _as_text(class_names[label])
         members = np.flatnonzero(labels_shown == label)
-        images = None if image_paths is None else [_thumbnail(image_paths[rows[i]]) for i in members]
-        _add_points(figure, places[members], name, _class_marker(number), customdata=images)
+        small = [_thumbnail(image_of(images, rows[i])) for i in members] if thumbnails else None
+        _add_points(figure, places[members], name, _class_marker(number), customdata=small)
     if proxies is not None:
-        texts = [f"proxy of {html.escape(str(name))}" for name in proxy_names]
+        texts = [f"proxy of {_as_text(name)}" for name in proxy_names]
         star = {"color": "black", "size": 8, "symbol": "star" if dimensions == 2 else "diamond"}
         _add_points(figure, places[len(rows) :], "proxies", star, texts=texts)
     shown = f"{len(rows):,} images" + (f" of {len(classes):,} classes" if len(class_names) > 1 else "")
@@ -106,7 +105,7 @@ def tsne_page(
         shown += f", of {len(labels):,} images of {len(np.unique(labels)):,}"
     stars = f"; black: {len(proxies):,} proxies" if proxies is not None else ""
     figure.update_layout(
-        title=f"{html.escape(title)}<br><sup>{shown}{stars}; axes have no unit</sup>",
+        title=f"{_as_text(title)}<br><sup>{shown}{stars}; axes have no unit</sup>",
         showlegend=len(class_names) > 1 and len(classes) <= _LEGEND_CLASSES,
         template="plotly_white",
         legend={"itemsizing": "constant"},
@@ -114,8 +113,9 @@ def tsne_page(
     if dimensions == 2:
         figure.update_xaxes(showticklabels=False, zeroline=False)
         figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
-    script = _HOVER_SCRIPT if image_paths is not None else None
-    page = figure.to_html(include_plotlyjs=True, post_script=script, default_height="96vh")
+    script = _HOVER_SCRIPT if thumbnails else None
+    config = {"typesetMath": False}  # between dollars stands no formula
+    page = figure.to_html(include_plotlyjs=True, post_script=script, default_height="96vh", config=config)
     Path(out_html).write_text(page, encoding="utf-8")
 
 
@@ -135,6 +135,11 @@ def _tsne(vectors: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
     return TSNE(dimensions, perplexity=perplexity, init="pca", max_iter=_TSNE_STEPS, random_state=seed).fit_transform(
         reduced
     )
+
+
+def _as_text(name: str) -> str:
+    """A name without marks of plotly's, which reads <b> as bold; of characters by name it knows few, not quotes."""
+    return html.escape(str(name), quote=False)
 
 
 def _class_marker(number: int) -> dict[str, Any]:
@@ -158,8 +163,8 @@ def _add_points(
         "name": name,
         "marker": marker,
         "customdata": customdata,
-        "text": texts,
-        "hovertemplate": f"{name if texts is None else '%{text}'}<extra></extra>",
+        "text": name if texts is None else texts,
+        "hovertemplate": "%{text}<extra></extra>",  # a name in the template itself could hold a %{…}
     }
     if places.shape[1] == 2:
         figure.add_trace(go.Scatter(x=places[:, 0], y=places[:, 1], **options))
@@ -167,9 +172,8 @@ def _add_points(
         figure.add_trace(go.Scatter3d(x=places[:, 0], y=places[:, 1], z=places[:, 2], **options))
 
 
-def _thumbnail(path: str) -> str:
-    """The image as a small data URI."""
-    image = read_image(path, upright=True)
+def _thumbnail(image: Image.Image) -> str:
+    """The image, which is made small, as a data URI."""
     image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)

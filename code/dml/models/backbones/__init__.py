@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from dml.models.backbones.base import Backbone
+from dml.models.backbones.base import Backbone, class_of
 from dml.models.backbones.bn_inception import BNInception
 from dml.models.backbones.googlenet import GoogLeNet
 from dml.models.backbones.inception_v1 import InceptionV1
@@ -26,4 +26,4 @@ BACKBONES: Registry[Callable[[], Backbone]] = Registry(
     aliases={"bninception": "bn_inception"},  # the LSD repository's spelling
 )
 
-__all__ = ["BACKBONES", "Backbone"]
+__all__ = ["BACKBONES", "Backbone", "class_of"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -15,10 +17,12 @@ class Backbone(nn.Module, ABC):
 
     Attributes:
         input_spec: the normalisation that its images need.
+        smallest_side: height and width, in pixels, of the smallest images that leave a map to every stage.
         stage_channels: name of each stage → number of channels of its map, in order of depth.
     """
 
     input_spec: ClassVar[InputSpec]
+    smallest_side: ClassVar[int] = 1
     stage_channels: dict[str, int]
 
     @property
@@ -38,3 +42,8 @@ class Backbone(nn.Module, ABC):
     def from_published_key(key: str) -> str:
         """Our name of a parameter that the published files call ``key`` (without ``model.``)."""
         return key
+
+
+def class_of(build: Callable[[], Backbone]) -> type[Backbone]:
+    """The class whose constructor an entry of a registry of backbones is, with some arguments or none."""
+    return build.func if isinstance(build, partial) else build

@@ -6,6 +6,7 @@ import re
 from collections import OrderedDict
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dml.models.backbones.base import Backbone
 from dml.models.backbones.inception import Inception, init_convolutions
@@ -53,6 +54,19 @@ def _max_pool() -> nn.MaxPool2d:
     return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
+class _HalvingPool(nn.Module):
+    """Maximum pooling that halves a map as the strided convolutions beside it do: n → ⌈n / 2⌉.
+
+    NOTE: without a border, as published, a side of odd length would end one shorter, n → (n − 1) / 2, and the branches
+    not fit together: at 56, 112 and 200 pixels, for instance. There the map has a border of one, which puts the windows
+    where those of the convolutions are; sides of even length, of 224 and 227 pixels all, are pooled as published.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C, ⌈H / 2⌉, ⌈W / 2⌉)."""
+        return F.max_pool2d(x, 3, stride=2, padding=(x.shape[2] % 2, x.shape[3] % 2), ceil_mode=True)
+
+
 def _block(name: str, channels: int) -> tuple[Inception, int]:
     """The block ``inception_<name>`` on ``channels`` input channels, and its number of output channels."""
     one, reduce3, out3, reduce_double, out_double, projection = _BLOCKS[name]
@@ -67,7 +81,7 @@ def _block(name: str, channels: int) -> tuple[Inception, int]:
         _conv(out_double, out_double, 3, stride),
     )
     if projection is None:
-        branches["pool"] = _max_pool()
+        branches["pool"] = _HalvingPool()
         return Inception(branches), out3 + out_double + channels
     # Every block averages its neighbourhood, the last one takes the maximum.
     pool = nn.MaxPool2d if name == "5b" else nn.AvgPool2d
@@ -79,6 +93,7 @@ class BNInception(Backbone):
     """BN-Inception; stages are the maps after blocks 3c, 4e and 5b."""
 
     input_spec = CAFFE_BGR
+    smallest_side = 7
 
     def __init__(self) -> None:
         super().__init__()

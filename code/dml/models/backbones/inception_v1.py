@@ -68,6 +68,7 @@ class InceptionV1(Backbone):
     """Inception-v1 with local response normalisation; stages are the maps after blocks 3b, 4e and 5b."""
 
     input_spec = replace(CAFFE_BGR, crop_size=227)
+    smallest_side = 31
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,6 +7,8 @@ from dml.models.classifiers.backbones import (
     NAMED_BY_DEPTH,
     cifar_resnet_name,
     classifier_backbone,
+    classifier_with_stem,
+    default_stem,
     pyramidnet_name,
 )
 from dml.models.classifiers.create import (
@@ -31,7 +33,9 @@ __all__ = [
     "cifar_resnet_name",
     "classifier_backbone",
     "classifier_from_config",
+    "classifier_with_stem",
     "create_classifier",
+    "default_stem",
     "load_classifier",
     "pyramidnet_name",
 ]

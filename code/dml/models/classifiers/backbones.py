@@ -17,6 +17,7 @@ from dml.registry import Registry
 Stems = Mapping[str, Callable[[], Backbone]]
 """Stem → constructor. "cifar" is the stem for images of 32 × 32 pixels."""
 
+LARGEST_SMALL_IMAGE = 32  # pixels; larger crops get the ImageNet stem
 DEFAULT_ALPHA = 240.0  # of a PyramidNet whose name tells none
 
 CLASSIFIER_BACKBONES: Registry[Stems] = Registry(
@@ -70,3 +71,18 @@ def classifier_backbone(name: str) -> Stems:
                 options["alpha"] = float(found["alpha"] or DEFAULT_ALPHA)
             return {"cifar": partial(network, **options)}
     return CLASSIFIER_BACKBONES[name]
+
+
+def classifier_with_stem(name: str, stem: str) -> Callable[[], Backbone]:
+    """The constructor of the network ``name`` with that stem. ValueError if it has none such; see
+    ``classifier_backbone`` for other errors."""
+    stems = classifier_backbone(name)
+    if stem not in stems:
+        raise ValueError(f"{name} has no {stem} stem: --stem {' or '.join(stems)}")
+    return stems[stem]
+
+
+def default_stem(name: str, crop_size: int | None) -> str:
+    """The stem of the network ``name`` for images of ``crop_size`` pixels; None: of its own size."""
+    small = crop_size is not None and crop_size <= LARGEST_SMALL_IMAGE
+    return "cifar" if small or "imagenet" not in classifier_backbone(name) else "imagenet"

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from dml.config import TrainConfig
+from dml.data.run_split import RunRecord
 from dml.models.classifiers.backbones import classifier_backbone
 from dml.models.classifiers.network import ClassifierArchitecture, ClassifierNet
 from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.reading import CheckpointError, load_checked, named_tensors, read_torch_file
+from dml.models.start import start_from
 from dml.models.weights import load_imagenet_weights
-
-LARGEST_SMALL_IMAGE = 32  # pixels; larger crops get the ImageNet stem
 
 
 @dataclass(frozen=True)
@@ -24,31 +24,34 @@ class LoadedClassifier:
         model: in evaluation mode, on the CPU.
         config: the configuration of the run that trained it.
         epoch: epochs completed.
+        split: what is said of the images of that run; None in files of earlier versions.
     """
 
     model: ClassifierNet
     config: dict[str, Any]
     epoch: int
+    split: RunRecord | None = None
 
 
 def classifier_from_config(config: TrainConfig, classes: tuple[str, ...], *, continued: bool = False) -> ClassifierNet:
     """The network that a run's settings describe; see ``create_classifier``.
 
     Args:
-        continued: whether a checkpoint will replace every weight, so that ImageNet's are not needed.
+        continued: whether a checkpoint will replace every weight, so that none to start from are needed.
     """
-    chosen = config.classification
-    small = config.data.crop_size is not None and config.data.crop_size <= LARGEST_SMALL_IMAGE
-    stems = classifier_backbone(config.model.model)
-    return create_classifier(
-        config.model.model,
+    chosen, settings = config.classification, config.model
+    model = create_classifier(
+        settings.model,
         classes=classes,
-        stem=chosen.stem or ("cifar" if small or "imagenet" not in stems else "imagenet"),
+        stem=chosen.stem,
         uncertainty_size=chosen.uncertainty_size if chosen.introspective else None,
-        pretrained=config.model.pretrained,
-        weights=config.model.weights,
+        pretrained=settings.pretrained and not settings.init_from,
+        weights=settings.weights,
         load=not continued,
     )
+    if settings.init_from and not continued:
+        start_from(model, settings.init_from)
+    return model
 
 
 def create_classifier(
@@ -114,7 +117,7 @@ def load_classifier(path: Path | str) -> LoadedClassifier:
     except (TypeError, ValueError, KeyError, RuntimeError) as error:  # RuntimeError: sizes beyond all memory
         raise CheckpointError(f"{path}: its network cannot be rebuilt: {error}") from error
     load_checked(model, named_tensors(content.get("model"), str(path)), str(path))
-    return LoadedClassifier(model.eval(), config, epoch)
+    return LoadedClassifier(model.eval(), config, epoch, RunRecord.read(content.get("split")))
 
 
 def _names(classes: Any) -> tuple[str, ...]:

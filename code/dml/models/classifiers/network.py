@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dml.models.classifiers.backbones import classifier_backbone
+from dml.models.classifiers.backbones import classifier_with_stem
 from dml.models.input_spec import InputSpec
 
 
@@ -32,9 +32,7 @@ class ClassifierArchitecture:
     uncertainty_size: int | None = None
 
     def __post_init__(self) -> None:
-        stems = classifier_backbone(self.backbone)
-        if self.stem not in stems:
-            raise ValueError(f"{self.backbone} has no {self.stem} stem: --stem {' or '.join(stems)}")
+        classifier_with_stem(self.backbone, self.stem)
         if not self.classes:
             raise ValueError("a classifier needs at least one class")
         if self.uncertainty_size is not None and self.uncertainty_size < 1:
@@ -64,14 +62,17 @@ class ClassifierOutput:
 class ClassifierNet(nn.Module):
     """A network initialised at random; the heads start as ``nn.Linear`` does.
 
+    Attributes:
+        started_from: what its first weights were taken from, None without a checkpoint.
+
     Args:
         architecture: kept as ``self.architecture``.
     """
 
     def __init__(self, architecture: ClassifierArchitecture) -> None:
         super().__init__()
-        self.architecture = architecture
-        self.backbone = classifier_backbone(architecture.backbone)[architecture.stem]()
+        self.architecture, self.started_from = architecture, None
+        self.backbone = classifier_with_stem(architecture.backbone, architecture.stem)()
         width, size = self.backbone.num_features, architecture.uncertainty_size
         self.classifier = nn.Linear(width, len(architecture.classes))
         self.uncertainty = None if size is None else nn.Linear(width, size)

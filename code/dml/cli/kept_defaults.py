@@ -1,0 +1,79 @@
+"""Defaults that were made for another optimiser, schedule or start than the one that was asked for.
+
+A recipe's constants go together. Who replaces one of them gets the others all the same, as in the published programs,
+and is told of those that a flag left as they are.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from dml.cli.parser import flag_of
+from dml.config import ConfigWarning, ModelConfig, OptimConfig
+
+OF_OPTIMIZER = {"sgd": ("sgd_momentum", "nesterov"), "adam": ("adam_eps",)}
+"""Optimiser → settings that it alone uses."""
+OF_SCHEDULER = {
+    "step": ("lr_decay_step", "lr_decay_gamma"),
+    "multistep": ("milestones", "lr_decay_gamma"),
+    "exp": ("lr_decay_gamma",),
+}
+"""Schedule → settings that it uses."""
+OF_RANDOM_WEIGHTS = ("lr", "bn_freeze", "warm")
+"""What suits weights that have been trained, and random ones hardly."""
+
+
+def warn_of_kept_defaults(defaults: Mapping[str, Any], typed: Mapping[str, Any]) -> None:
+    """One warning for each of ``--optimizer``, ``--scheduler``, ``--pretrained`` and ``--lr`` that was typed otherwise
+    than ``defaults`` have it, naming the defaults that it meets.
+
+    Args:
+        defaults: setting → what holds unless a flag says otherwise.
+        typed: setting → what flags say.
+
+    Warns:
+        ConfigWarning: see above.
+    """
+    for driver, settings in (
+        ("optimizer", ("lr", "weight_decay", *OF_OPTIMIZER.get(typed.get("optimizer"), ()))),
+        ("scheduler", OF_SCHEDULER.get(typed.get("scheduler"), ())),
+        ("pretrained", ("lr",) if typed.get("pretrained") else OF_RANDOM_WEIGHTS),
+        ("lr", ("head_lr",)),
+    ):
+        own = _default(defaults, driver)
+        if driver not in typed or typed[driver] == own or (driver == "pretrained" and typed.get("resume")):
+            continue
+        kept = {name: _default(defaults, name) for name in settings if name not in typed}
+        kept = {flag_of(name): value for name, value in kept.items() if _acts(name, value)}
+        warn_of_kept(driver, typed[driver], own, kept)
+
+
+def warn_of_kept(driver: str, value: Any, own: Any, kept: Mapping[str, Any]) -> None:
+    """Warn that ``kept``, flag → value, stay as they are although ``driver`` is ``value`` and no longer ``own``."""
+    if kept:
+        named = ", ".join(f"{flag} {_word(kept)}" for flag, kept in kept.items())
+        warnings.warn(
+            f"{flag_of(driver)} {_word(value)} instead of {_word(own)}: the defaults {named} stay, since no flag says"
+            " otherwise",
+            ConfigWarning,
+        )
+
+
+def _default(defaults: Mapping[str, Any], name: str) -> Any:
+    return defaults.get(name, getattr(OptimConfig, name, getattr(ModelConfig, name, None)))
+
+
+def _acts(name: str, value: Any) -> bool:
+    """Whether a default does anything: of no ``--warm`` nobody needs to hear, but of ``--nesterov 0``."""
+    return name in ("nesterov", "milestones") or value not in (None, False, 0, -1)
+
+
+def _word(value: Any) -> str:
+    """As it would be typed."""
+    if isinstance(value, tuple | list):
+        return " ".join(map(str, value)) or "(none: the rate never decays)"
+    if isinstance(value, bool):
+        return str(int(value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,36 @@
+"""Sizes of images against what a network takes and an evaluation cuts out, before any image is read."""
+
+from __future__ import annotations
+
+from dml.config import TrainConfig
+from dml.data.transforms import check_square
+from dml.models.backbones import BACKBONES, Backbone
+from dml.models.backbones.base import class_of
+from dml.models.classifiers import classifier_with_stem
+
+
+def check_sizes(config: TrainConfig) -> None:
+    """ValueError for a crop that is too small for the network, or larger than what it is cut out of; UnknownNameError
+    for a network that there is not."""
+    name, data = config.model.model, config.data
+    if config.classification is not None:
+        network = class_of(classifier_with_stem(name, config.classification.stem))
+    else:
+        network = class_of(BACKBONES[name])
+    check_crop(name, network, crop_size=data.crop_size, resize=data.resize)
+
+
+def check_crop(name: str, network: type[Backbone], *, crop_size: int | None, resize: int) -> None:
+    """ValueError for a crop of an evaluated image that is too small for ``network``, or larger than the scaled image.
+
+    Args:
+        name: what messages call the network.
+        crop_size: None: the network's own.
+    """
+    side = network.input_spec.crop_size if crop_size is None else crop_size
+    if side < network.smallest_side:
+        raise ValueError(
+            f"--crop-size {side} is too small for {name}, whose last maps would be empty: the smallest that it takes is"
+            f" {network.smallest_side}"
+        )
+    check_square(side, resize)

@@ -1,0 +1,52 @@
+"""Over how many queries each figure is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dml.evaluation.ranking import ImageIds, Positives, ids_or_own
+from dml.metric_names import ANSWERED, COUNTS, family_label, metric_of
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How many queries a gallery can answer.
+
+    Attributes:
+        queries: how many there are.
+        answered: how many of them have an image of their class in the gallery that they do not leave out.
+    """
+
+    queries: int
+    answered: int
+
+    @classmethod
+    def count(
+        cls, query_labels: Tensor, gallery_labels: Tensor | None = None, image_ids: ImageIds | None = None
+    ) -> Answers:
+        """From integer labels (Q,) and (N,), None where the queries are their own gallery; ``image_ids`` as in
+        :func:`dml.evaluation.retrieval.retrieval_metrics`."""
+        own_gallery = gallery_labels is None
+        ids = ids_or_own(image_ids, len(query_labels), own_gallery=own_gallery)
+        positives = Positives.build(query_labels, query_labels if own_gallery else gallery_labels, ids)
+        return cls(len(query_labels), int((positives.num > 0).sum()))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """For the record: both numbers where they differ, nothing where every query has an answer."""
+        return {} if self.queries == self.answered else dict(zip(COUNTS, (self.queries, self.answered), strict=True))
+
+    def sentence(self, keys: Iterable[str]) -> str:
+        """Over how many queries the metrics of ``keys`` are; empty if none of them is a mean over queries."""
+        over = {family_label(key): metric_of(key).over for key in keys}
+        missing = self.queries - self.answered
+        fewer = [name for name, which in over.items() if which == ANSWERED and missing]
+        every = [name for name, which in over.items() if which and name not in fewer]
+        parts = [f"{', '.join(every)} over {self.queries} queries"] if every else []
+        parts += [f"{', '.join(fewer)} over {self.answered}{'' if every else ' queries'}"] if fewer else []
+        if parts and missing:
+            parts[-1] += f": {missing} {'has' if missing == 1 else 'have'} no answer in the gallery"
+        return "; ".join(parts)
