@@ -21,6 +21,7 @@ import torch  # noqa: E402
 from benchmarks import BENCHMARKS  # noqa: E402
 from benchmarks.measure import Options, Row  # noqa: E402
 from dml.cli.parser import place  # noqa: E402
+from dml.cli.plain_text import write_plainly  # noqa: E402
 from dml.registry import UnknownNameError  # noqa: E402
 
 TABLE_HEAD = ("name", "value", "unit", "yardstick", "ratio", "limit", "ok")
@@ -77,4 +78,5 @@ def table_line(texts: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
+    write_plainly()
     sys.exit(main())

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
 from dml.cli.parser import place  # noqa: E402
+from dml.cli.plain_text import write_plainly  # noqa: E402
 from dml.data import DatasetError  # noqa: E402
 from dml.data.install import install  # noqa: E402
 from dml.data.verify import EVERY_DATASET  # noqa: E402
@@ -40,4 +41,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    write_plainly()
     sys.exit(main())

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
 from dml.cli.parser import place  # noqa: E402
+from dml.cli.plain_text import write_plainly  # noqa: E402
 from dml.models.published_sources import ADDRESS, PUBLISHED_SOURCES, fetch_source  # noqa: E402
 
 
@@ -37,4 +38,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    write_plainly()
     sys.exit(main())

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
 from dml.cli.parser import place  # noqa: E402
+from dml.cli.plain_text import write_plainly  # noqa: E402
 from dml.data.verify import EVERY_DATASET, verify  # noqa: E402
 from dml.registry import UnknownNameError  # noqa: E402
 
@@ -50,4 +51,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    write_plainly()
     sys.exit(main())

@@ -43,6 +43,8 @@ def stopping_in_order(guard: InterruptGuard, stop: Callable[[Exception, bool, bo
                 stop(interrupted, interrupted.torn, False)
                 raise interrupted from error
             stop(reason, not guard.sound, False)
+            if reason is error:
+                raise
             raise reason from error
         except OSError as error:  # a full disk: what is saved already must do
             stop(error, True, False)
