@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dml.data import images, screening
+from dml.data import reading, screening
 from entrypoints import SMALL, record, run_inside, start, wait_for
 
 DAMAGE = {
@@ -131,13 +131,13 @@ def test_classification_and_its_evaluation(photos, tmp_path, capsys):
 
 def test_a_file_that_breaks_while_the_run_goes_on(digits, tmp_path, capsys, monkeypatch):
     """The run is saved, and the command that goes on also takes changed images."""
-    read, reads = images.read_image, []
+    read, reads = reading.read_image, []
 
     def breaking(path, **how):
         reads.append(path)
         return read(path if len(reads) < 30 else tmp_path / "gone.png", **how)
 
-    monkeypatch.setattr(images, "read_image", breaking)
+    monkeypatch.setattr(reading, "read_image", breaking)
     out, heard = run_and_hear("train.py", *arguments(digits, tmp_path, "run"), status=2, capsys=capsys)
     folder = tmp_path / "folder" / "run"
     assert (folder / "last.pt").exists()
@@ -157,8 +157,8 @@ def test_a_checkpoint_reads_other_images_as_its_run_did(digits, tmp_path, capsys
     assert "are read as having 12," in run_and_hear("train.py", *words, capsys=capsys)[1]
     folder = tmp_path / "folder" / "run"
     assert json.loads((folder / "config.json").read_text())["data"]["bits"] == 12
-    seen, read = [], images.read_image
-    with mock.patch.object(images, "read_image", lambda path, **how: seen.append(how["bits"]) or read(path, **how)):
+    seen, read = [], reading.read_image
+    with mock.patch.object(reading, "read_image", lambda path, **how: seen.append(how["bits"]) or read(path, **how)):
         for extra in ((), ("--bits", "10")):
             words = ("--ckpt", folder / "last.pt", "--data-dir", tmp_path / "dim", "--workers", "0", *extra)
             assert "are read as having" not in run_and_hear("evaluate.py", *words, capsys=capsys)[1]

@@ -60,6 +60,8 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     stored = _stored(loaded.config or {})
     if loaded.split is not None:
         stored["unlabelled"] = not loaded.split.test_classes
+    if stored.get("dataset") != "folder":  # copies count in named data sets, which says nothing of a user's own
+        stored.pop("keep_copies", None)
     if config.dataset is not None and config.dataset != stored.get("dataset"):
         stored.pop("data_dir", None)
     if config.data_dir is not None or "data_dir" not in stored:  # other images than those of the run

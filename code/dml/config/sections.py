@@ -273,6 +273,7 @@ class EvalConfig(Section):
         False,
         "let copies of an image answer it; unset: of --dataset folder an image is never found by itself, listed twice"
         " or copied, while the other data sets keep their published protocol, copies included",
+        before=True,
     )
 
     def __post_init__(self) -> None:

@@ -10,13 +10,12 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import IO, NamedTuple, TypeVar
 
-import torch.distributed
 from PIL import Image
 from tqdm import tqdm
 
 from dml.data.depth import is_deep, numbers_of, peak_of, stated_white
 from dml.data.formats import open_image
-from dml.data.images import DAMAGE, reason_of, to_rgb
+from dml.data.reading import DAMAGE, reason_of, to_rgb
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -74,6 +73,8 @@ def examine_all(paths: Sequence[str]) -> dict[str, Examined]:
     the images once for an epoch.
     """
     rank, processes = 0, 1
+    import torch.distributed  # here, for a report reads what a run left out and does without torch
+
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
     if len(paths) >= MANY and rank == 0:

@@ -36,7 +36,10 @@ def effective(config: TrainConfig) -> TrainConfig:
         "classify.py": _classification,
     }
     config = settle[config.program](config)
-    return replace(config, loss=replace(config.loss, complete=True))
+    # Of named data sets the protocol is fixed: copies count there.
+    keep_copies = config.evaluation.keep_copies or config.data.dataset != "folder"
+    evaluation = replace(config.evaluation, keep_copies=keep_copies)
+    return replace(config, loss=replace(config.loss, complete=True), evaluation=evaluation)
 
 
 def _supervised(config: TrainConfig) -> TrainConfig:
