@@ -141,7 +141,7 @@ def no_files() -> None:
 @pytest.mark.parametrize(
     ("harm", "advice"),
     [
-        (kill_itself, r"a loading process was killed \(Killed\), .*: fewer --workers"),
+        (kill_itself, r"a loading process was killed( \(Killed\))?, .*: fewer --workers"),
         (no_room, r"shared memory \(/dev/shm\).* is full\. .*--workers 0 none; a container gets more by --shm-size"),
         (no_files, r"too many files are open .*: `ulimit -n 65536`"),
     ],

@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -88,7 +89,9 @@ class Loader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         try:
-            yield from super().__iter__()
+            with _sigterm_blocked():  # loading processes inherit it, and so does every thread of theirs
+                batches = super().__iter__()
+            yield from batches
         except RuntimeError as error:
             if (reason := loading_error_of(error)) is None:
                 raise
@@ -136,8 +139,23 @@ def _quiet_worker(_: int) -> None:
     if hasattr(os, "setpgid"):  # not on Windows
         os.setpgid(0, 0)
     if hasattr(signal, "sigwaitinfo"):  # Linux
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_for, args=(os.getppid(),), daemon=True).start()
+
+
+@contextmanager
+def _sigterm_blocked() -> Iterator[None]:
+    """SIGTERM waits until the block is left, and stays blocked in the processes that are forked within it.
+
+    Blocked in one thread of such a process it would still end it by any other.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_for(parent: int) -> None:
