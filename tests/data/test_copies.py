@@ -38,3 +38,9 @@ def test_images_in_memory(tmp_path):
     pixels = np.stack([np.full((2, 2, 3), value, np.uint8) for value in (1, 2, 1)])
     records = PixelRecords(("0", "1", "2"), np.zeros(3, np.int64), ("a",), pixels=pixels)
     assert same_image(records)[0].tolist() == [0, 1, 0]
+
+
+def test_files_that_begin_alike_are_read_to_their_ends(tmp_path):
+    start = bytes(3 * 2**20)
+    records = _records(tmp_path, {"a": start + b"x", "b": start + b"y", "c": start + b"x"})
+    assert same_image(records)[0].tolist() == [0, 1, 0]
