@@ -222,8 +222,7 @@ def test_evaluation_repeats_the_runs_figures(finished, tmp_path):
     [
         (["--dataset", "folder", "--data-dir", "/nowhere"], "/nowhere"),
         (["--dataset", "cub", "--data-dir", "/nowhere"], "python scripts/download_dataset.py cub"),
-        (["--dataset", "folder", "--data-dir", "{digits}", "--batch-size", "1000"], "--batch-size 120 or less"),
-        (["--dataset", "folder", "--data-dir", "{digits}", "--IPC", "2"], "classes per batch"),
+        (["--dataset", "folder", "--data-dir", "{digits}", "--batch-size", "2", "--IPC", "4"], "classes per batch"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--crop-size", "64"], "--resize 64"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--metrics", "map"], "unknown metric 'map'"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--select-metric", "map"], "--select-metric"),

@@ -110,7 +110,7 @@ def test_a_printed_command_trains(digits, tmp_path, capsys):
     [
         (("--select", "val"), "--select val needs held-out images: add --val-split SHARE"),
         (("--select-metric", "recall_at_1"), "top_1, top_5"),
-        (("--batch-size", "1000"), "--batch-size"),
+        (("--batch-size", "0"), "--batch-size must be at least 1"),
         (("--pretrained", "--stem", "cifar"), "--stem imagenet"),
         (("--data-dir", "/nowhere"), "/nowhere"),
     ],
