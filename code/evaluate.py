@@ -66,7 +66,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         if notes:
             say("\n".join(notes))
         if data.is_own:
-            warn_of_findings(data)
+            warn_of_findings(data, copies_answer=config.keep_copies)
     evaluator = create_evaluator(
         data.query,
         data.gallery,

@@ -131,3 +131,11 @@ def test_unanswered_counts_other_images_of_the_class():
         given = () if gallery is labels else (gallery, gallery_numbers)
         assert unanswered(labels, numbers, *given).tolist() == plain
         assert 0 < sum(plain) < len(plain)
+
+
+def test_copies_that_may_answer_leave_no_query_without_an_answer(photos):
+    rows = [f"cat/0.png,cat,{split}" for split in ("query", "gallery")]
+    rows += [f"dog/{i}.png,dog,{split}" for i in range(2) for split in ("query", "gallery")]
+    data = load_dataset("folder", write_table(photos, TRAINING + rows))
+    assert any(line.startswith("1 of 3 queries cannot be answered") for line in findings(data))
+    assert not any("answered" in line for line in findings(data, copies_answer=True))

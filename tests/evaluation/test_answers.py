@@ -20,9 +20,12 @@ def test_queries_without_another_image_of_their_class():
 
 def test_a_copy_is_no_answer():
     labels, ids = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([4, 4, 5, 5, 6])
-    assert Answers.count(labels, image_ids=(ids, ids)) == Answers(5, 3)
-    gallery_ids = torch.tensor([4, 8, 5, 5, 6])
-    assert Answers.count(labels, labels, (ids, gallery_ids)) == Answers(5, 5)
+    answers = Answers.count(labels, image_ids=(ids, ids))
+    assert answers == Answers(5, 3, copied=4)
+    assert answers.of_copies.startswith("of 4 queries the gallery holds the same image; it is left out")
+    gallery_ids = torch.tensor([4, 8, 9, 9, 6])
+    assert Answers.count(labels, labels, (ids, gallery_ids)) == Answers(5, 5, copied=3)
+    assert Answers.count(labels).of_copies == ""
     errors = query_errors(torch.randn(5, 3), labels, image_ids=(ids, ids))
     assert errors.has_positive.tolist() == [False, False, True, True, True]
 

@@ -128,7 +128,7 @@ def test_an_evaluation_says_what_its_figures_are_worth():
     assert result.metrics == evaluate_embeddings(images, labels, recall_ks=(1,), image_ids=(ids, ids))
     alone = int((labels == 0).sum())
     assert (result.answers.queries, result.answers.answered) == (40, 40 - alone)
-    assert result.remarks == [result.answers.sentence(result.metrics)]
+    assert result.remarks == [result.answers.sentence(result.metrics), result.answers.of_copies]
     dead = nn.Linear(6, 3)
     nn.init.zeros_(dead.weight)
     remarks = Evaluator(batches, embed=embed, recall_ks=(1,)).evaluate(dead, torch.device("cpu")).remarks

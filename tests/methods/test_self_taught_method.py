@@ -94,7 +94,7 @@ def test_the_teacher_moves_before_the_student_in_stml_and_after_it_in_the_baseli
 
 
 @pytest.mark.parametrize(
-    ("method", "kinds"), [("moco", "Linear ReLU Linear"), ("byol", "Linear BatchNorm1d ReLU Linear")]
+    ("method", "kinds"), [("moco", "Linear ReLU Linear"), ("byol", "Linear GlobalBatchNorm1d ReLU Linear")]
 )
 def test_the_baselines_have_the_published_heads(method, kinds):
     made = method_of("--method", method)

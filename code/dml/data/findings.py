@@ -28,31 +28,34 @@ class _Part:
     numbers: np.ndarray
 
 
-def findings(data: RetrievalData | ClassificationData | UnlabelledData) -> list[str]:
+def findings(data: RetrievalData | ClassificationData | UnlabelledData, *, copies_answer: bool = False) -> list[str]:
     """One line for each kind of fault: images of two labels, in training and test, listed twice or copied; queries that
     nothing can answer; classes without a test image. [] of sound data.
 
     Files are compared byte by byte (see :func:`dml.data.copies.same_image`), whatever their names and classes.
+
+    Args:
+        copies_answer: whether a query can be answered by a copy of itself.
     """
     if isinstance(data, RetrievalData):
-        return _of_retrieval(data)
+        return _of_retrieval(data, copies_answer)
     if isinstance(data, ClassificationData):
         parts = _parts({"training": data.train, "test": data.test, "validation": data.val})
         return [*_of_copies(parts), *_without_test(data)]
     return _of_copies(_parts({"": data.train}))
 
 
-def warn_of_findings(data: RetrievalData | ClassificationData | UnlabelledData) -> None:
+def warn_of_findings(data: RetrievalData | ClassificationData | UnlabelledData, *, copies_answer: bool = False) -> None:
     """Say each of the :func:`findings`.
 
     Warns:
         DatasetWarning: there are some.
     """
-    for line in findings(data):
+    for line in findings(data, copies_answer=copies_answer):
         warnings.warn(line, DatasetWarning)
 
 
-def _of_retrieval(data: RetrievalData) -> list[str]:
+def _of_retrieval(data: RetrievalData, copies_answer: bool) -> list[str]:
     searched = {"test": data.query} if data.gallery is None else {"query": data.query, "gallery": data.gallery}
     parts = _parts({"training": data.train_as_it_is, **searched, "validation": data.val})
     lines = _of_copies(parts)
@@ -61,9 +64,9 @@ def _of_retrieval(data: RetrievalData) -> list[str]:
         gallery = parts[2]
         both = np.isin(query.numbers, gallery.numbers)
         lines += _counted(both, query, "is in the gallery too", "are in the gallery too", like=gallery)
-    lines += _unanswered(query, gallery)
+    lines += _unanswered(query, gallery, copies_answer)
     if data.val is not None:
-        lines += _unanswered(parts[-1], None)
+        lines += _unanswered(parts[-1], None, copies_answer)
     return lines
 
 
@@ -164,9 +167,12 @@ def unanswered(
     return of_class == itself
 
 
-def _unanswered(query: _Part, gallery: _Part | None) -> list[str]:
-    of_gallery = () if gallery is None else (gallery.records.labels, gallery.numbers)
-    mask = unanswered(query.records.labels, query.numbers, *of_gallery)
+def _unanswered(query: _Part, gallery: _Part | None, copies_answer: bool) -> list[str]:
+    numbers = [part.numbers for part in (query, gallery) if part is not None]
+    if copies_answer:  # every listing is an image of its own
+        numbers = np.split(np.arange(sum(map(len, numbers))), [len(numbers[0])])
+    of_gallery = () if gallery is None else (gallery.records.labels, numbers[1])
+    mask = unanswered(query.records.labels, numbers[0], *of_gallery)
     if not mask.any():
         return []
     queries = "queries" if gallery is not None else f"{query.name} images"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dml.evaluation.ranking import ImageIds, Positives, ids_or_own
+from dml.evaluation.ranking import ImageIds, Positives, ids_or_own, left_out
 from dml.metric_names import ANSWERED, COUNTS, family_label, metric_of
 
 
@@ -18,10 +18,12 @@ class Answers:
     Attributes:
         queries: how many there are.
         answered: how many of them have an image of their class in the gallery that they do not leave out.
+        copied: how many of them leave out more than themselves.
     """
 
     queries: int
     answered: int
+    copied: int = 0
 
     @classmethod
     def count(
@@ -32,12 +34,22 @@ class Answers:
         own_gallery = gallery_labels is None
         ids = ids_or_own(image_ids, len(query_labels), own_gallery=own_gallery)
         positives = Positives.build(query_labels, query_labels if own_gallery else gallery_labels, ids)
-        return cls(len(query_labels), int((positives.num > 0).sum()))
+        unseen = left_out(ids)
+        copied = 0 if unseen is None else int((unseen.size > int(own_gallery)).sum())
+        return cls(len(query_labels), int((positives.num > 0).sum()), copied)
 
     @property
     def counts(self) -> dict[str, int]:
         """For the record: both numbers where they differ, nothing where every query has an answer."""
         return {} if self.queries == self.answered else dict(zip(COUNTS, (self.queries, self.answered), strict=True))
+
+    @property
+    def of_copies(self) -> str:
+        """What is said of queries that leave out more than themselves; empty if there are none."""
+        if not self.copied:
+            return ""
+        queries = "1 query" if self.copied == 1 else f"{self.copied:,} queries"
+        return f"of {queries} the gallery holds the same image; it is left out as no answer (--keep-copies 1 keeps it)"
 
     def sentence(self, keys: Iterable[str]) -> str:
         """Over how many queries the metrics of ``keys`` are; empty if none of them is a mean over queries."""

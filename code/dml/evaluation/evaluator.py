@@ -63,7 +63,8 @@ class Evaluation:
     @property
     def remarks(self) -> list[str]:
         """What belongs below a table of the metrics: over how many queries they are, and whether they mean anything."""
-        return [line for line in (self.answers.sentence(self.metrics), self.collapse) if line]
+        answers = self.answers
+        return [line for line in (answers.sentence(self.metrics), answers.of_copies, self.collapse) if line]
 
 
 class Evaluator:

@@ -24,10 +24,13 @@ def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str
 
 
 def results_table(state: TrainingState, answers: Mapping[str, Answers], split: str = "eval") -> str:
-    """The rows of ``split``, and below them over how many queries the figures are, where there are queries."""
+    """The rows of ``split``, and below them over how many queries the figures are and what the queries leave out, where
+    there are queries."""
     rows = result_rows(state, split)
-    said = answers[split].sentence(next(iter(rows.values()))) if split in answers else ""
-    return "\n".join(filter(None, (table(rows), said)))
+    said = [table(rows)]
+    if split in answers:
+        said += [answers[split].sentence(next(iter(rows.values()))), answers[split].of_copies]
+    return "\n".join(filter(None, said))
 
 
 def results_text(state: TrainingState, selection: Selection, answers: Mapping[str, Answers]) -> str:

@@ -181,7 +181,7 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     images, network = task.describe()
     say(images)
     if config.data.dataset == "folder":  # of named data sets the protocol is fixed
-        warn_of_findings(task.data)
+        warn_of_findings(task.data, copies_answer=config.evaluation.keep_copies)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")
