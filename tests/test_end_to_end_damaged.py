@@ -89,7 +89,7 @@ def test_the_continued_run_looks_for_nothing_and_leaves_out_the_same(photos, tra
 def test_evaluation_leaves_out_too(trained, tmp_path, capsys):
     words = ("--ckpt", trained / "last.pt", "--workers", "0", "--save-embeddings", tmp_path / "e.npz")
     _, heard = run_and_hear("evaluate.py", *words, capsys=capsys)
-    assert "2 of 42 images cannot be read and are left out: digit_7/empty.jpg (the file is empty)" in heard
+    assert "cannot be read" not in heard  # the run's own test images, without those that it left out
     with np.load(tmp_path / "e.npz") as saved:
         assert len(saved["paths"]) == 40
     assert TOLD in run_and_hear("evaluate.py", *words, "--unlabelled", capsys=capsys)[1]
@@ -118,7 +118,20 @@ def test_training_without_labels(photos, tmp_path, capsys):
 
 def test_classification_and_its_evaluation(photos, tmp_path, capsys):
     words = ["--dataset", "folder", "--data-dir", photos, "--log-dir", tmp_path, "--run-name", "own", "--epochs", "1"]
-    words += ["--model", "resnet18", "--crop-size", "32", "--resize", "32", "--batch-size", "32", "--lr", "0.01"]
+    words += [
+        "--data-name",
+        "folder",
+        "--model",
+        "resnet18",
+        "--crop-size",
+        "32",
+        "--resize",
+        "32",
+        "--batch-size",
+        "32",
+        "--lr",
+        "0.01",
+    ]
     words += ["--workers", "0", "--wandb", "disabled", "--pictures", "0"]
     assert TOLD in run_and_hear("classify.py", *words, capsys=capsys)[1]
     folder = tmp_path / "folder" / "own"

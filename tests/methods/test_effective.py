@@ -87,7 +87,7 @@ def test_every_option_is_on_record(words):
     ("words", "typed"),
     [
         (("train",), ("--alpha", "32", "--mrg", "0.1", "--proxy-lr-scale", "100", "--head-lr", "1e-4")),
-        (("train",), ("--sampler", "random", "--crop-size", "224", "--group", "cub_Proxy_Anchor", "--fc_lr", "-1")),
+        (("train",), ("--sampler", "random", "--crop-size", "224", "--fc_lr", "-1")),
         (("train", "--loss", "triplet"), ("--batch_mining", "distance", "--miner_distance_lower_cutoff", "0.5")),
         (("train", "--IPC", "5"), ("--sampler", "balanced")),
         (("train", "--loss", "ProxyISA", "--enableMemory"), ("--k", "0.9", "--start-epoch", "2")),
@@ -112,7 +112,9 @@ def test_what_networks_and_miners_bring():
         assert parsed(*words).loss.options["loss_snr_reg_lambda"] == value
     assert parsed("train", "--model", "inception_v1").data.crop_size == 227
     assert parsed("train", "--loss", "ProxyISA", "--IPC", "4").data.sampler == "power_balanced"
-    small, large = (parsed("classify", "--model", "resnet18", "--crop-size", size) for size in ("32", "33"))
+    small, large = (
+        parsed("classify", "--model", "resnet18", "--resize", "64", "--crop-size", size) for size in ("32", "33")
+    )
     assert (small.classification.stem, large.classification.stem) == ("cifar", "imagenet")
     assert {class_of(build).input_spec.crop_size for build in BACKBONES.values()} == {224, 227}
 
