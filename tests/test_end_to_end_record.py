@@ -40,7 +40,7 @@ def test_settings_environment_and_classes_are_on_record(short):
     assert config["loss"]["options"] == {"mrg": 0.1, "alpha": 32.0}
     assert (config["optim"]["proxy_lr_scale"], config["optim"]["head_lr"]) == (100, 3e-4)
     assert (config["data"]["sampler"], config["data"]["crop_size"]) == ("balanced", 32)
-    assert (config["evaluation"]["select"], config["run"]["group"]) == ("test", "folder_Proxy_Anchor")
+    assert config["evaluation"]["select"] == "test"
     (session,) = read(short, "environment.json")["sessions"]
     assert "train.py --dataset folder" in session["command"]
     assert session["versions"]["torch"] == torch.__version__
