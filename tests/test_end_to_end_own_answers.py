@@ -53,7 +53,7 @@ def arguments(noise: Path, logs: Path, name: str, *more: str) -> list[str]:
 def finished(noise, logs) -> tuple[Path, str]:
     """A run on ``itself.csv``: its folder and what it printed."""
     done = run("train.py", *arguments(noise, logs, "run", "--train-metrics", "1"))
-    return logs / "itself" / "run", done.stdout
+    return logs / "folder" / "run", done.stdout
 
 
 def test_an_image_that_is_query_and_gallery_item_does_not_find_itself(finished):
