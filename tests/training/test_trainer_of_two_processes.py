@@ -117,8 +117,8 @@ def _scenes(rank: int, folder: Path) -> dict[str, Any]:
 
     seed(rank)
     found["lost in the evaluation"] = (
-        outcome(trainer(folder / "lost", evaluate=loses_a_process)),
-        go_on(folder / "lost"),
+        outcome(trainer(folder / "lost in the evaluation", evaluate=loses_a_process)),
+        go_on(folder / "lost in the evaluation"),
     )
     seed(rank)
     method = Drawing()
