@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from dml.data import ImageRecords
 from dml.evaluation.plots import plot_curves, plot_gallery, plot_similar, tsne_page
 from dml.evaluation.plots.certainty import plot_certainty
 from dml.evaluation.plots.confusion import plot_confusion
@@ -25,12 +26,12 @@ LABELS = np.arange(12) % 6
 
 
 @pytest.fixture
-def paths(tmp_path) -> list[str]:
+def images(tmp_path) -> ImageRecords:
     rng = np.random.default_rng(0)
     paths = [tmp_path / f"$x_{number}$ {number}.png" for number in range(12)]
     for path in paths:
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
-    return list(map(str, paths))
+    return ImageRecords(tuple(map(str, paths)), LABELS, tuple(NAMES))
 
 
 @pytest.fixture
@@ -49,17 +50,17 @@ def drawn(monkeypatch) -> set[str]:
     return texts
 
 
-def test_every_picture_of_a_run(tmp_path, paths, drawn):
+def test_every_picture_of_a_run(tmp_path, images, drawn):
     others = np.array([[j for j in range(12) if j != i][:3] for i in range(12)])
     plot_confusion(LABELS, LABELS[::-1], NAMES, tmp_path / "confusion.png")
-    plot_gallery(paths, LABELS, paths, LABELS, NAMES, others, np.ones((12, 3)), tmp_path / "g.png", num_queries=12)
-    plot_certainty(paths, LABELS, NAMES, np.arange(12.0), LABELS > 3, tmp_path / "certainty.png")
-    plot_similar(paths, np.arange(3), others[:3], np.ones((3, 3)), tmp_path / "similar.png")
+    plot_gallery(images, images, others, np.ones((12, 3)), tmp_path / "g.png", num_queries=12)
+    plot_certainty(images, np.arange(12.0), LABELS > 3, tmp_path / "certainty.png")
+    plot_similar(images, np.arange(3), others[:3], np.ones((3, 3)), tmp_path / "similar.png")
     run = tmp_path / "run $_$ 1"
     run.mkdir()
     (run / "metrics.jsonl").write_text(json.dumps({"epoch": 1, "train/loss": 1.0}) + "\n")
     plot_curves(run / "metrics.jsonl", tmp_path / "curves.png")
-    assert drawn >= {*NAMES, *(Path(path).name for path in paths[:3]), "run $_$ 1"}
+    assert drawn >= {*NAMES, *(Path(path).name for path in images.paths[:3]), "run $_$ 1"}
 
 
 def test_the_users_own_settings_do_not_change_it(tmp_path, drawn):
@@ -81,8 +82,8 @@ def test_other_warnings_pass():
         warnings.warn("another", DeprecationWarning)
 
 
-def test_a_page_of_plotlys(tmp_path):
-    tsne_page(torch.randn(12, 4), torch.from_numpy(LABELS), NAMES, tmp_path / "page.html", title="t $_$ <i>")
+def test_a_page_of_plotlys(tmp_path, images):
+    tsne_page(torch.randn(12, 4), images, tmp_path / "page.html", title="t $_$ <i>")
     page = (tmp_path / "page.html").read_text()
     assert '"typesetMath": false' in page
     written = [json.dumps(name).replace("/", "\\u002f") for name in ("a$_$b", "$\\frac$", 'it\'s "%{x}" &amp; y')]

@@ -57,7 +57,7 @@ class _Kept:
     def __init__(self):
         self.pictures = []
 
-    def log_pictures(self, pictures):
+    def log_pictures(self, pictures, step):
         self.pictures += pictures
 
 

@@ -193,7 +193,8 @@ class Wandb:
                 names, _ = rows.get(step, ([], False))
                 rows[step] = ([*names, *values], commit)
 
-        return SimpleNamespace(log=log, define_metric=lambda *_, **__: None, finish=lambda **_: None)
+        config = SimpleNamespace(update=lambda *_, **__: None)
+        return SimpleNamespace(config=config, log=log, define_metric=lambda *_, **__: None, finish=lambda **_: None)
 
     def teardown(self):
         self.inits.append("teardown")
