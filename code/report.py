@@ -12,6 +12,7 @@ import sys
 
 from dml.cli.entry import guarded
 from dml.cli.report import parse_report, with_used_settings
+from dml.errors import UserError
 from dml.report.groups import group_runs, refuse_repeated_seeds
 from dml.report.runs import read_runs
 from dml.report.settings import with_all_settings
@@ -30,7 +31,7 @@ def main() -> None:
     for name, reason in skipped.items():
         print(f"left out {name}: {reason}", file=sys.stderr)
     if not runs:
-        raise ValueError("no finished run is left to report on")
+        raise UserError("no finished run is left to report on")
     runs = with_used_settings(with_all_settings(runs))
     metrics = choose_metrics(runs, command.metrics, split=command.split)
     keys = [f"{command.split}/{metric}" for metric in metrics]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from dml.errors import UserError
+
 
 def read_utf8(path: Path) -> str:
-    """The text of a file. FileNotFoundError; ValueError naming a file that is no text."""
+    """The text of a file. FileNotFoundError; UserError naming a file that is no text."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not text (byte {error.start}: {error.reason})") from error
+        raise UserError(f"{path.name} is not text (byte {error.start}: {error.reason})") from error
 
 
 def read_record(path: Path) -> list[dict]:
@@ -19,15 +21,15 @@ def read_record(path: Path) -> list[dict]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not text, or a line that is no JSON object, with its number.
+        UserError: not text, or a line that is no JSON object, with its number.
     """
     lines = []
     for number, text in enumerate(read_utf8(path).splitlines(), start=1):
         try:
             line = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
+            raise UserError(f"{path}, line {number}: not JSON ({error})") from error
         if not isinstance(line, dict):
-            raise ValueError(f"{path}, line {number}: not a JSON object")
+            raise UserError(f"{path}, line {number}: not a JSON object")
         lines.append(line)
     return lines

@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
+from dml.errors import UserError
+
 T = TypeVar("T")
 
 
-class UnknownNameError(ValueError):
+class UnknownNameError(UserError):
     """A name that a registry does not hold."""
 
 

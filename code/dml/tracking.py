@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from dml.errors import UserError
 from dml.metric_names import label, value_text
 from dml.redact import redact_command
 from dml.wandb_settings import choose_mode, run_identity, server, setting
@@ -90,10 +91,10 @@ class Tracker:
         """Cut off what was written after the checkpoint that a run continues from.
 
         Raises:
-            ValueError: the record is shorter than the checkpoint says.
+            UserError: the record is shorter than the checkpoint says.
         """
         if self.size() < size:
-            raise ValueError(f"{self.path} has {self.size()} bytes, its checkpoint was made at {size}: it was changed")
+            raise UserError(f"{self.path} has {self.size()} bytes, its checkpoint was made at {size}: it was changed")
         if size or self.path.exists():
             os.truncate(self.path, size)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from dml.cli.entry import guarded
+from dml.errors import UserError, add_note
 from dml.signals import STOP_SIGNALS
 
 
@@ -18,7 +23,7 @@ def raising(error: BaseException):
     return main
 
 
-@pytest.mark.parametrize("error", [ValueError("--lr must be positive"), OSError("--lr must be positive")])
+@pytest.mark.parametrize("error", [UserError("--lr must be positive"), OSError("--lr must be positive")])
 def test_a_mistake_of_the_users_takes_one_line(error, capsys):
     with pytest.raises(SystemExit) as stop:
         guarded(raising(error))
@@ -68,11 +73,48 @@ def test_a_terminal_may_close_under_nohup():
     assert stop.value.code == 0
 
 
-def test_a_defect_keeps_its_traceback(monkeypatch):
-    with pytest.raises(RuntimeError, match="shapes"):
-        guarded(raising(RuntimeError("shapes do not match")))
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError, KeyError])
+def test_a_defect_keeps_its_traceback(kind):
+    with pytest.raises(kind, match="shapes"):
+        guarded(raising(kind("shapes do not match")))
+
+
+def test_the_traceback_of_what_takes_one_line_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("DML_TRACEBACK", "1")
-    with pytest.raises(ValueError, match="--lr"):
-        guarded(raising(ValueError("--lr")))
+    with pytest.raises(UserError, match="--lr"):
+        guarded(raising(UserError("--lr")))
     with pytest.raises(RuntimeError, match="memory"):
         guarded(raising(torch.OutOfMemoryError("out of memory")))
+
+
+@pytest.mark.parametrize("error", [UserError("x"), torch.OutOfMemoryError("x"), MemoryError("x")])
+def test_notes_stand_below_the_one_line(error, capsys):
+    add_note(error, "it is there")
+    add_note(error, "go on so")
+    with pytest.raises(SystemExit) as stop:
+        guarded(raising(error))
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-2:] == ["it is there", "go on so"]
+
+
+@pytest.mark.parametrize("version", [(3, 10), sys.version_info])
+def test_notes_stand_below_a_traceback_too(version):
+    program = f"""
+import sys
+from dml.cli.entry import guarded
+from dml.errors import add_note
+sys.version_info = {tuple(version)!r}
+def main():
+    error = ValueError("shapes")
+    add_note(error, "it is there")
+    raise error
+guarded(main)
+"""
+    code = str(Path(__file__).resolve().parents[2] / "code")
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": code}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "in main" in done.stderr
+    assert "ValueError: shapes" in done.stderr.splitlines()
+    assert "it is there" in done.stderr.splitlines()

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dml.cli.parser import kind_of, spellings_of
+from dml.errors import UserError
 from dml.options import Spec
 from dml.registry import Registry
 
@@ -55,20 +56,20 @@ def add_losses(
 
 
 def take_options(typed: dict[str, Any], dest: str = "loss") -> dict[str, Any]:
-    """Take the options of what ``dest`` names out of what was typed: flag → value. ValueError for NaN and infinity."""
+    """Take the options of what ``dest`` names out of what was typed: flag → value. UserError for NaN and infinity."""
     prefix = dest + "."
     options = {name.removeprefix(prefix): typed.pop(name) for name in list(typed) if name.startswith(prefix)}
     for flag, value in options.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"--{flag} must be a finite number, got {value}")
+            raise UserError(f"--{flag} must be a finite number, got {value}")
     return options
 
 
 def refuse_foreign_options(
     options: Iterable[str], spec: Spec, name: str, registry: Registry[Spec], *, chosen_by: str = "--loss"
 ) -> None:
-    """ValueError if any of ``options`` belongs to other entries than ``spec``, which was asked for as ``name``."""
+    """UserError if any of ``options`` belongs to other entries than ``spec``, which was asked for as ``name``."""
     for option in options:
         if option not in spec.options:
             owners = ", ".join(owner for owner, _ in option_owners(registry)[option])
-            raise ValueError(f"--{option} is not used by {chosen_by} {name}, but by {owners}")
+            raise UserError(f"--{option} is not used by {chosen_by} {name}, but by {owners}")

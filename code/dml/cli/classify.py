@@ -26,6 +26,7 @@ from dml.config import (
 )
 from dml.data.classification import CLASSIFICATION_DATASETS
 from dml.data.depth import FULL_DEPTH
+from dml.errors import UserError
 from dml.methods.effective import effective
 from dml.metric_names import CLASSIFICATION_METRICS
 from dml.models.classifiers import (
@@ -111,7 +112,7 @@ def parse_classify(arguments: Sequence[str] | None = None) -> ClassifyCommand:
         return ClassifyCommand(command.config, command.resume, command.accept_changes)
     try:
         return _evaluation(typed)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         parser.error(str(error))
 
 
@@ -119,12 +120,12 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
     """Fill what was typed with the defaults of the data set's recipe.
 
     Raises:
-        ValueError: unknown names, values that do not fit, flags that the settings do not use.
+        UserError: unknown names, values that do not fit, flags that the settings do not use.
     """
     typed = dict(typed)
     settle_historic(typed)
     if "json" in typed:
-        raise ValueError("--json belongs to --evaluate FILE; a training's metrics are in its metrics.jsonl")
+        raise UserError("--json belongs to --evaluate FILE; a training's metrics are in its metrics.jsonl")
     dataset = CLASSIFICATION_DATASETS.canonical(typed.get("dataset", "cifar10"))
     settle_cutmix_flags(typed, is_cifar=dataset in CIFAR)
     recipe = _recipe(dataset, typed.get("model"))
@@ -167,7 +168,7 @@ def _loss_name(values: dict[str, Any]) -> str:
 
 
 def _check_unused(typed: dict[str, Any], values: dict[str, Any]) -> None:
-    """Flags that the other settings leave without effect. ValueError."""
+    """Flags that the other settings leave without effect. UserError."""
     for names, used, reason in (
         (("mix_alpha", "mix_probability"), values.get("mix", "none") != "none", "--mix mixup or --mix cutmix"),
         (("introspective_tau", "uncertainty_size"), values.get("introspective", False), "--introspective"),
@@ -179,7 +180,7 @@ def _check_unused(typed: dict[str, Any], values: dict[str, Any]) -> None:
     ):
         for name in names:
             if name in typed and not used:
-                raise ValueError(f"{flag_of(name)} is used with {reason} only")
+                raise UserError(f"{flag_of(name)} is used with {reason} only")
 
 
 def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
@@ -187,19 +188,19 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
 
     Raises:
         CheckpointError: no checkpoint of this entry point.
-        ValueError: flags that an evaluation does not use.
+        UserError: flags that an evaluation does not use.
     """
     file, out = checkpoint_file(typed.pop("evaluate"), flag="--evaluate"), typed.pop("json", None)
     for name in typed:
         if name not in OF_EVALUATION:
-            raise ValueError(f"{flag_of(name)} has no part in --evaluate: leave it out")
+            raise UserError(f"{flag_of(name)} has no part in --evaluate: leave it out")
     if out is not None and not Path(out).absolute().parent.is_dir():
-        raise ValueError(f"--json {out}: there is no such folder")
+        raise UserError(f"--json {out}: there is no such folder")
     loaded = load_classifier(file)
     try:
         run = train_config_from_json(json.dumps(loaded.config))
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
     values = {
         name: value
         for part in ("data", "model", "optim", "evaluation", "run", "classification")

@@ -12,6 +12,7 @@ from typing import Any
 
 from dml.cli.parser import flag_of, spellings_of
 from dml.config import ConfigWarning
+from dml.errors import UserError
 from dml.models.classifiers import cifar_resnet_name, pyramidnet_name
 
 NET_TYPES = ("resnet", "pyramidnet")
@@ -64,7 +65,7 @@ def settle_cutmix_flags(typed: dict[str, Any], *, is_cifar: bool) -> None:
         is_cifar: whether the images are CIFAR's, on which the same flags mean other networks.
 
     Raises:
-        ValueError: a network that is not here, values out of range, or modern flags that say something else.
+        UserError: a network that is not here, values out of range, or modern flags that say something else.
     """
     for name in WITHOUT_EFFECT:
         typed.pop(name, None)
@@ -86,7 +87,7 @@ def _replace(typed: dict[str, Any], historic: dict[str, Any], meant: dict[str, A
     for name, value in meant.items():
         if typed.setdefault(name, value) != value:
             flag = flag_of(name)
-            raise ValueError(
+            raise UserError(
                 f"{' '.join(map(flag_of, historic))} would be {flag} {value}, but {flag} {typed[name]} is given:"
                 " leave out the one or the other"
             )
@@ -103,14 +104,14 @@ def _model(network: dict[str, Any], *, is_cifar: bool) -> str:
         # NOTE: that code's ResNets on CIFAR have no uncertainty; here --introspective gives one to every network.
         return cifar_resnet_name(depth, bottleneck=bottleneck) if is_cifar else f"resnet{depth}"
     if not is_cifar:
-        raise ValueError("--net_type pyramidnet is there for cifar10 and cifar100: elsewhere give --net_type resnet")
+        raise UserError("--net_type pyramidnet is there for cifar10 and cifar100: elsewhere give --net_type resnet")
     return pyramidnet_name(depth, chosen["alpha"], bottleneck=bottleneck)
 
 
 def _mix(chosen: dict[str, Any]) -> dict[str, Any]:
     beta, probability = chosen["beta"], chosen["cutmix_prob"]
     if beta < 0 or not 0 <= probability <= 1:
-        raise ValueError(f"--beta is 0 or more and --cutmix_prob in 0..1, got {beta} and {probability}")
+        raise UserError(f"--beta is 0 or more and --cutmix_prob in 0..1, got {beta} and {probability}")
     if beta == 0 or probability == 0:
         return {"mix": "none"}
     return {"mix": "cutmix", "mix_alpha": beta, "mix_probability": probability}

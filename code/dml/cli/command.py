@@ -15,6 +15,7 @@ from dml.cli.sizes import check_sizes
 from dml.cli.start import check_start
 from dml.config import ConfigWarning, DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
+from dml.errors import UserError
 from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES
@@ -61,15 +62,15 @@ def parse_command(
         if "resume_run" in typed:
             command = replace(resumed(Path(typed.pop("resume_run")), typed), accept_changes=bool(accept_changes))
             if command.config.program != parser.prog:
-                raise ValueError(f"{command.resume} is a run of code/{command.config.program}: continue it with that")
+                raise UserError(f"{command.resume} is a run of code/{command.config.program}: continue it with that")
             return command
         if accept_changes is not None:
-            raise ValueError("--accept-changes goes beside --resume-run DIR: a new run takes the images as they are")
+            raise UserError("--accept-changes goes beside --resume-run DIR: a new run takes the images as they are")
         config = resolve(typed)
         check_sizes(config)
         check_start(config)
         return TrainCommand(config)
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
 
 
@@ -77,21 +78,21 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     """The command that continues the run in ``folder``, with what of ``MOVABLE`` was typed in place of its own.
 
     Raises:
-        ValueError: there is no run, other flags were typed, or its epochs cannot be changed.
+        UserError: there is no run, other flags were typed, or its epochs cannot be changed.
     """
     if fixed := [flag_of(name) for name in typed if name not in MOVABLE]:
-        raise ValueError(
+        raise UserError(
             f"--resume-run continues with the run's own settings: leave out {', '.join(fixed)}"
             f" (only {', '.join(map(flag_of, MOVABLE))} may change)"
         )
     _make_absolute(typed)
     file = folder / "config.json"
     if not file.is_file():
-        raise ValueError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
+        raise UserError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
     try:
         text = read_utf8(file)
-    except ValueError as error:
-        raise ValueError(f"--resume-run {folder}: {error}") from error
+    except UserError as error:
+        raise UserError(f"--resume-run {folder}: {error}") from error
     epochs = typed.pop("epochs", None)
     config = effective(train_config_from_json(text, typed))
     return TrainCommand(config if epochs is None else with_epochs(config, epochs, folder), folder)
@@ -109,15 +110,15 @@ def _make_absolute(values: dict[str, Any]) -> None:
 
 
 def _check_first_weights(values: dict[str, Any]) -> None:
-    """Where the first weights come from, as far as this can be told without a network: one place. ValueError."""
+    """Where the first weights come from, as far as this can be told without a network: one place. UserError."""
     weights, start = values.get("weights"), values.get("init_from")
     if weights and start:
-        raise ValueError("--init-from brings weights, and so does --weights: leave out one of them")
+        raise UserError("--init-from brings weights, and so does --weights: leave out one of them")
     if weights and not Path(weights).is_file():
         hint = "; --init-from takes the folder of a run" if Path(weights).is_dir() else ""
-        raise ValueError(f"--weights: no such file: {weights}{hint}")
+        raise UserError(f"--weights: no such file: {weights}{hint}")
     if start and not Path(start).is_file():
-        raise ValueError(f"--init-from: no such file: {start}")
+        raise UserError(f"--init-from: no such file: {start}")
 
 
 def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DATASETS) -> dict[str, Any]:

@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from dml.cli.plain_text import write_plainly
+from dml.errors import UserError, notes_of
 from dml.signals import heeded_signals
 
 
 def guarded(main: Callable[[], None]) -> NoReturn:
-    """Run an entry point; a mistake of the user's ends it with one line and status 2, without a traceback.
+    """Run an entry point; what the user can mend ends it with one line and status 2, without a traceback.
+
+    That is a ``UserError``, and an ``OSError``, which names a file or a machine. Anything else is a fault of the
+    program's: it keeps its traceback, and the status is 1.
 
     A signal that asks it to end gives status 130, whatever it was. ``DML_TRACEBACK=1`` shows the traceback all the
     same.
@@ -30,17 +34,21 @@ def guarded(main: Callable[[], None]) -> NoReturn:
             main()
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         if os.environ.get("DML_TRACEBACK") == "1":
             raise
         text = str(error) or type(error).__name__
         if "Original Traceback" in text:  # a loader worker's error comes wrapped in its traceback
             text = text.strip().splitlines()[-1].partition(": ")[2]
-        _end_with(text)
-    except RuntimeError as error:
-        if os.environ.get("DML_TRACEBACK") == "1" or (advice := _advice(error)) is None:
-            raise
-        _end_with(advice)
+        _end_with("\n".join([text, *notes_of(error)]))
+    except Exception as error:
+        if os.environ.get("DML_TRACEBACK") != "1" and (advice := _advice(error)) is not None:
+            _end_with("\n".join([advice, *notes_of(error)]))
+        if sys.version_info < (3, 11):  # later ones print the notes below the traceback
+            sys.excepthook(type(error), error, error.__traceback__)
+            print(*notes_of(error), sep="\n", file=sys.stderr)
+            raise SystemExit(1) from None
+        raise
     raise SystemExit(0)
 
 
@@ -60,12 +68,12 @@ def _end_with(text: str) -> NoReturn:
     raise SystemExit(2) from None
 
 
-def _advice(error: RuntimeError) -> str | None:
+def _advice(error: Exception) -> str | None:
     """What helps against an error of torch's that is no defect of the program; None against others."""
     reason = str(error).splitlines()[:1]
     # By name: importing torch takes seconds, and report.py does without it.
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if "OutOfMemoryError" in kinds or "can't allocate memory" in str(error):
+    if kinds & {"OutOfMemoryError", "MemoryError"} or "can't allocate memory" in str(error):
         return (
             f"out of memory: {''.join(reason)}\nLess is needed with a smaller --batch-size, --crop-size or"
             " --embedding-size, and on a GPU with --precision bf16-mixed"

@@ -15,6 +15,7 @@ from dml.config import ConfigWarning, DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
 from dml.data.depth import FULL_DEPTH
 from dml.data.unlabelled import without_classes
+from dml.errors import UserError
 from dml.evaluation.evaluator import METRICS
 from dml.models.backbones import BACKBONES
 from dml.models.backbones.base import class_of
@@ -40,7 +41,7 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
         if values.get("ckpt"):
             values["ckpt"] = str(checkpoint_file(values["ckpt"], flag="--ckpt"))
         return EvaluateConfig(**values)
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
 
 
@@ -48,7 +49,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     """Fill what was not typed from the checkpoint's own run, then from the defaults.
 
     Raises:
-        ValueError: a flag contradicts the checkpoint or the images, or nothing says which data set to use.
+        UserError: a flag contradicts the checkpoint or the images, or nothing says which data set to use.
     """
     network = loaded.architecture
     for flag, typed, found in (
@@ -56,7 +57,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         ("--embedding-size", config.embedding_size, network.embedding_size),
     ):
         if typed is not None and typed != found:
-            raise ValueError(f"{flag} {typed}, but {config.ckpt} holds {network.describe()}")
+            raise UserError(f"{flag} {typed}, but {config.ckpt} holds {network.describe()}")
     stored = _stored(loaded.config or {})
     if loaded.split is not None:
         stored["unlabelled"] = not loaded.split.test_classes
@@ -83,11 +84,11 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         for name, default in defaults.items()
     }
     if filled["dataset"] is None:
-        raise ValueError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
+        raise UserError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
     if filled["dataset"] != "folder":
         for flag, value in (("--new-classes", config.new_classes), ("--bits", config.bits is not None)):
             if value:
-                raise ValueError(f"{flag} is for --dataset folder, not for {filled['dataset']}")
+                raise UserError(f"{flag} is for --dataset folder, not for {filled['dataset']}")
         if config.keep_copies is not None:
             warnings.warn(
                 f"--keep-copies has no effect with --dataset {filled['dataset']}, which keeps them", ConfigWarning

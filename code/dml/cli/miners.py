@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from dml.cli.choices import add_choice, refuse_foreign_options, take_options
+from dml.errors import UserError
 from dml.losses.spec import LossSpec
 from dml.miners import MINERS
 
@@ -23,17 +24,17 @@ def take_miner(typed: dict[str, Any], loss: str, spec: LossSpec) -> tuple[str | 
         the miner's name, None for a loss without tuples; flag → value.
 
     Raises:
-        ValueError: a miner that the loss cannot use, or an option of another miner.
+        UserError: a miner that the loss cannot use, or an option of another miner.
         UnknownNameError: no such miner.
     """
     miner, options = typed.pop("miner", None), take_options(typed, "miner")
     if not spec.tuples:
         if miner is not None or options:
             flag = "batch_mining" if miner is not None else next(iter(options))
-            raise ValueError(f"--{flag} is not used by --loss {loss}, which takes no tuples of the batch")
+            raise UserError(f"--{flag} is not used by --loss {loss}, which takes no tuples of the batch")
         return None, {}
     miner = spec.miners[0] if miner is None else MINERS.canonical(miner)
     if miner not in spec.miners:
-        raise ValueError(f"--batch_mining {miner} cannot serve --loss {loss}; it takes {', '.join(spec.miners)}")
+        raise UserError(f"--batch_mining {miner} cannot serve --loss {loss}; it takes {', '.join(spec.miners)}")
     refuse_foreign_options(options, MINERS[miner], miner, MINERS, chosen_by="--batch_mining")
     return miner, options

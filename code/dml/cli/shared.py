@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from dml.cli.parser import kind_of, spellings_of
+from dml.errors import UserError
 
 TV_SPLIT_SHARE = 0.8
 
@@ -60,9 +61,9 @@ def add_arch(group: argparse._ArgumentGroup) -> None:
 
 
 def settle_historic(typed: dict[str, Any]) -> None:
-    """Replace the historic flags by what they stand for. ValueError for a key on the command line."""
+    """Replace the historic flags by what they stand for. UserError for a key on the command line."""
     if "wandb_key" in typed:
-        raise ValueError("--wandb_key is refused, since command lines are logged: set WANDB_API_KEY instead")
+        raise UserError("--wandb_key is refused, since command lines are logged: set WANDB_API_KEY instead")
     if typed.pop("log_online", False):
         typed.setdefault("wandb", "auto")
     if typed.pop("no_train_metrics", False):
@@ -75,15 +76,15 @@ def settle_historic(typed: dict[str, Any]) -> None:
 
 
 def _settle_split(typed: dict[str, Any]) -> None:
-    """Replace ``--use_tv_split`` and ``--tv_split_perc`` by ``--val-split``. ValueError if they do not fit."""
+    """Replace ``--use_tv_split`` and ``--tv_split_perc`` by ``--val-split``. UserError if they do not fit."""
     used, share = typed.pop("use_tv_split", False), typed.pop("tv_split_perc", None)
     if not used:
         if share is not None:
-            raise ValueError("--tv_split_perc is used with --use_tv_split only")
+            raise UserError("--tv_split_perc is used with --use_tv_split only")
         return
     if "val_split" in typed or "fold" in typed:
-        raise ValueError("--use_tv_split, --val-split and --fold exclude each other")
+        raise UserError("--use_tv_split, --val-split and --fold exclude each other")
     share = TV_SPLIT_SHARE if share is None else share
     if not 0 < share < 1:
-        raise ValueError(f"--tv_split_perc is a share between 0 and 1, got {share}")
+        raise UserError(f"--tv_split_perc is a share between 0 and 1, got {share}")
     typed["val_split"] = round(1 - share, 9)  # 0.2, not 0.19999999999999996

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dml.config import TrainConfig
 from dml.data.transforms import check_square
+from dml.errors import UserError
 from dml.models.backbones import BACKBONES, Backbone
 from dml.models.backbones.base import class_of
 from dml.models.classifiers import classifier_with_stem
 
 
 def check_sizes(config: TrainConfig) -> None:
-    """ValueError for a crop that is too small for the network, or larger than what it is cut out of; UnknownNameError
+    """UserError for a crop that is too small for the network, or larger than what it is cut out of; UnknownNameError
     for a network that there is not."""
     name, data = config.model.model, config.data
     if config.classification is not None:
@@ -21,7 +22,7 @@ def check_sizes(config: TrainConfig) -> None:
 
 
 def check_crop(name: str, network: type[Backbone], *, crop_size: int | None, resize: int) -> None:
-    """ValueError for a crop of an evaluated image that is too small for ``network``, or larger than the scaled image.
+    """UserError for a crop of an evaluated image that is too small for ``network``, or larger than the scaled image.
 
     Args:
         name: what messages call the network.
@@ -29,7 +30,7 @@ def check_crop(name: str, network: type[Backbone], *, crop_size: int | None, res
     """
     side = network.input_spec.crop_size if crop_size is None else crop_size
     if side < network.smallest_side:
-        raise ValueError(
+        raise UserError(
             f"--crop-size {side} is too small for {name}, whose last maps would be empty: the smallest that it takes is"
             f" {network.smallest_side}"
         )

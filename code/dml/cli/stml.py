@@ -15,6 +15,7 @@ from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
+from dml.errors import UserError
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.effective import effective
 from dml.recipes import RECIPES
@@ -53,7 +54,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     """Fill what was typed with the published defaults and those of the data set.
 
     Raises:
-        ValueError: unknown names, values that do not fit, flags that the method does not use.
+        UserError: unknown names, values that do not fit, flags that the method does not use.
     """
     typed = dict(typed)
     settle_historic(typed)
@@ -61,7 +62,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     spec, options = SELF_TAUGHT_LOSSES[method], take_options(typed)
     _refuse_unused(method, options, typed)
     if typed.pop("fix_lr", False) and typed.setdefault("scheduler", "constant") != "constant":
-        raise ValueError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")
+        raise UserError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")
     if typed.get("resume") or typed.get("init_from"):
         typed.setdefault("teacher_init", "student")
     typed.setdefault("head", spec.head)
@@ -74,38 +75,38 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
 
 
 def _refuse_unused(method: str, options: dict[str, Any], typed: dict[str, Any]) -> None:
-    """Flags that the method does not use. ValueError."""
+    """Flags that the method does not use. UserError."""
     refuse_foreign_options(options, SELF_TAUGHT_LOSSES[method], method, SELF_TAUGHT_LOSSES, chosen_by="--method")
     for dest in STML_ONLY:
         if dest in typed and method != DEFAULT_METHOD:
-            raise ValueError(f"{flag_of(dest)} is not used by --method {method}, but by {DEFAULT_METHOD}")
+            raise UserError(f"{flag_of(dest)} is not used by --method {method}, but by {DEFAULT_METHOD}")
 
 
 def _check_weights(config: TrainConfig) -> None:
-    """Where the first weights come from: one place. ValueError."""
+    """Where the first weights come from: one place. UserError."""
     model, settings = config.model, config.self_taught
     if settings.resume:
         if not Path(settings.resume).is_file():
-            raise ValueError(f"--resume: no such file: {settings.resume} (--resume-run DIR continues a run)")
+            raise UserError(f"--resume: no such file: {settings.resume} (--resume-run DIR continues a run)")
         if model.weights or model.init_from or settings.swav:
-            raise ValueError("--resume brings all weights: leave out --weights, --init-from and --swav")
+            raise UserError("--resume brings all weights: leave out --weights, --init-from and --swav")
     if settings.swav and model.init_from:
-        raise ValueError("--init-from brings weights, and so does --swav: leave out one of them")
+        raise UserError("--init-from brings weights, and so does --swav: leave out one of them")
     if settings.swav and model.model != "resnet50":
-        raise ValueError(f"--swav: SwAV's weights are those of resnet50, not of {model.model}")
+        raise UserError(f"--swav: SwAV's weights are those of resnet50, not of {model.model}")
     if settings.swav and not model.pretrained:
-        raise ValueError("--swav asks for pretrained weights and --pretrained 0 for none: leave out one of them")
+        raise UserError("--swav asks for pretrained weights and --pretrained 0 for none: leave out one of them")
 
 
 def _check_sizes(config: TrainConfig) -> None:
-    """The queue must take a whole batch; views need room for their neighbours, targets for theirs. ValueError."""
+    """The queue must take a whole batch; views need room for their neighbours, targets for theirs. UserError."""
     sizes, rows = config.loss.options, config.data.batch_size * config.self_taught.view
     batch = f"a batch of {config.data.batch_size} images in {config.self_taught.view} views"
     if sizes.get("memory-size", rows) < rows:
-        raise ValueError(
+        raise UserError(
             f"--memory-size {sizes['memory-size']} is smaller than {batch}: raise the one or lower the other"
         )
     if sizes.get("topk", rows) > rows:
-        raise ValueError(f"--topk {sizes['topk']} is larger than {batch}: lower the one or raise the other")
+        raise UserError(f"--topk {sizes['topk']} is larger than {batch}: lower the one or raise the other")
     if config.loss.loss == DEFAULT_METHOD and config.self_taught.num_neighbors == 1:
         warnings.warn("--num-neighbors 1 fills batches at random: no image brings its neighbours", ConfigWarning)

@@ -14,6 +14,7 @@ from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.parser import Parser, add_section, flag_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
+from dml.errors import UserError
 from dml.losses.transfer import TRANSFER_LOSSES, TransferLossSpec
 from dml.methods.effective import effective
 from dml.recipes import RECIPES
@@ -45,7 +46,7 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     """Fill what was typed with the published defaults and those of the data set.
 
     Raises:
-        ValueError: unknown names, values that do not fit, flags that the loss does not use.
+        UserError: unknown names, values that do not fit, flags that the loss does not use.
     """
     typed = dict(typed)
     settle_historic(typed)
@@ -54,9 +55,9 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     refuse_foreign_options(options, spec, loss, TRANSFER_LOSSES)
     for dest in ("init_type", "as_source", "head_lr"):
         if dest in typed:
-            raise ValueError(f"{flag_of(dest)} is not used by train_target.py")
+            raise UserError(f"{flag_of(dest)} is not used by train_target.py")
     if "proxy_lr_scale" in typed and not spec.with_proxy_anchor:
-        raise ValueError(f"{flag_of('proxy_lr_scale')} is not used by --loss {loss}, which has no proxies")
+        raise UserError(f"{flag_of('proxy_lr_scale')} is not used by --loss {loss}, which has no proxies")
     values = fill_defaults(RECIPES[RECIPE], typed)
     config = effective(train_config(RECIPE, LossConfig(loss, options=options), values, "transfer"))
     if config.transfer.cache_source:
@@ -67,8 +68,8 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
 
 
 def _check_cache(config: TrainConfig, spec: TransferLossSpec) -> None:
-    """Refuse ``--cache-source`` where an embedding computed once is not the one of the step. ValueError."""
+    """Refuse ``--cache-source`` where an embedding computed once is not the one of the step. UserError."""
     if config.data.augment:
-        raise ValueError("--cache-source is exact only where an image looks the same in every epoch: add --augment 0")
+        raise UserError("--cache-source is exact only where an image looks the same in every epoch: add --augment 0")
     if spec.needs != "embeddings":
-        raise ValueError(f"--cache-source keeps embeddings, but --loss {config.loss.loss} compares {spec.needs}")
+        raise UserError(f"--cache-source keeps embeddings, but --loss {config.loss.loss} compares {spec.needs}")

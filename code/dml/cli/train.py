@@ -26,6 +26,7 @@ from dml.config import (
     sections_with,
     train_config,
 )
+from dml.errors import UserError
 from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.losses.spec import LossSpec
 from dml.methods.effective import effective
@@ -87,7 +88,7 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     """Fill what was typed with the defaults of the loss's recipe and of the data set.
 
     Raises:
-        ValueError: unknown names, values that do not fit, flags that the loss does not use.
+        UserError: unknown names, values that do not fit, flags that the loss does not use.
     """
     typed = dict(typed)
     settle_historic(typed)
@@ -138,7 +139,7 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
 
 
 def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:
-    """Take the loss, its miner and the options of both out of what was typed. ValueError for what they do not use."""
+    """Take the loss, its miner and the options of both out of what was typed. UserError for what they do not use."""
     name, memory = typed.pop("loss", DEFAULT_LOSS), typed.pop("memory", False)
     choice = choose_loss(name, memory=memory)
     options = take_options(typed)
@@ -148,29 +149,29 @@ def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:
 
 
 def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed: dict[str, Any]) -> None:
-    """Flags that the chosen loss does not use. ValueError."""
+    """Flags that the chosen loss does not use. UserError."""
     spec = choice.spec
     if spec.with_memory:
         for flag in options:
             if flag not in spec.options and flag in LOSSES[spec.with_memory].options:
-                raise ValueError(f"--{flag} is used by --loss {loss} with --enableMemory only")
+                raise UserError(f"--{flag} is used by --loss {loss} with --enableMemory only")
     refuse_foreign_options(options, spec, loss, LOSSES)
     for dest in ("proxy_lr_scale", "init_type"):
         if dest in typed and spec.lr_scale is None:
-            raise ValueError(f"{flag_of(dest)} is not used by --loss {loss}, which has no parameters")
+            raise UserError(f"{flag_of(dest)} is not used by --loss {loss}, which has no parameters")
     if spec.lr_option in options and "proxy_lr_scale" in typed:
-        raise ValueError(f"--proxy-lr-scale and --{spec.lr_option} set the same learning rate: leave out one of them")
+        raise UserError(f"--proxy-lr-scale and --{spec.lr_option} set the same learning rate: leave out one of them")
 
 
 def _check_introspective(loss: str, choice: LossChoice) -> None:
-    """ValueError if the loss cannot be given another similarity than its own."""
+    """UserError if the loss cannot be given another similarity than its own."""
     if not choice.spec.takes_similarity:
         able = ", ".join(LOSSES.spelling(name) for name, spec in LOSSES.items() if spec.takes_similarity)
-        raise ValueError(f"--introspective is not used by --loss {loss}, but by {able}")
+        raise UserError(f"--introspective is not used by --loss {loss}, but by {able}")
 
 
 def _refuse_idle_sections(loss: str, own: Mapping[str, bool], typed: dict[str, Any]) -> None:
-    """Flags of a section of ``OWN_SECTIONS`` that the run does not have, or of another sampler. ValueError."""
+    """Flags of a section of ``OWN_SECTIONS`` that the run does not have, or of another sampler. UserError."""
     users = {
         "distillation": f"self-distillation only: --loss {loss}_lsd",
         "introspective": "the introspective metric only: add --introspective",
@@ -180,11 +181,11 @@ def _refuse_idle_sections(loss: str, own: Mapping[str, bool], typed: dict[str, A
     for name, used in own.items():
         for item in dataclasses.fields(OWN_SECTIONS[name]):
             if item.name in typed and not used:
-                raise ValueError(f"{flag_of(item.name)} is used by {users[name]}")
+                raise UserError(f"{flag_of(item.name)} is used by {users[name]}")
     for name, samplers in SAMPLER_OPTIONS.items():
         if name in typed and typed["sampler"] not in samplers:
             sampler = typed["sampler"]
-            raise ValueError(f"{flag_of(name)} is not used by --sampler {sampler}, but by {', '.join(samplers)}")
+            raise UserError(f"{flag_of(name)} is not used by --sampler {sampler}, but by {', '.join(samplers)}")
 
 
 def _check_source(config: TrainConfig) -> None:
@@ -200,14 +201,14 @@ def _warn_of_kept_rate(spec: LossSpec, own: float, config: TrainConfig, typed: d
 
 
 def _check_loss(config: TrainConfig, choice: LossChoice) -> None:
-    """Settings of the loss against the rest. ValueError, or a warning of what has no effect."""
+    """Settings of the loss against the rest. UserError, or a warning of what has no effect."""
     if choice.spec.advice:
         warnings.warn(choice.spec.advice, ConfigWarning)
     if "memory-size" not in choice.spec.options:
         return
     size, start = (config.loss.options[flag] for flag in ("memory-size", "start-epoch"))
     if size < config.data.batch_size:
-        raise ValueError(
+        raise UserError(
             f"--memory-size (--T) {size} is smaller than a batch, --batch-size {config.data.batch_size}:"
             " raise the one or lower the other"
         )

@@ -12,6 +12,8 @@ import math
 from dataclasses import field
 from typing import Any
 
+from dml.errors import UserError
+
 
 class ConfigWarning(UserWarning):
     """A setting that has no effect or is likely a slip."""
@@ -43,7 +45,7 @@ def option(
 
 def require(condition: bool, message: str) -> None:
     if not condition:
-        raise ValueError(message)
+        raise UserError(message)
 
 
 def like(section: type, name: str, default: Any) -> Any:
@@ -60,6 +62,6 @@ class Section:
             value, choices = getattr(self, item.name), item.metadata.get("choices")
             if choices and value is not None and value not in choices:
                 flag = item.name.replace("_", "-")
-                raise ValueError(f"--{flag} {value!r} is not one of {', '.join(choices)}")
+                raise UserError(f"--{flag} {value!r} is not one of {', '.join(choices)}")
             if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"--{item.name.replace('_', '-')} must be a finite number, got {value}")
+                raise UserError(f"--{item.name.replace('_', '-')} must be a finite number, got {value}")

@@ -89,7 +89,7 @@ class EvaluateConfig(Section):
             self._check_without_classes()
 
     def _check_without_classes(self) -> None:
-        """Refuse what needs classes, and to embed for nothing. ValueError."""
+        """Refuse what needs classes, and to embed for nothing. UserError."""
         for flag, value in (
             ("--metrics", self.metrics),
             ("--keep-copies", self.keep_copies),

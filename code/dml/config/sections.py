@@ -113,7 +113,7 @@ class DataConfig(Section):
         return self.data_name or default_data_name(self.dataset, self.data_dir)
 
     def fold_numbers(self) -> tuple[int, int] | None:
-        """(i, k) of ``--fold i/k``, 1 ≤ i ≤ k; None without the flag. ValueError if it is no such thing."""
+        """(i, k) of ``--fold i/k``, 1 ≤ i ≤ k; None without the flag. UserError if it is no such thing."""
         if self.fold is None:
             return None
         parts = self.fold.split("/")

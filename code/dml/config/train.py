@@ -20,6 +20,7 @@ from dml.config.sections import (
     RunConfig,
 )
 from dml.config.self_taught import SelfTaughtConfig
+from dml.errors import UserError
 from dml.redact import redact
 
 
@@ -148,14 +149,14 @@ def train_config(recipe: str, loss: LossConfig, values: dict[str, Any], *own: st
     """A ``TrainConfig`` with the sections ``own`` of ``OWN_SECTIONS``, from flat values, field name → value.
 
     Raises:
-        ValueError: any that does not fit.
+        UserError: any that does not fit.
     """
     built = {name: section_values(section, values) for name, section in sections_with(*own).items()}
     return TrainConfig(recipe=recipe, loss=loss, **built)
 
 
 def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) -> TrainConfig:
-    """The inverse of ``TrainConfig.to_json``. ValueError on anything else, naming what is wrong.
+    """The inverse of ``TrainConfig.to_json``. UserError on anything else, naming what is wrong.
 
     A setting that is younger than the run has the value that the run had without it.
 
@@ -170,11 +171,11 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         flat = _settled_by_code(flat, self_taught="self_taught" in own) | flat | dict(changes or {})
         known = {item.name: item for section in sections.values() for item in dataclasses.fields(section)}
         if unknown := sorted(set(flat) - set(known)):
-            raise ValueError(f"settings unknown to this version: {', '.join(unknown)}")
+            raise UserError(f"settings unknown to this version: {', '.join(unknown)}")
         flat = {name: item.metadata["before"] for name, item in known.items() if "before" in item.metadata} | flat
         return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, *own)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"not a run's config.json: {error!r}") from error
+        raise UserError(f"not a run's config.json: {error!r}") from error
 
 
 def _settled_by_code(flat: dict[str, Any], *, self_taught: bool) -> dict[str, Any]:

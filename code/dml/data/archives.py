@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tqdm import tqdm
 
+from dml.errors import UserError
+
 # What readers and decompressors say of damage; RuntimeError is zipfile's word for a missing password, OSError that of
 # gzip, and of the disk that is written to.
 UNREADABLE = (
@@ -22,7 +24,7 @@ UNREADABLE = (
 )
 
 
-class ArchiveError(OSError):
+class ArchiveError(UserError, OSError):
     """An archive that is damaged, locked or unsafe to unpack; the message names it and the member."""
 
 

@@ -9,6 +9,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from dml.data.class_members import ClassMembers
 from dml.data.feature_sampler import FeatureSampler
+from dml.errors import UserError
 
 NUM_BINS = 50
 HISTOGRAM_WEIGHT = 150  # 75 in either direction, which for this distance are the same
@@ -29,9 +30,9 @@ class BatchMatchSampler(FeatureSampler):
     def __init__(self, labels: np.ndarray, *, num_candidates: int = 10, **pool):
         super().__init__(labels, **pool)
         if num_candidates < 1:
-            raise ValueError(f"--data_batchmatch_ncomps must be at least 1, got {num_candidates}")
+            raise UserError(f"--data_batchmatch_ncomps must be at least 1, got {num_candidates}")
         if self.images_per_batch < 2:
-            raise ValueError("batches of one image have no distribution to match: raise --batch-size")
+            raise UserError("batches of one image have no distribution to match: raise --batch-size")
         self.num_candidates = num_candidates
 
     def smallest_pool(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dml.errors import UserError
+
 
 class ClassMembers:
     """The members of each class, ready for vectorised draws."""
@@ -50,18 +52,18 @@ class ClassMembers:
 
 
 def check_batch_size(num_images: int, batch_size: int) -> None:
-    """ValueError: fewer images than one batch."""
+    """UserError: fewer images than one batch."""
     if num_images < batch_size:
-        raise ValueError(
+        raise UserError(
             f"the training set has {num_images} images, fewer than one batch: use --batch-size {num_images} or less"
         )
 
 
 def classes_per_batch(batch_size: int, images_per_class: int, num_classes: int) -> int:
-    """``batch_size // images_per_class``; ValueError if there are not as many classes, or none fits."""
+    """``batch_size // images_per_class``; UserError if there are not as many classes, or none fits."""
     number = batch_size // images_per_class
     if not 1 <= number <= num_classes:
-        raise ValueError(
+        raise UserError(
             f"--batch-size {batch_size} with --IPC {images_per_class} asks for {number} classes per batch;"
             f" the training set has {num_classes}"
         )
@@ -69,8 +71,8 @@ def classes_per_batch(batch_size: int, images_per_class: int, num_classes: int) 
 
 
 def check_images_per_class(batch_size: int, images_per_class: int) -> None:
-    """ValueError: a batch has no room for one class."""
+    """UserError: a batch has no room for one class."""
     if batch_size < images_per_class:
-        raise ValueError(
+        raise UserError(
             f"--batch-size {batch_size} has no room for the {images_per_class} images of a class that --IPC asks for"
         )

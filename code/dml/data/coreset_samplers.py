@@ -7,6 +7,7 @@ from abc import abstractmethod
 import numpy as np
 
 from dml.data.feature_sampler import FeatureSampler
+from dml.errors import UserError
 
 SOFT_PERCENTILE = 97
 
@@ -56,7 +57,7 @@ class GreedyCoresetSampler(CoresetSampler):
     def __init__(self, labels: np.ndarray, *, limit: float = 1e-9, softened: bool = False, **pool):
         super().__init__(labels, **pool)
         if limit < 0:
-            raise ValueError(f"--data_gc_coreset_lim must be 0 or more, got {limit}")
+            raise UserError(f"--data_gc_coreset_lim must be 0 or more, got {limit}")
         self.limit, self.softened = limit, softened
 
     def _choose(self, rng: np.random.Generator, features: np.ndarray) -> np.ndarray:
@@ -96,7 +97,7 @@ class D2CoresetSampler(CoresetSampler):
     def __init__(self, labels: np.ndarray, *, exponent: float = 1.0, **pool):
         super().__init__(labels, **pool)
         if exponent < 0:
-            raise ValueError(f"--data_d2_coreset_lambda must be 0 or more, got {exponent}")
+            raise UserError(f"--data_d2_coreset_lambda must be 0 or more, got {exponent}")
         self.exponent = exponent
 
     def _choose(self, rng: np.random.Generator, features: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dml.data.remote import CHUNK, AddressError, ChangedError, Remote, Version, open_remote, require_address
+from dml.errors import UserError
 
 RETRIES = 4  # without progress in between
 PAUSE = 2.0  # seconds before the first retry, doubled each time
@@ -26,7 +27,7 @@ BUSY = (408, 425, 429)  # HTTP statuses below 500 after which asking again helps
 LINE_ERRORS = (OSError, http.client.HTTPException, ftplib.Error, EOFError)
 
 
-class DownloadError(OSError):
+class DownloadError(UserError, OSError):
     """A file that could not be fetched or is not the one expected; the message says which and what to do."""
 
 

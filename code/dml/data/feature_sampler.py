@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dml.data.class_members import ClassMembers, check_batch_size, check_images_per_class
+from dml.errors import UserError
 
 SIMILARITY_MEASURES = ("euclidean", "cosine")
 
@@ -52,7 +53,7 @@ class FeatureSampler(ABC):
         check_images_per_class(batch_size, images_per_class)
         _check_choice(similarity, SIMILARITY_MEASURES)
         if projection_size != -1 and projection_size < 1:
-            raise ValueError(f"--data_sampler_lowproj_dim must be −1 or at least 1, got {projection_size}")
+            raise UserError(f"--data_sampler_lowproj_dim must be −1 or at least 1, got {projection_size}")
         self.classes, self.num_images, self.seed = ClassMembers(labels), len(labels), seed
         self.num_batches, self.images_per_class = len(labels) // batch_size, images_per_class
         self.classes_per_batch = batch_size // images_per_class
@@ -60,7 +61,7 @@ class FeatureSampler(ABC):
         self.pool_size, self.projection_size, self.similarity = pool_size, projection_size, similarity
         self.features: np.ndarray | None = None
         if pool_size < self.smallest_pool():
-            raise ValueError(f"--data_batchmatch_bigbs must be at least {self.smallest_pool()} here, got {pool_size}")
+            raise UserError(f"--data_batchmatch_bigbs must be at least {self.smallest_pool()} here, got {pool_size}")
 
     @abstractmethod
     def smallest_pool(self) -> int:
@@ -107,4 +108,4 @@ class FeatureSampler(ABC):
 
 def _check_choice(similarity: str, choices: Sequence[str]) -> None:
     if similarity not in choices:
-        raise ValueError(f"--data_sim_measure {similarity!r} is not one of {', '.join(choices)}")
+        raise UserError(f"--data_sim_measure {similarity!r} is not one of {', '.join(choices)}")

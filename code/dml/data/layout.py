@@ -13,13 +13,14 @@ import numpy as np
 from dml.config import DataConfig
 from dml.data.formats import image_suffixes
 from dml.data.records import ImageRecords, RetrievalData
+from dml.errors import UserError
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """A dataset whose files are there but wrong; the message names the file."""
 
 
-class DatasetNotFoundError(FileNotFoundError):
+class DatasetNotFoundError(UserError, FileNotFoundError):
     """A dataset that is in none of its places; the message lists them and says how to get it."""
 
 

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from dml.data.images import ImageDataset, SampleKey, collate
+from dml.errors import UserError
 from dml.signals import STOP_SIGNALS
 from dml.structures import Batch
 
@@ -38,16 +39,16 @@ class PlannedBatches(Sampler[list[SampleKey]]):
         """Take the batches ``plan[first:]`` of ``epoch`` next.
 
         Raises:
-            ValueError: a batch that the processes cannot share equally.
+            UserError: a batch that the processes cannot share equally.
         """
         for batch in plan[:1]:
             self.check_share(len(batch))
         self.plan, self.epoch, self.first = plan, epoch, first
 
     def check_share(self, images: int) -> None:
-        """ValueError unless the processes can share a batch of so many images equally."""
+        """UserError unless the processes can share a batch of so many images equally."""
         if images % self.world_size:
-            raise ValueError(
+            raise UserError(
                 f"a batch of {images} images cannot be shared equally by {self.world_size} processes:"
                 f" choose a --batch-size whose batches {self.world_size} divides"
                 " (whole classes of --IPC images, or neighbourhoods of --num-neighbors, may make them smaller)"
@@ -76,7 +77,7 @@ def _seeded(indices: range, seed: int, count: int) -> list[SampleKey]:
     return [SampleKey(index, int(seeds[index])) for index in indices]
 
 
-class LoadingError(OSError):
+class LoadingError(UserError, OSError):
     """The processes that load images died, or cannot hand over what they loaded."""
 
 

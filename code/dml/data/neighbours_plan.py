@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dml.errors import UserError
+
 
 def neighbour_plan(neighbours: np.ndarray, *, batch_size: int, seed: int, epoch: int) -> np.ndarray:
     """The batches of an epoch: in each, batch_size // K distinct queries drawn uniformly, every query followed
@@ -27,12 +29,12 @@ def neighbour_plan(neighbours: np.ndarray, *, batch_size: int, seed: int, epoch:
     _check_neighbours(neighbours)
     num_images, num_neighbours = neighbours.shape
     if batch_size < num_neighbours:
-        raise ValueError(
+        raise UserError(
             f"--batch-size {batch_size} is smaller than --num-neighbors {num_neighbours}: a batch holds at least one"
             " image with all its neighbours"
         )
     if num_images < batch_size:
-        raise ValueError(
+        raise UserError(
             f"the training set has {num_images} images, fewer than one batch: use --batch-size {num_images} or less"
         )
     rng = np.random.default_rng([seed, epoch])

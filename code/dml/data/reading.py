@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from dml.data.depth import FULL_DEPTH, is_deep, is_deep_grey, numbers_of, stated_white, to_8_bits, white_of
 from dml.data.formats import open_image
 from dml.data.records import ImageRecords, PixelRecords
+from dml.errors import UserError
 
 # What turns an image upright, by its EXIF orientation; 1 is upright.
 _TURNS = {
@@ -28,7 +29,7 @@ _TURNS = {
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, TypeError, Image.DecompressionBombError)
 
 
-class UnreadableImageError(OSError):
+class UnreadableImageError(UserError, OSError):
     """An image file that is missing, truncated, no image, or of numbers without a scale; the message names it."""
 
 

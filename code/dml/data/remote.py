@@ -14,13 +14,15 @@ from functools import partial
 from socket import socket
 from typing import NamedTuple
 
+from dml.errors import UserError
+
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 60.0  # seconds without a byte
 SCHEMES = ("http", "https", "ftp")
 WITHOUT_REST = ("500", "501", "502", "504")  # a server's answers to a command that it does not know
 
 
-class AddressError(ValueError):
+class AddressError(UserError):
     """An address that no request can be made of; the message says what is wrong with it."""
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from dml.data.batch_matching import DistanceHistogramSampler, FrechetSampler
 from dml.data.class_members import ClassMembers, check_batch_size, check_images_per_class, classes_per_batch
 from dml.data.coreset_samplers import D2CoresetSampler, GreedyCoresetSampler
+from dml.errors import UserError
 from dml.registry import Registry
 
 
@@ -37,7 +38,7 @@ class RandomSampler:
         seed: plans are a function of it and the epoch.
 
     Raises:
-        ValueError: fewer images than one batch.
+        UserError: fewer images than one batch.
     """
 
     def __init__(self, labels: np.ndarray, *, batch_size: int, seed: int = 0):
@@ -65,7 +66,7 @@ class ClassBalancedBatchSampler:
         ignore: a label that is never drawn.
 
     Raises:
-        ValueError: more classes per batch than there are, or fewer images than one batch.
+        UserError: more classes per batch than there are, or fewer images than one batch.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class BalancedSampler(ClassBalancedBatchSampler):
         super().__init__(labels, batch_size=batch_size, images_per_class=images_per_class, seed=seed)
         stream = self.num_batches * self.classes_per_batch * images_per_class
         if stream < batch_size:
-            raise ValueError(
+            raise UserError(
                 f"--IPC {images_per_class} does not divide --batch-size {batch_size}, and {len(labels)} images give"
                 f" {stream} in whole groups, fewer than one batch: choose an --IPC that divides it"
             )
@@ -127,7 +128,7 @@ class PowerBalancedSampler:
         seed: plans are a function of it and the epoch.
 
     Raises:
-        ValueError: fewer images than one batch.
+        UserError: fewer images than one batch.
     """
 
     def __init__(self, labels: np.ndarray, *, batch_size: int, power: float = 0.2, seed: int = 0):
@@ -159,7 +160,7 @@ class ClassRandomSampler:
         seed: plans are a function of it and the epoch.
 
     Raises:
-        ValueError: fewer images than one batch, or a batch smaller than ``images_per_class``.
+        UserError: fewer images than one batch, or a batch smaller than ``images_per_class``.
     """
 
     def __init__(self, labels: np.ndarray, *, batch_size: int, images_per_class: int, seed: int = 0):
@@ -186,13 +187,13 @@ class FullRandomSampler:
         seed: plans are a function of it and the epoch.
 
     Raises:
-        ValueError: fewer images than one batch, or batches of one image.
+        UserError: fewer images than one batch, or batches of one image.
     """
 
     def __init__(self, labels: np.ndarray, *, batch_size: int, seed: int = 0):
         check_batch_size(len(labels), batch_size)
         if batch_size < 2:
-            raise ValueError("--sampler full_random puts a pair into each batch: --batch-size must be at least 2")
+            raise UserError("--sampler full_random puts a pair into each batch: --batch-size must be at least 2")
         self.classes = ClassMembers(labels)
         self.num_batches, self.batch_size, self.seed = len(labels) // batch_size, batch_size, seed
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from dml.errors import UserError
+
 AUGMENTATIONS = ("base", "adv", "big", "red", "lighting")
 Normalize = Callable[[Tensor], Tensor]
 """A network's own input normalisation: (3, H, W) float32 RGB in 0..1 → what the network reads."""
@@ -62,14 +64,14 @@ def train_transform(
         pillow: by Pillow instead of on tensors, see ``_compose``.
 
     Raises:
-        ValueError: an unknown augmentation, ``crop_scale`` that is not 0 < smallest ≤ largest ≤ 1, or with ``red`` a
+        UserError: an unknown augmentation, ``crop_scale`` that is not 0 < smallest ≤ largest ≤ 1, or with ``red`` a
             square larger than the scaled image.
     """
     if augmentation not in AUGMENTATIONS:
-        raise ValueError(f"--augmentation {augmentation!r} is not one of {', '.join(AUGMENTATIONS)}")
+        raise UserError(f"--augmentation {augmentation!r} is not one of {', '.join(AUGMENTATIONS)}")
     low, high = crop_scale
     if not 0 < low <= high <= 1:
-        raise ValueError(f"crop scale must satisfy 0 < smallest <= largest <= 1, got {crop_scale}")
+        raise UserError(f"crop scale must satisfy 0 < smallest <= largest <= 1, got {crop_scale}")
     if augmentation == "red":
         check_square(crop_size, resize)
         steps: list[Callable] = [v2.Resize(resize), v2.RandomCrop(crop_size)]
@@ -115,7 +117,7 @@ def eval_transform(
         pillow: by Pillow instead of on tensors, see ``_compose``.
 
     Raises:
-        ValueError: if the square is larger than the scaled image, which would pad it with black.
+        UserError: if the square is larger than the scaled image, which would pad it with black.
     """
     if resize is not None:
         check_square(crop_size, resize)
@@ -129,9 +131,9 @@ def whole_image_transform(normalize: Normalize, *, side: int, pillow: bool = Fal
 
 
 def check_square(crop_size: int, resize: int) -> None:
-    """ValueError for a square larger than the scaled image that it is cut out of."""
+    """UserError for a square larger than the scaled image that it is cut out of."""
     if crop_size > resize:
-        raise ValueError(
+        raise UserError(
             f"crop size {crop_size} exceeds resize {resize}: give --resize {crop_size} or more, "
             f"or --crop-size {resize} or less"
         )

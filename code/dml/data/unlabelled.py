@@ -15,6 +15,7 @@ from dml.data.own_table import lists_in
 from dml.data.records import ImageRecords, LeftOut
 from dml.data.run_split import continued, has_split
 from dml.data.screening import Screening, screened
+from dml.errors import UserError
 
 NO_CLASS = "image"
 FEWEST_TO_MAP = 5  # by t-SNE, as at the end of every training
@@ -61,11 +62,11 @@ def without_classes(dataset: str, data_dir: Path, asked: bool | None) -> bool:
     """Whether the images of ``dataset`` are taken without classes: as asked, else if they are a user's own flat folder.
 
     Raises:
-        ValueError: it was asked of another data set than ``folder``.
+        UserError: it was asked of another data set than ``folder``.
     """
     if dataset != "folder":
         if asked:
-            raise ValueError(f"--unlabelled is for --dataset folder, not for {dataset}")
+            raise UserError(f"--unlabelled is for --dataset folder, not for {dataset}")
         return False
     return is_unlabelled(data_dir) if asked is None else asked
 

@@ -22,6 +22,7 @@ from dml.data.classification import CLASSIFICATION_DATASETS, ClassificationSpec
 from dml.data.copies import same_image
 from dml.data.images import UnreadableImageError, read_image
 from dml.data.verify_own import verify_own
+from dml.errors import UserError
 from dml.registry import Registry
 
 EVERY_DATASET: Registry[DatasetSpec | ClassificationSpec] = Registry(
@@ -46,13 +47,13 @@ def verify(name: str, data_dir: Path, *, open_images: bool = False, move_unreada
 
     Raises:
         UnknownNameError: if there is no such dataset.
-        ValueError: a place or a data set that nothing is moved to or from.
+        UserError: a place or a data set that nothing is moved to or from.
     """
     spec = EVERY_DATASET[name]
     if spec.name == "folder":
         return verify_own(data_dir, open_images=open_images, move_unreadable=move_unreadable)
     if move_unreadable is not None:
-        raise ValueError(f"--move-unreadable is for your own images (folder), not for {spec.name}")
+        raise UserError(f"--move-unreadable is for your own images (folder), not for {spec.name}")
     data, problems = load_with_warnings(spec.load, data_dir)
     if data is None:
         return Report([], problems)

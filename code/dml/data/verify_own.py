@@ -31,6 +31,7 @@ from dml.data.near_duplicates import FINGERPRINT, fingerprint, near_pairs
 from dml.data.own_images import counted
 from dml.data.own_table import lists_in
 from dml.data.unlabelled import UnlabelledData, is_unlabelled, load_unlabelled
+from dml.errors import UserError
 
 _NAMED = 5  # pairs of near duplicates that a line names
 TRAIN = "python code/train.py --dataset folder --data-dir {} --model resnet18 --embedding-size 128 --batch-size 64"
@@ -94,7 +95,7 @@ def verify_own(data_dir: Path, *, open_images: bool, move_unreadable: Path | Non
         move_unreadable: folder that unreadable and empty files are moved to, with their paths; opens every image.
 
     Raises:
-        ValueError: ``move_unreadable`` lies in the data folder, or the images are listed in a table.
+        UserError: ``move_unreadable`` lies in the data folder, or the images are listed in a table.
     """
     if move_unreadable is not None:
         _check_move(data_dir, move_unreadable)
@@ -235,16 +236,16 @@ def _next_command(data: Data, data_dir: Path) -> str:
 
 
 def _check_move(data_dir: Path, target: Path) -> None:
-    """Refuse places and data that nothing is moved to or from. ValueError."""
+    """Refuse places and data that nothing is moved to or from. UserError."""
     if data_dir.is_file() or lists_in(data_dir):
-        raise ValueError(
+        raise UserError(
             "--move-unreadable: the images are listed in a table, which would name files that are gone; take their rows"
             " out of it"
         )
     if Path(os.path.realpath(target)).is_relative_to(os.path.realpath(data_dir)):
-        raise ValueError(f"--move-unreadable {target} lies in the data folder {data_dir}: name one outside it")
+        raise UserError(f"--move-unreadable {target} lies in the data folder {data_dir}: name one outside it")
     if target.exists() and not target.is_dir():
-        raise ValueError(f"--move-unreadable {target} is no folder")
+        raise UserError(f"--move-unreadable {target} is no folder")
 
 
 def _move(paths: Sequence[str], data_dir: Path, target: Path) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.evaluation.answers import Answers
 from dml.evaluation.computations import Metric, Values, Work
 from dml.evaluation.metrics import DEFAULT_METRICS, METRICS, metric_keys
@@ -111,7 +112,7 @@ class Evaluator:
             progress: what the progress bar calls the work; None shows none.
 
         Raises:
-            ValueError: embeddings that are NaN or infinite.
+            UserError: embeddings that are NaN or infinite.
         """
         query = self._embed(self.query, model, device, progress)
         gallery = (None, None)
@@ -136,7 +137,7 @@ class Evaluator:
         embeddings, labels, indices = self.embed(model, batches, device, progress=progress)
         bad = int((~embeddings.isfinite().all(1)).sum())
         if bad:
-            raise ValueError(
+            raise UserError(
                 f"the network gives NaN or infinite embeddings for {bad} of {len(embeddings)} images, so that nothing"
                 " can be judged: its weights are no numbers any more, or too large for its precision. A lower --lr or"
                 " --precision 32 often helps"
@@ -174,7 +175,7 @@ def evaluate_embeddings(
         device: where to compute; None stays where ``query`` is.
 
     Raises:
-        ValueError: an unknown metric or distance, shapes that do not fit, embeddings that are not finite.
+        UserError: an unknown metric or distance, shapes that do not fit, embeddings that are not finite.
     """
     keys = metric_keys(metrics, recall_ks)
     given = tuple(t if t is None else t.to(device) for t in (query, query_labels, gallery, gallery_labels))

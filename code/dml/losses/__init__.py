@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from dml.errors import UserError
 from dml.losses.criteria import CRITERIA, CRITERIA_ALIASES
 from dml.losses.library import (
     contrastive_all_pairs,
@@ -143,14 +144,14 @@ def choose_loss(spelling: str, *, memory: bool) -> LossChoice:
 
     Raises:
         UnknownNameError: no such loss.
-        ValueError: a memory for a loss that cannot use one.
+        UserError: a memory for a loss that cannot use one.
     """
     plain = spelling.removesuffix(DISTILLED)
     name = LOSSES.canonical(plain)
     if memory:
         if LOSSES[name].with_memory is None:
             able = [alias for alias, entry in LOSSES.aliases.items() if LOSSES[entry].with_memory]
-            raise ValueError(f"--enableMemory is not used by --loss {spelling}, but by {', '.join(able)}")
+            raise UserError(f"--enableMemory is not used by --loss {spelling}, but by {', '.join(able)}")
         name = LOSSES[name].with_memory
     return LossChoice(name, LOSSES[name], SPELLING_RECIPES.get(plain, LOSSES[name].recipe), plain != spelling)
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.normalize import widen
 
 
@@ -22,13 +23,13 @@ class ListwiseDistillationLoss(nn.Module):
             1 is the published default, other values its branch ``f_distillation_standard=False``.
 
     Raises:
-        ValueError: a temperature that is not positive.
+        UserError: a temperature that is not positive.
     """
 
     def __init__(self, *, temperature: float = 1.0, different_class_scale: float = 1.0):
         super().__init__()
         if temperature <= 0:
-            raise ValueError(f"--kd_tau must be positive, got {temperature}")
+            raise UserError(f"--kd_tau must be positive, got {temperature}")
         self.temperature, self.different_class_scale = temperature, different_class_scale
 
     def forward(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
+
 PUBLISHED_SIZE = 55_000
 
 
@@ -38,7 +40,7 @@ class CrossBatchMemory(nn.Module):
     def __init__(self, *, size: int, embedding_size: int):
         super().__init__()
         if size < 1:
-            raise ValueError(f"--memory-size must be at least 1, got {size}")
+            raise UserError(f"--memory-size must be at least 1, got {size}")
         self.size = size
         self.register_buffer("features", torch.zeros(size, embedding_size))
         self.register_buffer("labels", torch.zeros(size, dtype=torch.int64))
@@ -55,11 +57,11 @@ class CrossBatchMemory(nn.Module):
             keep: (B,) bool; None keeps all.
 
         Raises:
-            ValueError: more rows than the memory has.
+            UserError: more rows than the memory has.
         """
         batch = len(labels)
         if batch > self.size:
-            raise ValueError(
+            raise UserError(
                 f"a memory of {self.size} rows cannot hold a batch of {batch}: raise --memory-size (--T)"
                 " or lower --batch-size"
             )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.functional import (
     check_batch,
     class_counts,
@@ -62,7 +63,7 @@ class ProxyISALoss(nn.Module):
     or outliers, and the memory still holds embeddings alone: a class's learned similarity is a mean of cosines.
 
     Raises:
-        ValueError: V below 1, or a memory without rows.
+        UserError: V below 1, or a memory without rows.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class ProxyISALoss(nn.Module):
     ):
         super().__init__()
         if V < 1:
-            raise ValueError(f"--V must be at least 1, got {V}")
+            raise UserError(f"--V must be at least 1, got {V}")
         self.num_classes, self.embedding_size = num_classes, embedding_size
         self.margin, self.alpha, self.k, self.V, self.lam, self.h, self.tau = margin, alpha, k, V, lam, h, tau
         self.memory_from_epoch, self.similarity = memory_from_epoch, similarity
@@ -111,7 +112,7 @@ class ProxyISALoss(nn.Module):
         NOTE: the published constructor ignores ``--alpha`` and ``--mrg`` and fails on exp(−τ); here they count.
 
         Raises:
-            ValueError: shapes or labels that do not fit, or a batch larger than the memory.
+            UserError: shapes or labels that do not fit, or a batch larger than the memory.
         """
         check_batch(embeddings, labels, self.num_classes, self.width)
         rows = widen(embeddings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.functional import check_batch, init_proxies, own_class, without_own_class
 from dml.losses.similarity import Similarity
 from dml.normalize import l2_normalize_clamped
@@ -19,7 +20,7 @@ class _ProxyNCA(nn.Module):
     def __init__(self, *, num_classes: int, embedding_size: int, scale: float, similarity: Similarity | None):
         super().__init__()
         if num_classes < 2:
-            raise ValueError(f"ProxyNCA compares classes: it needs at least 2, got {num_classes}")
+            raise UserError(f"ProxyNCA compares classes: it needs at least 2, got {num_classes}")
         self.num_classes, self.embedding_size, self.scale = num_classes, embedding_size, scale
         self.similarity = similarity
         self.proxies = init_proxies(num_classes, embedding_size)
@@ -52,7 +53,7 @@ class ProxyNCAWithoutPositive(_ProxyNCA):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size, scale=scale, similarity=similarity)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of (B, D) embeddings and (B,) int64 labels in 0..C−1; ValueError if they do not fit."""
+        """Scalar loss of (B, D) embeddings and (B,) int64 labels in 0..C−1; UserError if they do not fit."""
         logits = self._logits(embeddings, labels)
         return (without_own_class(logits, labels).logsumexp(1) - own_class(logits, labels)).mean()
 
@@ -79,6 +80,6 @@ class ProxyNCAWithPositive(_ProxyNCA):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size, scale=scale, similarity=similarity)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of (B, D) embeddings and (B,) int64 labels in 0..C−1; ValueError if they do not fit."""
+        """Scalar loss of (B, D) embeddings and (B,) int64 labels in 0..C−1; UserError if they do not fit."""
         rows = l2_normalize_clamped(embeddings) if self.similarity is None else embeddings
         return F.cross_entropy(2 * self._logits(rows, labels), labels)

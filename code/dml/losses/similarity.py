@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.normalize import EPS, cosine_similarity_matrix, widen
 
 _NEAREST = 1e-12  # squared distance below which two embeddings are taken for equal
@@ -81,12 +82,12 @@ class IntrospectiveSimilarity(Similarity):
         tau: τ, above 0: how little uncertainty counts.
 
     Raises:
-        ValueError: γ or τ out of range.
+        UserError: γ or τ out of range.
     """
 
     def __init__(self, *, gamma: float = 4.0, tau: float = 5.0):
         if gamma < 0 or tau <= 0:
-            raise ValueError(f"gamma must be at least 0 and tau above 0, got {gamma} and {tau}")
+            raise UserError(f"gamma must be at least 0 and tau above 0, got {gamma} and {tau}")
         self.gamma, self.tau = gamma, tau
 
     def width(self, embedding_size: int) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dml.config import ConfigWarning, OptimConfig, TrainConfig
 from dml.data import ImageRecords
+from dml.errors import UserError
 from dml.losses import LossChoice, choose_loss, create_loss
 from dml.losses.functional import redraw_uniformly
 from dml.losses.mined import MinedLoss
@@ -34,7 +35,7 @@ def supervised(
         embed_training_set: (N, D) embeddings of the training set by a network, for samplers that look at features.
 
     Raises:
-        ValueError: settings that do not fit the loss or the training set.
+        UserError: settings that do not fit the loss or the training set.
     """
     choice = choose_loss(config.loss.loss, memory=config.loss.memory)
     spec = choice.spec
@@ -66,7 +67,7 @@ def _refuse_without_pairs(config: TrainConfig, choice: LossChoice) -> None:
     """Say, of a training set whose classes have one image each, that the loss has nothing to learn from.
 
     Raises:
-        ValueError: nothing at all.
+        UserError: nothing at all.
 
     Warns:
         ConfigWarning: pairs of an image with itself, or self-distillation, are left.
@@ -78,14 +79,14 @@ def _refuse_without_pairs(config: TrainConfig, choice: LossChoice) -> None:
     elif not choice.spec.needs_positives or config.data.sampler != "random":
         warnings.warn(f"{said}: an image's only partner is itself, cropped otherwise. Way out: {ways}", ConfigWarning)
     else:
-        raise ValueError(f"{said}: {ways}")
+        raise UserError(f"{said}: {ways}")
 
 
 def proxies_of(criterion: nn.Module, config: TrainConfig) -> nn.Parameter:
-    """The (C, D) proxies of the criterion. ValueError if it has none."""
+    """The (C, D) proxies of the criterion. UserError if it has none."""
     proxies = getattr(criterion, "proxies", None)
     if proxies is None:
-        raise ValueError(f"--init_type {config.optim.init_type} is not used by --loss {config.loss.loss}: no proxies")
+        raise UserError(f"--init_type {config.optim.init_type} is not used by --loss {config.loss.loss}: no proxies")
     return proxies
 
 
@@ -93,7 +94,7 @@ def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) 
     """The configured loss, with its miner if it takes tuples of the batch.
 
     Raises:
-        ValueError: options that do not fit the loss or the miner.
+        UserError: options that do not fit the loss or the miner.
     """
     spec, miner, size = choice.spec, config.loss.miner, config.model.embedding_size
     options = {flag: value for flag, value in config.loss.options.items() if flag in spec.options}

@@ -12,6 +12,7 @@ import numpy as np
 from dml.config import FEATURE_SAMPLERS, ConfigWarning, FeatureSamplingConfig, TrainConfig
 from dml.data.own_images import counted
 from dml.data.samplers import SAMPLERS, Sampler
+from dml.errors import UserError
 
 _DISTINCT_CLASSES = ("class_balanced", "balanced")
 _BY_CLASS = (*_DISTINCT_CLASSES, "class_random", *FEATURE_SAMPLERS)
@@ -21,13 +22,13 @@ def create_sampler(config: TrainConfig, labels: np.ndarray) -> Sampler:
     """The sampler of ``--sampler``.
 
     Raises:
-        ValueError: settings that the sampler does not have, or that the training set cannot satisfy.
+        UserError: settings that the sampler does not have, or that the training set cannot satisfy.
     """
     data, kind = config.data, sampler_kind(config)
     options: dict[str, Any] = {}
     if kind in _BY_CLASS:
         if data.IPC is None:
-            raise ValueError(f"--sampler {kind} needs --IPC, the images per class in a batch")
+            raise UserError(f"--sampler {kind} needs --IPC, the images per class in a batch")
         options["images_per_class"] = data.IPC
     if kind == "power_balanced":
         options["power"] = data.p

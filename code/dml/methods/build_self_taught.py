@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dml.config import ConfigWarning, TrainConfig
 from dml.data.samplers import RandomSampler
+from dml.errors import UserError
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.base import Method
 from dml.methods.build import head_lr_scale
@@ -36,7 +37,7 @@ def self_taught(
         embed_training_set: (N, G) background embeddings of the training set by a network; STML calls it every epoch.
 
     Raises:
-        ValueError: settings that do not fit the loss or the training set.
+        UserError: settings that do not fit the loss or the training set.
     """
     name, settings = SELF_TAUGHT_LOSSES.canonical(config.loss.loss), config.self_taught
     spec = SELF_TAUGHT_LOSSES[name]
@@ -111,7 +112,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         continued: whether a checkpoint of the run will replace every weight.
 
     Raises:
-        ValueError: ``--resume`` names the checkpoint of another network.
+        UserError: ``--resume`` names the checkpoint of another network.
         CheckpointError, WeightsError: weights that cannot be had.
     """
     model, settings = config.model, config.self_taught
@@ -163,7 +164,7 @@ def _load_weights(student: EmbeddingNet, path: Path) -> None:
     start, wanted = read_start(path), student.architecture
     conventions = {"l2_norm": wanted.l2_norm, "norm": wanted.norm, "system": wanted.system}
     if start.architecture is None or replace(start.architecture, **conventions) != wanted:
-        raise ValueError(
+        raise UserError(
             f"--resume {path} holds {start.description}, not {wanted.describe()} (--model, --embedding-size, --head and"
             " --pooling say which; --init-from takes what fits)"
         )

@@ -20,7 +20,7 @@ def transfer(config: TrainConfig, model: EmbeddingNet, source: EmbeddingNet, tra
     """The method of ``code/train_target.py``: the configured loss between the target ``model`` and ``source``.
 
     Raises:
-        ValueError: settings that do not fit the training set, or networks without feature maps of one size for a
+        UserError: settings that do not fit the training set, or networks without feature maps of one size for a
             loss that compares them.
     """
     name = config.loss.loss

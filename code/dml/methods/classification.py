@@ -111,7 +111,7 @@ def classification(config: TrainConfig, model: ClassifierNet, train: ImageRecord
     """The method of ``code/classify.py``.
 
     Raises:
-        ValueError: settings that the training set cannot satisfy.
+        UserError: settings that the training set cannot satisfy.
     """
     chosen = config.classification
     mixing = None

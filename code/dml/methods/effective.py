@@ -8,6 +8,7 @@ from pathlib import Path
 from dml.config import TrainConfig
 from dml.data.samplers import SAMPLERS
 from dml.data.unlabelled import without_classes
+from dml.errors import UserError
 from dml.losses import LOSSES, choose_loss
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.losses.transfer import TRANSFER_LOSSES
@@ -27,7 +28,7 @@ def effective(config: TrainConfig) -> TrainConfig:
 
     Raises:
         UnknownNameError: no such network, loss, miner or sampler.
-        ValueError: options that the loss does not have, or ``--unlabelled`` of a data set that has classes.
+        UserError: options that the loss does not have, or ``--unlabelled`` of a data set that has classes.
     """
     settle = {
         "train.py": _supervised,
@@ -120,6 +121,6 @@ def _head_lr(config: TrainConfig) -> float:
 
 
 def _refuse_unknown(config: TrainConfig, *owners: Spec) -> None:
-    """ValueError for an option of another version or another loss: it would go unheeded."""
+    """UserError for an option of another version or another loss: it would go unheeded."""
     if unknown := [flag for flag in config.loss.options if not any(flag in spec.options for spec in owners)]:
-        raise ValueError(f"options that {config.loss.loss} does not have: {', '.join(unknown)}")
+        raise UserError(f"options that {config.loss.loss} does not have: {', '.join(unknown)}")

@@ -38,7 +38,7 @@ class SelfTaughtMethod(Method):
         head_lr_scale: learning rate of both heads in multiples of the base rate.
 
     Raises:
-        ValueError: a model without background head; fewer images than one batch; a batch smaller than K.
+        UserError: a model without background head; fewer images than one batch; a batch smaller than K.
     """
 
     training_only = ("teacher.",)

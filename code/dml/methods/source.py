@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.losses.transfer import Representation
 from dml.models import EmbeddingNet, load_model_checkpoint
 from dml.models.backbones.base import Backbone
@@ -111,7 +112,7 @@ def load_source(
 
     Raises:
         CheckpointError: the file is missing, unreadable, unsafe, or of no network known here.
-        ValueError: it holds another backbone or size than expected, or a network for larger images.
+        UserError: it holds another backbone or size than expected, or a network for larger images.
     """
     loaded = load_model_checkpoint(path)
     network = loaded.architecture
@@ -120,9 +121,9 @@ def load_source(
         ("--source-embedding-size", embedding_size, network.embedding_size),
     ):
         if expected is not None and expected != found:
-            raise ValueError(f"{flag} {expected}, but {path} holds {network.describe()}")
+            raise UserError(f"{flag} {expected}, but {path} holds {network.describe()}")
     if side is not None and side < loaded.model.backbone.smallest_side:
-        raise ValueError(
+        raise UserError(
             f"crops of {side} x {side} pixels are too small for the source {path} ({network.describe()}): the smallest"
             f" that it takes are of --crop-size {loaded.model.backbone.smallest_side}"
         )
@@ -138,7 +139,7 @@ def match_stages(target: Backbone, source: Backbone, side: int) -> StagePairs:
     NOTE: the published code leaves out the last stage unless the target is ResNet-18 (or has three stages).
 
     Raises:
-        ValueError: no two maps agree.
+        UserError: no two maps agree.
     """
     sizes = [_stage_sizes(backbone, side) for backbone in (target, source)]
     by_size = [defaultdict(list) for _ in sizes]
@@ -151,7 +152,7 @@ def match_stages(target: Backbone, source: Backbone, side: int) -> StagePairs:
         for pair in zip(reversed(names), reversed(by_size[1].get(size, [])), strict=False)
     ]
     if not pairs:
-        raise ValueError(f"no feature maps of the two networks agree in size: target {sizes[0]}, source {sizes[1]}")
+        raise UserError(f"no feature maps of the two networks agree in size: target {sizes[0]}, source {sizes[1]}")
     depth = list(sizes[0])
     return tuple(sorted(pairs, key=lambda pair: depth.index(pair[0])))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from dml.errors import UserError
 from dml.miners.contract import Miner, PairSets, Triplets
 from dml.miners.distance import DistanceMiner
 from dml.miners.intra_random import IntraRandomMiner
@@ -99,11 +100,11 @@ def create_miner(
     Raises:
         UnknownNameError: no such miner.
         KeyError: an option that this miner does not have.
-        ValueError: a value out of range, or a miner that needs the margin of a loss without one.
+        UserError: a value out of range, or a miner that needs the margin of a loss without one.
     """
     spec = MINERS[name]
     if "margin" in spec.needs and margin is None:
-        raise ValueError(f"--batch_mining {name} looks within the loss's margin: choose a loss that has one")
+        raise UserError(f"--batch_mining {name} looks within the loss's margin: choose a loss that has one")
     given = {"embedding_size": embedding_size, "margin": margin}
     arguments = {need: given[need] for need in spec.needs}
     arguments |= {spec.options[flag].argument: value for flag, value in (options or {}).items()}

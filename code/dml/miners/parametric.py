@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.miners.contract import Triplets
 from dml.miners.drawing import draw, minable, relations
 from dml.registry import Registry
@@ -75,16 +76,16 @@ class ParametricMiner:
 
     Raises:
         UnknownNameError: no such mode.
-        ValueError: fewer than 3 support points, or ends out of order.
+        UserError: fewer than 3 support points, or ends out of order.
     """
 
     gives = "triplets"
 
     def __init__(self, *, mode: str = "uniform", num_bins: int = 10, low: float = 0.1, high: float = 1.4):
         if num_bins < 3:
-            raise ValueError(f"--miner_parametric_num_bins must be at least 3, got {num_bins}")
+            raise UserError(f"--miner_parametric_num_bins must be at least 3, got {num_bins}")
         if not 0 <= low < high:
-            raise ValueError(f"--miner_parametric_low and _high need 0 <= low < high, got {low} and {high}")
+            raise UserError(f"--miner_parametric_low and _high need 0 <= low < high, got {low} and {high}")
         self.support, self.weights = bin_weights(mode, num_bins=num_bins, low=low, high=high)
 
     def __call__(self, distances: Tensor, labels: Tensor) -> Triplets:

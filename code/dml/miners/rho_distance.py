@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.miners.contract import Triplets
 from dml.miners.distance import negative_probabilities
 from dml.miners.drawing import draw, minable, relations
@@ -23,7 +24,7 @@ class RhoDistanceMiner:
         switch_probability: of the first kind, in 0..1, independently for each anchor.
 
     Raises:
-        ValueError: a probability outside 0..1.
+        UserError: a probability outside 0..1.
     """
 
     gives = "triplets"
@@ -37,7 +38,7 @@ class RhoDistanceMiner:
         switch_probability: float = 0.2,
     ):
         if not 0 <= switch_probability <= 1:
-            raise ValueError(f"--miner_rho_distance_cp is a probability between 0 and 1, got {switch_probability}")
+            raise UserError(f"--miner_rho_distance_cp is a probability between 0 and 1, got {switch_probability}")
         self.embedding_size, self.lower_cutoff, self.upper_cutoff = embedding_size, lower_cutoff, upper_cutoff
         self.switch_probability = switch_probability
 

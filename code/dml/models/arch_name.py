@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dml.errors import UserError
 from dml.models.backbones import BACKBONES
 
 SUFFIXES: dict[str, dict[str, Any]] = {
@@ -27,14 +28,14 @@ def parse_arch(name: str) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: no such backbone; the message lists those that there are.
-        ValueError: an ending twice.
+        UserError: an ending twice.
     """
     parts = name.split("_")
     endings: list[str] = []
     while len(parts) > 1 and parts[-1] in SUFFIXES:
         endings.append(parts.pop())
     if len(set(endings)) < len(endings):
-        raise ValueError(f"--arch {name}: an ending is there twice")
+        raise UserError(f"--arch {name}: an ending is there twice")
     values: dict[str, Any] = {"model": BACKBONES.canonical("_".join(parts))}
     for ending in endings:
         values |= SUFFIXES[ending]

@@ -8,6 +8,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.models.backbones import BACKBONES
 from dml.models.batch_norm import GlobalBatchNorm1d
 from dml.normalize import l2_normalize, l2_normalize_clamped
@@ -77,7 +78,7 @@ class Architecture:
 
     Raises:
         UnknownNameError: a backbone, head, pooling or norm that does not exist.
-        ValueError: a size below 1, or ``uncertainty_norm`` without ``uncertainty``.
+        UserError: a size below 1, or ``uncertainty_norm`` without ``uncertainty``.
     """
 
     backbone: str
@@ -97,12 +98,12 @@ class Architecture:
         POOLINGS.canonical(self.pooling)
         NORMS.canonical(self.norm)
         if self.embedding_size < 1 or (self.background_size is not None and self.background_size < 1):
-            raise ValueError(
+            raise UserError(
                 "embedding and background sizes must be 1 or more,"
                 f" got {self.embedding_size} and {self.background_size}"
             )
         if self.uncertainty_norm and not self.uncertainty:
-            raise ValueError("uncertainty_norm needs the uncertainty head: set uncertainty too")
+            raise UserError("uncertainty_norm needs the uncertainty head: set uncertainty too")
 
     def describe(self) -> str:
         """One line for the log, such as ``resnet50, 512-d, average + max pooling, unit length (n_eps)``."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from dml.config import IntrospectiveConfig, ModelConfig
+from dml.errors import UserError
 from dml.models.architecture import Architecture
 from dml.models.embedding_net import EmbeddingNet
 from dml.models.start import start_from
@@ -88,12 +89,12 @@ def create_model(
 
     Raises:
         UnknownNameError: an unknown name of any kind, listing the valid ones.
-        ValueError: sizes or options that do not fit together.
+        UserError: sizes or options that do not fit together.
         WeightsError: the ImageNet weights cannot be had; the message says what to do.
         CheckpointError: the weight file cannot be read or belongs to another network.
     """
     if weights is not None and not pretrained:
-        raise ValueError(f"weights {weights} are given but pretrained is off: drop one of the two")
+        raise UserError(f"weights {weights} are given but pretrained is off: drop one of the two")
     architecture = Architecture(
         backbone=name,
         embedding_size=embedding_size,

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
+
 # What torch.save writes: a zip archive, or (before torch 1.6) several pickles, the first of a number.
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _TORCH_NUMBER = torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
@@ -18,7 +20,7 @@ _TORCH_NUMBER = torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
 _STATE_KEYS = ("model_state_dict", "state_dict")
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A file of weights that is missing, unreadable, unsafe or made for another network."""
 
 

@@ -7,6 +7,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.structures import ModelOutput
 
 
@@ -22,13 +23,13 @@ class Teacher(nn.Module):
         always_eval: stay in evaluation mode when the method trains; off: the mode is the method's.
 
     Raises:
-        ValueError: a momentum outside 0..1.
+        UserError: a momentum outside 0..1.
     """
 
     def __init__(self, network: nn.Module, *, momentum: float, always_eval: bool = True):
         super().__init__()
         if not 0 <= momentum <= 1:
-            raise ValueError(f"the teacher's momentum must lie in 0..1, got {momentum}")
+            raise UserError(f"the teacher's momentum must lie in 0..1, got {momentum}")
         self.network = network.requires_grad_(False)
         self.momentum, self.always_eval = momentum, always_eval
         self.train(self.training)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchvision import models
 
+from dml.errors import UserError
 from dml.models.arrays import read_weights_file
 from dml.models.backbones import Backbone
 from dml.models.convert import load_published_backbone
@@ -34,7 +35,7 @@ BY_HAND = {
 SWAV_URL = "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar"
 
 
-class WeightsError(OSError):
+class WeightsError(UserError, OSError):
     """ImageNet weights that cannot be had."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dml.errors import UserError
 from dml.report.data import DATA, DIGEST, NAME
 from dml.report.runs import Run
 
@@ -78,7 +79,7 @@ def group_runs(runs: Sequence[Run], fields: Sequence[str] = (), *, having: Colle
         having: keys of the record, such as ``val/nmi``; groups without a value of any of them are left out.
 
     Raises:
-        ValueError: a setting that no run has, or an ambiguous one.
+        UserError: a setting that no run has, or an ambiguous one.
     """
     known = settings_of(runs)
     names = [_resolve(field, known) for field in fields] or [name for name in known if name not in CHANGES_NOTHING]
@@ -95,7 +96,7 @@ def group_runs(runs: Sequence[Run], fields: Sequence[str] = (), *, having: Colle
 
 
 def refuse_repeated_seeds(groups: Sequence[Group]) -> None:
-    """ValueError if a group has several runs of one seed, naming them and the ways out."""
+    """UserError if a group has several runs of one seed, naming them and the ways out."""
     found = [(group, seed, runs) for group in groups for seed, runs in group.repeated_seeds.items()]
     if not found:
         return
@@ -107,7 +108,7 @@ def refuse_repeated_seeds(groups: Sequence[Group]) -> None:
     ways = [f"add {'that' if len(differing) == 1 else 'those'} to --group-by"] if differing else []
     ways.append(f"leave out all but one, as by --leave-out {' '.join(run.name for run in runs[1:])}")
     more = f" {len(found) - 1} more seeds are repeated." if len(found) > 1 else ""
-    raise ValueError(
+    raise UserError(
         f"{group.title}: seed {seed} would count {len(runs)} times, with the runs {', '.join(run.name for run in runs)}"
         f"{f' ({known})' if known else ''}. A mean over seeds takes each once: {', or '.join(ways)}.{more}"
     )
@@ -144,8 +145,8 @@ def _resolve(field: str, known: Sequence[str]) -> str:
     if field in matches or len(matches) == 1:
         return field if field in matches else matches[0]
     if matches:
-        raise ValueError(f"--group-by {field} is one of {', '.join(matches)}: say which")
-    raise ValueError(f"--group-by {field}: no run has such a setting. There are: {', '.join(known)}")
+        raise UserError(f"--group-by {field} is one of {', '.join(matches)}: say which")
+    raise UserError(f"--group-by {field}: no run has such a setting. There are: {', '.join(known)}")
 
 
 def _telling(members: Sequence[Sequence[Run]], names: Sequence[str]) -> list[str]:

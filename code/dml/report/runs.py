@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dml.data.run_split import data_digest_of_run
+from dml.errors import UserError
 from dml.metric_names import best_of
 from dml.record import read_record, read_utf8
 from dml.report.data import with_data
@@ -67,12 +68,12 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
     """A run from its configuration, section by section, and the lines of its record.
 
     Raises:
-        ValueError: a configuration that is none of a training, or a record that ends before the last epoch.
+        UserError: a configuration that is none of a training, or a record that ends before the last epoch.
     """
     settings = with_data(flat(config))
     last = settings.get("optim.epochs")
     if not isinstance(last, int):
-        raise ValueError("its configuration does not say how many epochs it was to train")
+        raise UserError("its configuration does not say how many epochs it was to train")
     epochs: dict[int, dict[str, float]] = {}
     for line in lines:
         if not isinstance(line.get("epoch"), int):
@@ -81,23 +82,23 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
         epochs.setdefault(line["epoch"], {}).update(values)
     reached = max(epochs, default=0)
     if reached < last:
-        raise ValueError(f"unfinished, {reached} of {last} epochs on record")
+        raise UserError(f"unfinished, {reached} of {last} epochs on record")
     return Run(name, settings, epochs, config)
 
 
 def read_run(folder: Path) -> Run:
-    """The run in ``folder``. ValueError or OSError saying what is wrong with it."""
+    """The run in ``folder``. UserError or OSError saying what is wrong with it."""
     if not (folder / CONFIG_FILE).is_file():
-        raise ValueError(f"no {CONFIG_FILE}: what was trained is not on record")
+        raise UserError(f"no {CONFIG_FILE}: what was trained is not on record")
     text = read_utf8(folder / CONFIG_FILE)
     try:
         config = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{CONFIG_FILE} is not JSON ({error})") from error
+        raise UserError(f"{CONFIG_FILE} is not JSON ({error})") from error
     if not isinstance(config, dict):
-        raise ValueError(f"{CONFIG_FILE} is not a JSON object")
+        raise UserError(f"{CONFIG_FILE} is not a JSON object")
     if not (folder / METRICS_FILE).is_file():
-        raise ValueError(f"no {METRICS_FILE}: no epoch was completed")
+        raise UserError(f"no {METRICS_FILE}: no epoch was completed")
     digest = data_digest_of_run(folder)
     if digest is not None:
         config = config | {"data": config.get("data", {}) | {"digest": digest}}
@@ -112,7 +113,7 @@ def read_runs(places: Sequence[str], leave_out: Sequence[str] = ()) -> tuple[lis
         the runs, and of each folder that was skipped the reason.
 
     Raises:
-        ValueError: a place without any run folder.
+        UserError: a place without any run folder.
     """
     folders, unwanted = ({f: None for place in among for f in _run_folders(place)} for among in (places, leave_out))
     unwanted = {folder.resolve() for folder in unwanted}
@@ -122,19 +123,19 @@ def read_runs(places: Sequence[str], leave_out: Sequence[str] = ()) -> tuple[lis
             continue
         try:
             runs.append(read_run(folder))
-        except (ValueError, OSError) as error:
+        except (UserError, OSError) as error:
             skipped[str(folder)] = str(error)
     return runs, skipped
 
 
 def _run_folders(place: str) -> list[Path]:
-    """Folders with any file of a run: one without its configuration is to be named, too. ValueError if none."""
+    """Folders with any file of a run: one without its configuration is to be named, too. UserError if none."""
     path = Path(place).expanduser()
     # A pattern may be absolute, which Path.glob refuses.
     given = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     found = [run for folder in given for run in sorted({f.parent for n in RUN_FILES for f in folder.rglob(n)})]
     if not found:
-        raise ValueError(f"{place}: no run folder there, which would hold a {CONFIG_FILE}")
+        raise UserError(f"{place}: no run folder there, which would hold a {CONFIG_FILE}")
     return found
 
 

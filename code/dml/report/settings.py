@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dml.config import ConfigWarning, TrainConfig, train_config_from_json
+from dml.errors import UserError
 from dml.report.groups import CHANGES_NOTHING
 from dml.report.runs import Run, flat
 
@@ -40,6 +41,6 @@ def _settled(run: Run, settle: Callable[[TrainConfig], TrainConfig] = lambda con
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConfigWarning)
             config = settle(train_config_from_json(json.dumps(run.stored), found))
-    except (ValueError, TypeError):
+    except UserError:
         return run
     return replace(run, config=flat(json.loads(config.to_json())))

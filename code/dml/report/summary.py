@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dml.errors import UserError
 from dml.metric_names import ANSWERED, COUNTS, METRICS, label, metric_key
 from dml.report.differences import unsaid_differences
 from dml.report.groups import Group
@@ -57,7 +58,7 @@ def choose_metrics(runs: Sequence[Run], names: Sequence[str] = (), *, split: str
     """The metrics ``names``, in either spelling, or all that the runs have of ``split``, without timings.
 
     Raises:
-        ValueError: a metric that no run has.
+        UserError: a metric that no run has.
     """
     keys = dict.fromkeys(key for run in runs for line in run.epochs.values() for key in line)
     known = [key.removeprefix(f"{split}/") for key in keys if key.startswith(f"{split}/") and key not in TIMINGS]
@@ -65,9 +66,9 @@ def choose_metrics(runs: Sequence[Run], names: Sequence[str] = (), *, split: str
     wanted = [metric_key(name).removeprefix(f"{split}/") for name in names]
     for name in wanted:
         if name not in known:
-            raise ValueError(f"--metrics {name}: no run has it. They have, as {split}/...: {', '.join(known)}")
+            raise UserError(f"--metrics {name}: no run has it. They have, as {split}/...: {', '.join(known)}")
     if not known:
-        raise ValueError(f"no run has metrics of --split {split}")
+        raise UserError(f"no run has metrics of --split {split}")
     return wanted or known
 
 

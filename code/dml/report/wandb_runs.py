@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dml.errors import UserError
 from dml.report.runs import Run, run_from_lines
 from dml.wandb_settings import has_credentials, server
 
@@ -16,12 +17,12 @@ def read_wandb_runs(project: str, leave_out: Sequence[str] = ()) -> tuple[list[R
         the runs, and of each that was skipped the reason.
 
     Raises:
-        ValueError: no such form of a name, no credentials, or whatever W&B answers instead of the runs.
+        UserError: no such form of a name, no credentials, or whatever W&B answers instead of the runs.
     """
     if project.count("/") != 1 or not all(project.split("/")):
-        raise ValueError(f"--wandb {project}: it reads ENTITY/PROJECT")
+        raise UserError(f"--wandb {project}: it reads ENTITY/PROJECT")
     if not has_credentials():
-        raise ValueError(
+        raise UserError(
             f"--wandb {project}: no credentials for {server()}; log in with `wandb login` or set WANDB_API_KEY"
         )
     import wandb
@@ -34,8 +35,8 @@ def read_wandb_runs(project: str, leave_out: Sequence[str] = ()) -> tuple[list[R
                 continue
             try:
                 runs.append(run_from_lines(name, found.config, found.scan_history()))
-            except ValueError as error:
+            except UserError as error:
                 skipped[name] = str(error)
     except Exception as error:  # whatever W&B raises: the user shall read it in one line
-        raise ValueError(f"--wandb {project}: {error}") from error
+        raise UserError(f"--wandb {project}: {error}") from error
     return runs, skipped

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
+from dml.errors import UserError
 from dml.methods.base import Method
 from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.reading import read_torch_file
@@ -94,7 +95,7 @@ class Checkpoints:
         """Put everything back as it was when ``path`` was written; the state, and the size of the record then.
 
         Raises:
-            ValueError: not a checkpoint of this run.
+            UserError: not a checkpoint of this run.
         """
         split = self.description.get("split") or {}
         saved = numbered_anew(read_checkpoint(path), self.method, self.folder, split.get("digest"))
@@ -103,7 +104,7 @@ class Checkpoints:
             self.method.load_state_dict(model | saved["method"])
             self.optimizer.load_state_dict(saved["optimizer"])
         except (RuntimeError, ValueError) as error:
-            raise ValueError(f"{path} does not fit the run's data and settings as they are now: {error}") from error
+            raise UserError(f"{path} does not fit the run's data and settings as they are now: {error}") from error
         self.schedule.load_state_dict(saved["schedule"])
         self.fabric.strategy.precision.load_state_dict(saved["scaler"])
         restore_random_state(
@@ -114,10 +115,10 @@ class Checkpoints:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What ``Checkpoints.save`` wrote to last.pt. ValueError for any other file."""
+    """What ``Checkpoints.save`` wrote to last.pt. UserError for any other file."""
     saved = read_torch_file(path)
     if saved.get("format") != CHECKPOINT_FORMAT or "state" not in saved:
-        raise ValueError(f"{path} is not a checkpoint that a run can be continued from")
+        raise UserError(f"{path} is not a checkpoint that a run can be continued from")
     return saved
 
 

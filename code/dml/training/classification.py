@@ -13,6 +13,7 @@ from dml.data import ImageRecords
 from dml.data.classification import ClassificationData
 from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, padded_crop_transform, train_transform
+from dml.errors import UserError
 from dml.evaluation.classification import top_classes, top_k_accuracy
 from dml.evaluation.plots.confusion import plot_confusion
 from dml.evaluation.plots.curves import plot_curves
@@ -37,10 +38,10 @@ def evaluate_classifier(
     """The metrics of a trained network on the test split.
 
     Raises:
-        ValueError: the data have other classes than the network.
+        UserError: the data have other classes than the network.
     """
     if data.train.class_names != model.architecture.classes:
-        raise ValueError(
+        raise UserError(
             f"the checkpoint tells {len(model.architecture.classes)} classes apart"
             f" ({', '.join(model.architecture.classes[:3])}, …), but {data.name} has {data.train.num_classes} others"
             f" ({', '.join(data.train.class_names[:3])}, …): give the data that it was trained on"

@@ -56,7 +56,7 @@ class Collection:
         plot_similar(self.images, queries, indices.numpy(), values.numpy(), path, value_name=name)
 
     def draw_page(self, path: Path) -> None:
-        """A t-SNE page (.html) of at most 2,000 random images. ValueError for fewer than 5 images."""
+        """A t-SNE page (.html) of at most 2,000 random images. UserError for fewer than 5 images."""
         points = self._choose(POINTS)
         tsne_page(
             self.embeddings[torch.from_numpy(points)],

@@ -9,6 +9,8 @@ import sys
 
 import torch
 
+from dml.errors import UserError
+
 
 def require_compiler(device: torch.device) -> None:
     """Refuse ``--compile`` before anything is made, where torch.compile would fail in the first step.
@@ -16,7 +18,7 @@ def require_compiler(device: torch.device) -> None:
     It translates for the CPU with a C++ compiler, and for GPUs needs one of C.
 
     Raises:
-        ValueError: there is none; the message says how to go on.
+        UserError: there is none; the message says how to go on.
     """
     if sys.platform == "win32" or os.environ.get("TORCH_INDUCTOR_INSTALL_GXX"):
         return
@@ -25,7 +27,7 @@ def require_compiler(device: torch.device) -> None:
         language, variable, names = "C++", "CXX", ("clang++" if sys.platform == "darwin" else "g++",)
     chosen = shlex.split(os.environ.get(variable, ""))[:1]
     if not any(map(shutil.which, chosen or names)):
-        raise ValueError(
+        raise UserError(
             f"--compile 1 needs a {language} compiler, and there is no {' or '.join(chosen or names)} on this machine:"
             " install one (apt-get install g++, on Debian and Ubuntu), or go on with --compile 0, which computes the"
             " same more slowly"

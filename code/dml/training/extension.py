@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dml.config import TrainConfig
+from dml.errors import UserError
 from dml.recipes import classification_milestones
 from dml.training.checkpoint import read_checkpoint
 
@@ -17,13 +18,13 @@ def with_epochs(config: TrainConfig, epochs: int, folder: Path) -> TrainConfig:
     be its last.
 
     Raises:
-        ValueError: what a step does depends on the number of epochs, or more epochs are done or begun already.
+        UserError: what a step does depends on the number of epochs, or more epochs are done or begun already.
     """
     planned = config.optim.epochs
     if epochs == planned:
         return config
     if reason := _depends_on_epochs(config, epochs):
-        raise ValueError(
+        raise UserError(
             f"--epochs {epochs}: this run was planned with {planned}, and {reason}: a longer or shorter training is"
             " another one. Start a new run for it"
         )
@@ -48,7 +49,7 @@ def _depends_on_epochs(config: TrainConfig, epochs: int) -> str:
 
 
 def _check_done(config: TrainConfig, epochs: int, checkpoint: Path) -> None:
-    """ValueError if the run has gone too far to end after ``epochs`` epochs."""
+    """UserError if the run has gone too far to end after ``epochs`` epochs."""
     if not checkpoint.exists():
         return
     state = read_checkpoint(checkpoint)["state"]
@@ -56,9 +57,9 @@ def _check_done(config: TrainConfig, epochs: int, checkpoint: Path) -> None:
     begun = done + (state["batches_done"] > 0)
     if epochs < begun:
         what = f"{done} epochs are done" + (" and another has begun" if begun > done else "")
-        raise ValueError(f"--epochs {epochs}: {what}; give {begun} or more")
+        raise UserError(f"--epochs {epochs}: {what}; give {begun} or more")
     if epochs == done < config.optim.epochs and done % every:
-        raise ValueError(
+        raise UserError(
             f"--epochs {epochs}: with --eval-every {every} epoch {done} was not evaluated, as the last one has to be;"
             f" give {done + 1} or more"
         )

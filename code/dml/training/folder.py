@@ -8,6 +8,7 @@ from typing import IO
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
+from dml.errors import UserError
 from dml.training.atomic import remove_leftovers, write_text_atomically
 
 
@@ -18,7 +19,7 @@ def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:
         the same path on every process.
 
     Raises:
-        ValueError: ``--log-dir`` is no folder that can be written to.
+        UserError: ``--log-dir`` is no folder that can be written to.
     """
     folder = None
     if fabric.is_global_zero:
@@ -28,7 +29,7 @@ def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:
             parent.mkdir(parents=True, exist_ok=True)
             folder = _first_free(parent, name)
         except OSError as error:
-            raise ValueError(f"--log-dir {config.run.log_dir}: cannot make {parent}: {error.strerror}") from error
+            raise UserError(f"--log-dir {config.run.log_dir}: cannot make {parent}: {error.strerror}") from error
         write_text_atomically(config.to_json(), folder / "config.json")
     return fabric.broadcast(folder)
 
@@ -38,7 +39,7 @@ def reopen_run_folder(config: TrainConfig, folder: Path, fabric: Fabric) -> Path
     files may have moved since.
 
     Raises:
-        ValueError: the run is still going.
+        UserError: the run is still going.
     """
     if fabric.is_global_zero:
         lock_run_folder(folder).close()
@@ -55,7 +56,7 @@ def lock_run_folder(folder: Path) -> IO:
     system or the file system has none, nothing is claimed.
 
     Raises:
-        ValueError: another process trains there.
+        UserError: another process trains there.
     """
     file = (folder / ".lock").open("w")
     try:
@@ -64,7 +65,7 @@ def lock_run_folder(folder: Path) -> IO:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         file.close()
-        raise ValueError(f"{folder}: this run is still going, in another process") from None
+        raise UserError(f"{folder}: this run is still going, in another process") from None
     except (ImportError, OSError):  # Windows; some network file systems
         return file
     return file

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dml.data.records import LabelNoise
+from dml.errors import UserError
 from dml.training.atomic import replacing
 
 FILE_NAME = "label_noise.npz"
@@ -16,7 +17,7 @@ def keep_label_noise(noise: LabelNoise, folder: Path) -> None:
     """Write ``label_noise.npz`` with the arrays of ``noise``; if it is there, check that it says the same.
 
     Raises:
-        ValueError: a continued run's training images have other wrong labels than when it began, or the file is
+        UserError: a continued run's training images have other wrong labels than when it began, or the file is
             damaged.
     """
     file = folder / FILE_NAME
@@ -28,8 +29,8 @@ def keep_label_noise(noise: LabelNoise, folder: Path) -> None:
         with np.load(file, allow_pickle=False) as saved:
             same = all(np.array_equal(array, saved[name]) for name, array in noise._asdict().items())
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
+        raise UserError(f"{file} cannot be read: {error}") from error
     if not same:
-        raise ValueError(
+        raise UserError(
             f"{file} names other wrong labels than this run would train with: its training images have changed"
         )

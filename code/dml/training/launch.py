@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
 
+from dml.errors import UserError
 from dml.training.launcher import Launcher, find_launcher, rendezvous_of_srun, warn_of_tasks_without_srun
 
 
@@ -23,7 +24,7 @@ def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
     augmentation is seeded per image.
 
     Raises:
-        ValueError: other numbers of GPUs and of processes, or processes that do not find each other.
+        UserError: other numbers of GPUs and of processes, or processes that do not find each other.
     """
     launcher = find_launcher()
     warn_of_tasks_without_srun(launcher)
@@ -46,7 +47,7 @@ def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
     try:
         fabric.launch()
     except torch.distributed.DistError as error:
-        raise ValueError(
+        raise UserError(
             f"process {fabric.global_rank} of {fabric.world_size} did not find the others at"
             f" {os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}: {launcher.name} must start all of them"
             f" ({str(error).splitlines()[0]})"
@@ -65,7 +66,7 @@ def devices_of(gpu_ids: tuple[int, ...], launcher: Launcher) -> list[torch.devic
     the default of ``--gpu-id`` stands for the first ones then, and so does −1.
 
     Raises:
-        ValueError: other numbers of GPUs and of processes.
+        UserError: other numbers of GPUs and of processes.
     """
     available, processes = torch.cuda.device_count(), launcher.local
     asked = "--gpu-id " + " ".join(map(str, gpu_ids))
@@ -77,11 +78,11 @@ def devices_of(gpu_ids: tuple[int, ...], launcher: Launcher) -> list[torch.devic
     if not (available and all(0 <= number < available for number in wanted)):
         there = f"GPUs 0..{available - 1} are there" if available else "no GPU is there"
         if available and processes is not None:
-            raise ValueError(f"{launcher.name} started {processes} processes here, and {asked}: {there}")
+            raise UserError(f"{launcher.name} started {processes} processes here, and {asked}: {there}")
         warnings.warn(f"{asked}: {there}; using the CPU")
         return [torch.device("cpu")] * (processes or 1)
     if processes is not None and len(wanted) != processes:
-        raise ValueError(
+        raise UserError(
             f"{launcher.name} started {processes} processes here, and {asked} names {len(wanted)} GPUs: as many of both"
         )
     return [torch.device("cuda", number) for number in wanted]

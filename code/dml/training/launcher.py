@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lightning_fabric.plugins.environments import SLURMEnvironment
 
+from dml.errors import UserError
+
 PORTS = range(15_000, 25_000)  # where the processes of a SLURM step meet, unless MASTER_PORT says otherwise
 
 
@@ -39,7 +41,7 @@ def find_launcher(environment: Mapping[str, str] | None = None) -> Launcher:
     ``srun`` started this very process.
 
     Raises:
-        ValueError: a number of processes that is not the same on every machine.
+        UserError: a number of processes that is not the same on every machine.
     """
     environment = os.environ if environment is None else environment
     if "LOCAL_WORLD_SIZE" in environment:
@@ -62,7 +64,7 @@ def warn_of_tasks_without_srun(launcher: Launcher) -> None:
 def _torchrun(local: int, processes: int) -> Launcher:
     nodes, rest = divmod(processes, local)
     if rest:
-        raise ValueError(f"torchrun started {processes} processes, {local} of them here: start as many on each machine")
+        raise UserError(f"torchrun started {processes} processes, {local} of them here: start as many on each machine")
     # Of several machines the user knows where they meet, and how to reach them.
     where = ("--standalone",) if nodes == 1 else ("--nnodes", str(nodes))
     return Launcher(("torchrun", *where, "--nproc-per-node", str(local)), "torchrun", local, nodes)
@@ -71,7 +73,7 @@ def _torchrun(local: int, processes: int) -> Launcher:
 def _srun(environment: Mapping[str, str]) -> Launcher:
     tasks, nodes = (int(environment[f"SLURM_STEP_NUM_{what}"]) for what in ("TASKS", "NODES"))
     if "," in environment.get("SLURM_STEP_TASKS_PER_NODE", ""):
-        raise ValueError(
+        raise UserError(
             f"srun started {tasks} tasks on {nodes} machines, not as many on each"
             f" ({environment['SLURM_STEP_TASKS_PER_NODE']}): --nodes and --ntasks-per-node say how many"
         )

@@ -12,6 +12,7 @@ import torch
 
 from dml.data.layout import DatasetWarning
 from dml.data.run_split import FILE_NAME, positions, read_split, table_with_digest
+from dml.errors import UserError
 from dml.methods.base import Method
 
 
@@ -26,7 +27,7 @@ def numbered_anew(saved: dict[str, Any], method: Method, folder: Path, digest: s
         digest: of today's ``split.csv``; None: the run has none.
 
     Raises:
-        ValueError: the split that the checkpoint was written under is not in ``folder``.
+        UserError: the split that the checkpoint was written under is not in ``folder``.
 
     Warns:
         DatasetWarning: an epoch begins again.
@@ -36,7 +37,7 @@ def numbered_anew(saved: dict[str, Any], method: Method, folder: Path, digest: s
         return saved
     earlier = table_with_digest(folder, then)
     if earlier is None:
-        raise ValueError(
+        raise UserError(
             f"{folder}/last.pt was written under another {FILE_NAME}, which is not there, nor as split_1.csv or a later"
             " number: put it back"
         )

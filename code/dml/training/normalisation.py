@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
+
 KINDS = (nn.BatchNorm1d, nn.BatchNorm2d)  # a layer that is synchronised has the images of all processes
 
 
@@ -18,7 +20,7 @@ def require_statistics(model: nn.Module, *, rows: int, side: int) -> None:
         side: of an image, in pixels.
 
     Raises:
-        ValueError: there is such a layer; the message says what helps.
+        UserError: there is such a layer; the message says what helps.
     """
     if rows > 1:
         return
@@ -26,7 +28,7 @@ def require_statistics(model: nn.Module, *, rows: int, side: int) -> None:
     if not starved:
         return
     can_freeze = hasattr(model, "bn_freeze") and all(name.startswith("backbone.") for name in starved)
-    raise ValueError(
+    raise UserError(
         f"--batch-size: of one image a step and process, {len(starved)} of the layers of batch normalisation"
         f" ({starved[0]} is the first) see a single value of each channel, which has no spread to normalise by. Raise"
         f" it to at least 2 for each process{', or add --bn-freeze 1' if can_freeze else ''}"

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from dml.errors import UserError
+
 POLL = 0.002  # seconds between two looks at what has not arrived yet
 
 
-class LostProcessError(OSError):
+class LostProcessError(UserError, OSError):
     """Another process of the run is gone: killed, or ended by an error of its own."""
 
 
@@ -27,7 +29,7 @@ class Peers:
         number: how many they are.
 
     Raises:
-        ValueError: they cannot reach each other by gloo.
+        UserError: they cannot reach each other by gloo.
     """
 
     def __init__(self, number: int):
@@ -133,7 +135,7 @@ def _side_group() -> dist.ProcessGroup:
         # One may wait long for another that draws or evaluates alone; one that is gone is noticed at once all the same.
         return dist.new_group(backend="gloo", timeout=timedelta(days=1))
     except RuntimeError as error:
-        raise ValueError(
+        raise UserError(
             "the processes cannot reach each other by gloo: set GLOO_SOCKET_IFNAME to the network interface that"
             f" connects their machines ({str(error).splitlines()[0]})"
         ) from error

@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -21,6 +22,7 @@ from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
 from dml.training.atomic import write_text_atomically
 from dml.training.compiling import require_compiler
 from dml.training.environment import record_session
+from dml.training.faults import keeping_traceback
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.launcher import find_launcher
 from dml.training.normalisation import require_statistics
@@ -56,7 +58,7 @@ def train(
         the run folder.
 
     Raises:
-        ValueError: settings that do not fit each other or the data; before the first step.
+        UserError: settings that do not fit each other or the data; before the first step.
         Interrupted: Ctrl-C or SIGTERM; the run can be continued.
     """
     if config.run.compile:
@@ -74,23 +76,73 @@ def train(
     require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
-    split = keep_split(data, config.data.data_dir, folder, fabric)
+    resume_hint = shlex.join([*find_launcher().command, sys.argv[0], "--resume-run", str(folder)])
+    try:
+        with keeping_traceback(folder, process=fabric.global_rank, resume_hint=resume_hint):
+            _train_in(folder, config, fabric, task, batches, is_new=resume is None, resume_hint=resume_hint)
+    finally:
+        if lock is not None:
+            lock.close()
+    return folder
+
+
+def _train_in(
+    folder: Path,
+    config: TrainConfig,
+    fabric: Fabric,
+    task: Task,
+    batches: PlannedBatches,
+    *,
+    is_new: bool,
+    resume_hint: str,
+) -> None:
+    """Train in the folder of a run, and leave there what the run is to leave."""
+    split = keep_split(task.data, config.data.data_dir, folder, fabric)
     if fabric.is_global_zero:
         record_session(folder, device=fabric.device, processes=fabric.world_size)
-        if data.left_out:
-            write_text_atomically(left_out_table(data.left_out), folder / LEFT_OUT_FILE)
+        if task.data.left_out:
+            write_text_atomically(left_out_table(task.data.left_out), folder / LEFT_OUT_FILE)
         task.keep_records(folder)
         _introduce(config, fabric, task, folder)
     if config.run.compile:
-        method.model.compile()
+        task.method.model.compile()
+    trainer = _trainer(folder, config, fabric, task, batches, split=split, resume_hint=resume_hint)
+    finished = False
+    try:
+        if config.optim.init_type == "center" and not (folder / "last.pt").exists():
+            with trainer.stopping_in_order(saving=False), trainer.guard.immediately():
+                start_at_class_means(config, fabric, task.training_set(), task.method)
+        if not is_new:
+            trainer.resume(folder / "last.pt")
+        trainer.fit()
+        with trainer.stopping_in_order(), trainer.guard.immediately():
+            # A finished run was taken up again, or nothing is evaluated on the way.
+            if not task.is_evaluated and (config.run.pictures or not task.splits):
+                task.evaluate("eval", task.method.model)
+            if fabric.is_global_zero:
+                _conclude(config, trainer, task)
+        finished = True
+    finally:
+        trainer.tracker.close(failed=not finished)
+
+
+def _trainer(
+    folder: Path,
+    config: TrainConfig,
+    fabric: Fabric,
+    task: Task,
+    batches: PlannedBatches,
+    *,
+    split: dict[str, Any] | None,
+    resume_hint: str,
+) -> Trainer:
     tracker = _tracker(config, fabric, folder)
     hooks = {}
     if config.run.visualize:
-        hooks["after_epoch"] = ProxyPages(config, fabric, data, method, tracker=tracker, folder=folder)
-    resume_hint = shlex.join([*find_launcher().command, sys.argv[0], "--resume-run", str(folder)])
-    trainer = Trainer(
+        hooks["after_epoch"] = ProxyPages(config, fabric, task.data, task.method, tracker=tracker, folder=folder)
+    return Trainer(
         fabric=fabric,
-        method=method,
+        method=task.method,
         loader=train_loader(
             task.training_set(),
             batches,
@@ -107,7 +159,7 @@ def train(
         folder=folder,
         description={
             "config": config.record(),
-            "architecture": asdict(method.model.architecture),
+            "architecture": asdict(task.method.model.architecture),
             "class_names": task.class_names,
         }
         | ({} if split is None else {"split": split}),
@@ -116,26 +168,6 @@ def train(
         mend_hint=_mend_hint(resume_hint) if config.data.dataset == OWN else None,
         **hooks,
     )
-    finished = False
-    try:
-        if config.optim.init_type == "center" and not (folder / "last.pt").exists():
-            with trainer.stopping_in_order(saving=False), trainer.guard.immediately():
-                start_at_class_means(config, fabric, task.training_set(), method)
-        if resume is not None:
-            trainer.resume(folder / "last.pt")
-        trainer.fit()
-        with trainer.stopping_in_order(), trainer.guard.immediately():
-            # A finished run was taken up again, or nothing is evaluated on the way.
-            if not task.is_evaluated and (config.run.pictures or not task.splits):
-                task.evaluate("eval", method.model)
-            if fabric.is_global_zero:
-                _conclude(config, trainer, task)
-        finished = True
-    finally:
-        trainer.tracker.close(failed=not finished)
-        if lock is not None:
-            lock.close()
-    return folder
 
 
 def _mend_hint(resume_hint: str) -> str:

@@ -13,6 +13,7 @@ from dml.config import TrainConfig
 from dml.data import ImageRecords
 from dml.data.images import ImageDataset
 from dml.data.records import LeftOut
+from dml.errors import UserError
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
 from dml.training.selection import Selection
@@ -44,7 +45,7 @@ class Task(ABC):
         how_to_hold_out: the flags that make one.
 
     Raises:
-        ValueError: settings that do not fit each other or the data.
+        UserError: settings that do not fit each other or the data.
     """
 
     held_out = "held-out classes"
@@ -62,14 +63,14 @@ class Task(ABC):
         return Selection(split, evaluation.select_metric, evaluation.storage_metrics[1:], self.held_out)
 
     def _check_selection(self) -> None:
-        """Refuse a ``--select-metric`` that no evaluation will compute, on a split that is not there. ValueError."""
+        """Refuse a ``--select-metric`` that no evaluation will compute, on a split that is not there. UserError."""
         evaluation = self.config.evaluation
         if evaluation.select == "val" and self.data.val is None:
-            raise ValueError(f"--select val needs {self.held_out}: add {self.how_to_hold_out}")
+            raise UserError(f"--select val needs {self.held_out}: add {self.how_to_hold_out}")
         flag = "--storage-metrics" if evaluation.storage_metrics else "--select-metric"
         for metric in evaluation.storage_metrics or (evaluation.select_metric,):
             if metric not in self.metric_names():
-                raise ValueError(
+                raise UserError(
                     f"{flag} {metric} is to choose the best epoch, but is not among the metrics of this run:"
                     f" {', '.join(self.metric_names())}. Add it to --metrics, or choose by one of these"
                 )

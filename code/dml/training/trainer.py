@@ -312,7 +312,7 @@ class Trainer:
         """Continue from ``path``, or from the beginning if no epoch had been completed.
 
         Raises:
-            ValueError: not a checkpoint of this run.
+            UserError: not a checkpoint of this run.
         """
         record_size = 0
         if path.exists():

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dml.config import EvaluateConfig
 from dml.data import ImageRecords, RetrievalData
+from dml.errors import UserError
 from dml.evaluation.evaluator import Evaluation
 from dml.evaluation.plots import plot_certainty
 from dml.evaluation.retrieval import QueryErrors, query_errors
@@ -49,14 +50,14 @@ class UncertaintyReport:
 
 
 def require_uncertainty(architecture: Architecture, source: str) -> None:
-    """ValueError unless the network of the checkpoint ``source`` has uncertainties that differ from image to image."""
+    """UserError unless the network of the checkpoint ``source`` has uncertainties that differ from image to image."""
     if not architecture.uncertainty:
-        raise ValueError(
+        raise UserError(
             f"--uncertainty: {source} holds {architecture.describe()}, which has no uncertainty head;"
             " code/train.py --introspective trains one"
         )
     if architecture.uncertainty_norm:
-        raise ValueError(
+        raise UserError(
             f"--uncertainty: {source} brings all uncertainties to unit length, so that they rank nothing;"
             " train without --uncertainty-norm"
         )

@@ -10,6 +10,7 @@ from torch import nn
 from dml.config import EvalConfig
 from dml.data.images import ImageDataset
 from dml.data.unlabelled import UnlabelledData
+from dml.errors import UserError
 from dml.evaluation.plots import plot_curves
 from dml.tracking import METRICS_FILE, say
 from dml.training.collection import Collection
@@ -34,14 +35,14 @@ class UnlabelledTask(Task):
     collection: Collection | None = None
 
     def _check_selection(self) -> None:
-        """Nothing chooses an epoch. ValueError for flags that need classes."""
+        """Nothing chooses an epoch. UserError for flags that need classes."""
         if self.config.data.val_split is not None or self.config.data.fold is not None:
-            raise ValueError(f"{self.how_to_hold_out}: there are no classes to hold out")
+            raise UserError(f"{self.how_to_hold_out}: there are no classes to hold out")
         if self.config.run.visualize:
-            raise ValueError("--visualize shows test classes, and there are none; tsne.html is drawn at the end")
+            raise UserError("--visualize shows test classes, and there are none; tsne.html is drawn at the end")
         for setting in reversed(dataclasses.fields(EvalConfig)):  # --storage-metrics replaces --select-metric
             if setting.name != "eval_distance" and getattr(self.config.evaluation, setting.name) != setting.default:
-                raise ValueError(f"--{setting.name.replace('_', '-')}: there are no classes to judge by; leave it out")
+                raise UserError(f"--{setting.name.replace('_', '-')}: there are no classes to judge by; leave it out")
 
     def metric_names(self) -> list[str]:
         """None."""

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from dml.errors import UserError
 
-class UnsafePickleError(ValueError):
+
+class UnsafePickleError(UserError):
     """A pickle that is damaged or holds other things than numbers, text, lists, dictionaries and byte arrays."""
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from dml.errors import UserError
 from dml.metric_names import is_metric, is_share, label, metric_of
 from dml.plain_text import plain_text
 from dml.record import read_record
@@ -38,7 +39,7 @@ def plot_curves(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a line that is no JSON object, or nothing in the file to draw.
+        UserError: a line that is no JSON object, or nothing in the file to draw.
     """
     path = Path(metrics_jsonl)
     lines = read_record(path)
@@ -47,9 +48,7 @@ def plot_curves(
     panels = [_draw_loss] if LOSS in on_record else []
     panels += [partial(_draw_metrics, metrics=metrics) for metrics in (shares, others) if metrics]
     if not panels:
-        raise ValueError(
-            f"{path} holds neither {LOSS} nor eval/recall_at_1 nor another metric of {' or '.join(SPLITS)}"
-        )
+        raise UserError(f"{path} holds neither {LOSS} nor eval/recall_at_1 nor another metric of {' or '.join(SPLITS)}")
     figure = Figure(figsize=(5 * len(panels), 3.8), layout="constrained")
     figure.suptitle(title or path.resolve().parent.name)
     for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):

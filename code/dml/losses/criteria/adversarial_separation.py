@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.criteria.base import BatchCriterion
 from dml.normalize import l2_normalize_clamped, widen
 
@@ -71,7 +72,7 @@ class AdversarialSeparationLoss(BatchCriterion):
         num_classes, embedding_size: see ``Criterion``.
 
     Raises:
-        ValueError: an embedding that cannot be cut so.
+        UserError: an embedding that cannot be cut so.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class AdversarialSeparationLoss(BatchCriterion):
     ):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size)
         if parts < 2 or embedding_size % parts:
-            raise ValueError(
+            raise UserError(
                 f"--loss_adversarial_separation_parts must be at least 2 and divide --embedding-size {embedding_size},"
                 f" got {parts}"
             )

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.losses.criteria.base import SetCriterion, mean_norm
 from dml.losses.criteria.npair import npair_exponents
 from dml.losses.functional import log1p_sum_exp
@@ -32,7 +33,7 @@ class AngularLoss(SetCriterion):
         num_classes, embedding_size: see ``Criterion``.
 
     Raises:
-        ValueError: α outside 0..90.
+        UserError: α outside 0..90.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class AngularLoss(SetCriterion):
     ):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size)
         if not 0 < alpha < 90:
-            raise ValueError(f"--loss_angular_alpha must lie between 0 and 90 degrees, got {alpha}")
+            raise UserError(f"--loss_angular_alpha must lie between 0 and 90 degrees, got {alpha}")
         self.squared_tangent = math.tan(math.radians(alpha)) ** 2
         self.angular_weight, self.l2 = angular_weight, l2
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.criteria.base import BatchCriterion
 from dml.losses.functional import own_class, redraw_uniformly
 from dml.losses.similarity import CosineSimilarity, Similarity
@@ -30,7 +31,7 @@ class _ArcFace(BatchCriterion):
     ):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         if not 0 <= angular_margin < math.pi:
-            raise ValueError(f"--loss_arcface_angular_margin must lie in 0..π radians, got {angular_margin}")
+            raise UserError(f"--loss_arcface_angular_margin must lie in 0..π radians, got {angular_margin}")
         self.angular_margin, self.feature_scale = angular_margin, feature_scale
         self.proxies = nn.Parameter(torch.empty(num_classes, embedding_size))
         redraw_uniformly(self.proxies)
@@ -70,7 +71,7 @@ class ArcFaceClamped(_ArcFace):
         num_classes, embedding_size, similarity: see ``Criterion``.
 
     Raises:
-        ValueError: a margin outside 0..π.
+        UserError: a margin outside 0..π.
     """
 
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class ArcFaceLoss(_ArcFace):
         num_classes, embedding_size, similarity: see ``Criterion``.
 
     Raises:
-        ValueError: a margin outside 0..π.
+        UserError: a margin outside 0..π.
     """
 
     own_similarity = CosineSimilarity()

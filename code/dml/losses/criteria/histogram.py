@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.losses.criteria.base import BatchCriterion
 from dml.losses.similarity import Similarity
 
@@ -25,13 +26,13 @@ class HistogramLoss(BatchCriterion):
         num_classes, embedding_size, similarity: see ``Criterion``.
 
     Raises:
-        ValueError: fewer than 2 nodes.
+        UserError: fewer than 2 nodes.
     """
 
     def __init__(self, *, num_classes: int, embedding_size: int, nbins: int = 65, similarity: Similarity | None = None):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         if nbins < 2:
-            raise ValueError(f"--loss_histogram_nbins must be at least 2, got {nbins}")
+            raise UserError(f"--loss_histogram_nbins must be at least 2, got {nbins}")
         self.nbins = nbins
 
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.losses.criteria.base import SetCriterion, mean_norm
 from dml.losses.functional import log1p_sum_exp
 from dml.miners import PairSets
@@ -38,13 +39,13 @@ class NPairLoss(SetCriterion):
         num_classes, embedding_size: see ``Criterion``.
 
     Raises:
-        ValueError: a divisor that is not positive.
+        UserError: a divisor that is not positive.
     """
 
     def __init__(self, *, num_classes: int, embedding_size: int, l2: float = 0.005, divisor: float = 1.0):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size)
         if divisor <= 0:
-            raise ValueError(f"--loss_npair_divisor must be positive, got {divisor}")
+            raise UserError(f"--loss_npair_divisor must be positive, got {divisor}")
         self.l2, self.divisor = l2, divisor
 
     def tuple_loss(self, embeddings: Tensor, labels: Tensor, tuples: PairSets) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.criteria.base import BatchCriterion
 from dml.losses.functional import own_class, without_own_class
 from dml.losses.similarity import CosineSimilarity, Similarity
@@ -23,7 +24,7 @@ class ProxyNCADistanceLoss(BatchCriterion):
         embedding_size, similarity: see ``Criterion``.
 
     Raises:
-        ValueError: fewer than 2 classes.
+        UserError: fewer than 2 classes.
     """
 
     own_similarity = CosineSimilarity()
@@ -31,7 +32,7 @@ class ProxyNCADistanceLoss(BatchCriterion):
     def __init__(self, *, num_classes: int, embedding_size: int, similarity: Similarity | None = None):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         if num_classes < 2:
-            raise ValueError(f"ProxyNCA compares classes: it needs at least 2, got {num_classes}")
+            raise UserError(f"ProxyNCA compares classes: it needs at least 2, got {num_classes}")
         self.proxies = nn.Parameter(torch.randn(num_classes, embedding_size) / 8)
 
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.losses.criteria.base import BatchCriterion
 from dml.losses.similarity import Similarity
 
@@ -25,7 +26,7 @@ class SmoothAPLoss(BatchCriterion):
         num_classes, embedding_size, similarity: see ``Criterion``.
 
     Raises:
-        ValueError: a temperature that is not positive.
+        UserError: a temperature that is not positive.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class SmoothAPLoss(BatchCriterion):
     ):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         if temperature <= 0:
-            raise ValueError(f"--loss_smooth_ap_temperature must be positive, got {temperature}")
+            raise UserError(f"--loss_smooth_ap_temperature must be positive, got {temperature}")
         self.temperature = temperature
 
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

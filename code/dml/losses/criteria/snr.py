@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.losses.criteria.base import TripletCriterion
 from dml.miners import Triplets
 
@@ -23,13 +24,13 @@ class SNRLoss(TripletCriterion):
         num_classes, embedding_size: see ``Criterion``.
 
     Raises:
-        ValueError: fewer than two coordinates, of which there is no variance.
+        UserError: fewer than two coordinates, of which there is no variance.
     """
 
     def __init__(self, *, num_classes: int, embedding_size: int, margin: float = 0.2, reg_lambda: float = 0.005):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size)
         if embedding_size < 2:
-            raise ValueError(f"the variance of an embedding needs --embedding-size 2 or more, got {embedding_size}")
+            raise UserError(f"the variance of an embedding needs --embedding-size 2 or more, got {embedding_size}")
         self.margin, self.reg_lambda = margin, reg_lambda
 
     def tuple_loss(self, embeddings: Tensor, labels: Tensor, tuples: Triplets) -> Tensor:

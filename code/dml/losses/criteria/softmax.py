@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.criteria.base import BatchCriterion
 from dml.losses.functional import redraw_uniformly
 from dml.losses.similarity import Similarity
@@ -20,7 +21,7 @@ class NormalizedSoftmaxLoss(BatchCriterion):
         num_classes, embedding_size, similarity: see ``Criterion``.
 
     Raises:
-        ValueError: a temperature that is not positive.
+        UserError: a temperature that is not positive.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class NormalizedSoftmaxLoss(BatchCriterion):
     ):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         if temperature <= 0:
-            raise ValueError(f"--loss_softmax_temperature must be positive, got {temperature}")
+            raise UserError(f"--loss_softmax_temperature must be positive, got {temperature}")
         self.temperature = temperature
         self.proxies = nn.Parameter(torch.empty(num_classes, embedding_size))
         redraw_uniformly(self.proxies)

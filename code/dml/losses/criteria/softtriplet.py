@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.criteria.base import BatchCriterion
 from dml.losses.similarity import Similarity, safe_root
 from dml.normalize import l2_normalize_clamped
@@ -36,9 +37,9 @@ class _SoftTriplet(BatchCriterion):
     ):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size, similarity=similarity)
         if n_centroids < 1:
-            raise ValueError(f"--loss_softtriplet_n_centroids must be at least 1, got {n_centroids}")
+            raise UserError(f"--loss_softtriplet_n_centroids must be at least 1, got {n_centroids}")
         if gamma <= 0:
-            raise ValueError(f"--loss_softtriplet_gamma must be positive, got {gamma}")
+            raise UserError(f"--loss_softtriplet_gamma must be positive, got {gamma}")
         self.margin_delta, self.gamma, self.lam, self.reg_weight = margin_delta, gamma, lam, reg_weight
         bound = 1 / math.sqrt(num_classes * n_centroids)
         self.centroids = nn.Parameter(torch.empty(num_classes, n_centroids, embedding_size).uniform_(-bound, bound))
@@ -77,7 +78,7 @@ class SoftTripletAsPublished(_SoftTriplet):
         num_classes, embedding_size: see ``Criterion``.
 
     Raises:
-        ValueError: no centroid, or γ that is not positive.
+        UserError: no centroid, or γ that is not positive.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class SoftTripleLoss(_SoftTriplet):
         num_classes, embedding_size, similarity: see ``Criterion``.
 
     Raises:
-        ValueError: no centroid, or γ that is not positive.
+        UserError: no centroid, or γ that is not positive.
     """
 
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.self_taught.queue import EmbeddingQueue
 from dml.losses.self_taught.views import paired_views, predictor
 from dml.normalize import l2_normalize_clamped
@@ -24,13 +25,13 @@ class MeanShiftLoss(nn.Module):
         topk: k, neighbours of a target, itself included.
 
     Raises:
-        ValueError: k below 1 or above K.
+        UserError: k below 1 or above K.
     """
 
     def __init__(self, *, embedding_size: int, predictor_width: int, memory_size: int = 9600, topk: int = 5):
         super().__init__()
         if not 1 <= topk <= memory_size:
-            raise ValueError(f"--topk must lie in 1..{memory_size}, the --memory-size, got {topk}")
+            raise UserError(f"--topk must lie in 1..{memory_size}, the --memory-size, got {topk}")
         self.queue = EmbeddingQueue(size=memory_size, embedding_size=embedding_size)
         self.predictor = predictor(embedding_size, predictor_width)
         self.topk = topk
@@ -39,10 +40,10 @@ class MeanShiftLoss(nn.Module):
         """Scalar loss in 0..4 of (V·B, D) embeddings of both networks, view by view; the teacher gets no gradient.
 
         Raises:
-            ValueError: fewer than two views, fewer rows than k, or more than the queue has.
+            UserError: fewer than two views, fewer rows than k, or more than the queue has.
         """
         if len(student) < self.topk:
-            raise ValueError(f"--topk {self.topk} exceeds the {len(student)} rows of a batch")
+            raise UserError(f"--topk {self.topk} exceeds the {len(student)} rows of a batch")
         predictions, targets = paired_views(self.predictor(student), l2_normalize_clamped(teacher.detach()), num_views)
         self.queue.enqueue(targets)
         with torch.no_grad():

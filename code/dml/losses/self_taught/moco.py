@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.self_taught.queue import EmbeddingQueue
 from dml.losses.self_taught.views import paired_views
 from dml.normalize import l2_normalize_clamped
@@ -30,7 +31,7 @@ class MoCoLoss(nn.Module):
     def __init__(self, *, embedding_size: int, memory_size: int = 9600, temperature: float = 0.07):
         super().__init__()
         if temperature <= 0:
-            raise ValueError(f"--temperature must be positive, got {temperature}")
+            raise UserError(f"--temperature must be positive, got {temperature}")
         self.queue = EmbeddingQueue(size=memory_size, embedding_size=embedding_size)
         self.temperature = temperature
 
@@ -38,7 +39,7 @@ class MoCoLoss(nn.Module):
         """Scalar loss of (V·B, D) embeddings of both networks, view by view; only the student gets a gradient.
 
         Raises:
-            ValueError: fewer than two views, or more rows than the queue has.
+            UserError: fewer than two views, or more rows than the queue has.
         """
         queries, keys = paired_views(*map(l2_normalize_clamped, (student, teacher.detach())), num_views)
         positive = (queries * keys).sum(1, keepdim=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
+
 
 class EmbeddingQueue(nn.Module):
     """The newest K embeddings of past batches, in a ring. O(B·D) time a step, O(K·D) memory.
@@ -25,7 +27,7 @@ class EmbeddingQueue(nn.Module):
     def __init__(self, *, size: int, embedding_size: int):
         super().__init__()
         if size < 1:
-            raise ValueError(f"--memory-size must be at least 1, got {size}")
+            raise UserError(f"--memory-size must be at least 1, got {size}")
         self.size = size
         self.register_buffer("rows", torch.zeros(size, embedding_size))
         self.register_buffer("written", torch.zeros((), dtype=torch.int64))
@@ -35,10 +37,10 @@ class EmbeddingQueue(nn.Module):
         """Let (B, D) embeddings, B ≤ K, take the place of the oldest rows.
 
         Raises:
-            ValueError: more rows than the queue has.
+            UserError: more rows than the queue has.
         """
         if len(embeddings) > self.size:
-            raise ValueError(
+            raise UserError(
                 f"a memory of {self.size} rows cannot hold a batch of {len(embeddings)} (images × views):"
                 " raise --memory-size or lower --batch-size"
             )

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.distances import plain_root, squared_distances
 from dml.losses.self_taught.context import contextual_similarity
 from dml.normalize import l2_normalize_clamped, widen
@@ -48,7 +49,7 @@ class SelfTaughtLoss(nn.Module):
         normalize_student: bring the student's embeddings to unit length first.
 
     Raises:
-        ValueError: σ or δ not positive, or fewer than two neighbours.
+        UserError: σ or δ not positive, or fewer than two neighbours.
     """
 
     def __init__(
@@ -57,9 +58,9 @@ class SelfTaughtLoss(nn.Module):
         super().__init__()
         for flag, value in (("--sigma", sigma), ("--delta", delta)):
             if value <= 0:
-                raise ValueError(f"{flag} must be positive, got {value}")
+                raise UserError(f"{flag} must be positive, got {value}")
         if num_neighbours < 2:
-            raise ValueError(f"a neighbourhood needs at least 2 rows of the batch, got {num_neighbours}")
+            raise UserError(f"a neighbourhood needs at least 2 rows of the batch, got {num_neighbours}")
         self.sigma, self.delta = sigma, delta
         self.num_neighbours, self.normalize_student = num_neighbours, normalize_student
 

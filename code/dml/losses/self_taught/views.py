@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dml.errors import UserError
+
 
 def paired_views(student: Tensor, teacher: Tensor, num_views: int) -> tuple[Tensor, Tensor]:
     """Rows (V·B, D) of either network, view by view → the same with the teacher's rows moved on by one view.
@@ -16,7 +18,7 @@ def paired_views(student: Tensor, teacher: Tensor, num_views: int) -> tuple[Tens
         ValueError: a single view, or rows that do not fit.
     """
     if num_views < 2:
-        raise ValueError(f"views of an image are compared with each other: --view must be at least 2, got {num_views}")
+        raise UserError(f"views of an image are compared with each other: --view must be at least 2, got {num_views}")
     if len(student) != len(teacher) or len(student) % num_views:
         raise ValueError(f"{len(student)} and {len(teacher)} rows are no {num_views} views of the same images")
     return student, teacher.roll(-(len(teacher) // num_views), 0)

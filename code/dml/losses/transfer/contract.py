@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dml.errors import UserError
 from dml.normalize import widen
 
 
@@ -37,7 +38,7 @@ def embedding_pair(target: Representation, source: Representation) -> tuple[Tens
             f"embeddings must be (B, Dt) and (B, Ds) of the same B, got {tuple(t.shape)}, {tuple(s.shape)}"
         )
     if len(t) < 2:
-        raise ValueError("relations between images need a batch of at least 2 rows, got 1")
+        raise UserError("relations between images need a batch of at least 2 rows, got 1")
     return widen(t), widen(s.detach())
 
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.transfer.contract import Representation, check_rows
 from dml.losses.transfer.negatives import OtherClassSampler
 from dml.normalize import l2_normalize_clamped, widen
@@ -55,7 +56,7 @@ class CRDLoss(nn.Module):
     ):
         super().__init__()
         if num_negatives < 1 or size < 1 or temperature <= 0 or not 0 <= momentum < 1:
-            raise ValueError(
+            raise UserError(
                 "num_negatives and size must be 1 or more, temperature positive, momentum in [0, 1), got"
                 f" {num_negatives}, {size}, {temperature}, {momentum}"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.distances import MIN_SQUARE, plain_root, squared_distances
 from dml.losses.transfer.contract import Representation, check_rows, embedding_pair
 from dml.normalize import l2_normalize_clamped
@@ -35,7 +36,7 @@ class DarkRankLoss(nn.Module):
     ):
         super().__init__()
         if permute_len < 1:
-            raise ValueError(f"permute_len must be at least 1, got {permute_len}")
+            raise UserError(f"permute_len must be at least 1, got {permute_len}")
         self.alpha, self.beta, self.permute_len = alpha, beta, permute_len
         self.triplet_weight, self.triplet_margin = triplet_weight, triplet_margin
 
@@ -43,12 +44,12 @@ class DarkRankLoss(nn.Module):
         """Scalar loss of the embeddings and labels (B,).
 
         Raises:
-            ValueError: inputs that do not fit each other, or a batch of permute_len rows or fewer.
+            UserError: inputs that do not fit each other, or a batch of permute_len rows or fewer.
         """
         t, s = embedding_pair(target, source)
         check_rows("labels", labels, len(t))
         if len(t) <= self.permute_len:
-            raise ValueError(f"ranking {self.permute_len} neighbours needs more rows than that, got {len(t)}")
+            raise UserError(f"ranking {self.permute_len} neighbours needs more rows than that, got {len(t)}")
         squares = squared_distances(l2_normalize_clamped(t))
         ranking = self._ranking_loss(squares, squared_distances(l2_normalize_clamped(s)))
         triplets = all_violating_triplets(plain_root(squares), labels, self.triplet_margin)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
+
 
 class OtherClassSampler(nn.Module):
     """Draws, for given images, images of other classes, each with the same probability, with replacement.
@@ -18,7 +20,7 @@ class OtherClassSampler(nn.Module):
         labels: (N,) int64 class of each image, 0 or more.
 
     Raises:
-        ValueError: if all images are of one class.
+        UserError: if all images are of one class.
     """
 
     memory_buffers: tuple[str, ...] = ("labels", "by_class", "block_starts", "block_sizes")
@@ -27,7 +29,7 @@ class OtherClassSampler(nn.Module):
         super().__init__()
         sizes = torch.bincount(labels)
         if (sizes == len(labels)).any():
-            raise ValueError("negatives of other classes need images of at least two classes")
+            raise UserError("negatives of other classes need images of at least two classes")
         # Follow from the data set, so they are not part of a checkpoint.
         self.register_buffer("labels", labels.clone(), persistent=False)
         self.register_buffer("by_class", labels.argsort(stable=True), persistent=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.distances import relative_distances, relaxed_exponents
 from dml.losses.transfer.contract import Representation, embedding_pair
 from dml.normalize import l2_normalize_clamped
@@ -24,11 +25,11 @@ class RelaxedContrastiveLoss(nn.Module):
     def __init__(self, *, sigma: float = 1.0, delta: float = 1.0):
         super().__init__()
         if sigma <= 0:
-            raise ValueError(f"sigma must be positive, got {sigma}")
+            raise UserError(f"sigma must be positive, got {sigma}")
         self.sigma, self.delta = sigma, delta
 
     def forward(self, target: Representation, source: Representation, *, labels: Tensor, indices: Tensor) -> Tensor:
-        """Scalar loss of the embeddings alone. ValueError if they do not fit each other."""
+        """Scalar loss of the embeddings alone. UserError if they do not fit each other."""
         t, s = embedding_pair(target, source)
         similarity = (-relaxed_exponents(l2_normalize_clamped(s), self.sigma)).exp()
         distance = relative_distances(t)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.losses.distances import relative_distances, relaxed_exponents
 from dml.losses.functional import log1p_sum_exp
 from dml.losses.transfer.contract import Representation, check_rows, embedding_pair
@@ -41,7 +42,7 @@ class RelaxedMSLoss(nn.Module):
     ):
         super().__init__()
         if min(sigma, scale_pos, scale_neg) <= 0:
-            raise ValueError(f"sigma and scales must be positive, got {sigma}, {scale_pos}, {scale_neg}")
+            raise UserError(f"sigma and scales must be positive, got {sigma}, {scale_pos}, {scale_neg}")
         self.sigma, self.delta, self.forced_pairs = sigma, delta, forced_pairs
         self.scale_pos, self.scale_neg = scale_pos, scale_neg
 
@@ -49,7 +50,7 @@ class RelaxedMSLoss(nn.Module):
         """Scalar loss of the embeddings and, for the forced pairs, of the images' indices (B,).
 
         Raises:
-            ValueError: embeddings or indices that do not fit each other.
+            UserError: embeddings or indices that do not fit each other.
         """
         t, s = embedding_pair(target, source)
         check_rows("indices", indices, len(t))

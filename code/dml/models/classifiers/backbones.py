@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from dml.errors import UserError
 from dml.models.backbones.base import Backbone
 from dml.models.backbones.resnet import ResNet
 from dml.models.classifiers.cifar_resnet import CifarResNet
@@ -56,7 +57,7 @@ def classifier_backbone(name: str) -> Stems:
 
     Raises:
         UnknownNameError: neither; lists the registry's names.
-        ValueError: a depth that the family does not have.
+        UserError: a depth that the family does not have.
     """
     if name in CLASSIFIER_BACKBONES:
         return CLASSIFIER_BACKBONES[name]
@@ -74,11 +75,11 @@ def classifier_backbone(name: str) -> Stems:
 
 
 def classifier_with_stem(name: str, stem: str) -> Callable[[], Backbone]:
-    """The constructor of the network ``name`` with that stem. ValueError if it has none such; see
+    """The constructor of the network ``name`` with that stem. UserError if it has none such; see
     ``classifier_backbone`` for other errors."""
     stems = classifier_backbone(name)
     if stem not in stems:
-        raise ValueError(f"{name} has no {stem} stem: --stem {' or '.join(stems)}")
+        raise UserError(f"{name} has no {stem} stem: --stem {' or '.join(stems)}")
     return stems[stem]
 
 

@@ -24,7 +24,7 @@ class CifarResNet(Backbone):
         bottleneck: blocks of three convolutions; False: of two.
 
     Raises:
-        ValueError: another depth.
+        UserError: another depth.
     """
 
     input_spec = CIFAR_RGB

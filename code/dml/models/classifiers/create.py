@@ -8,6 +8,7 @@ from typing import Any
 
 from dml.config import TrainConfig
 from dml.data.run_split import RunRecord
+from dml.errors import UserError
 from dml.models.classifiers.backbones import classifier_backbone
 from dml.models.classifiers.network import ClassifierArchitecture, ClassifierNet
 from dml.models.convert import CHECKPOINT_FORMAT
@@ -74,16 +75,16 @@ def create_classifier(
 
     Raises:
         UnknownNameError: an unknown name, listing the valid ones.
-        ValueError: options that do not fit together.
+        UserError: options that do not fit together.
         WeightsError: the ImageNet weights cannot be had; the message says what to do.
         CheckpointError: the weight file cannot be read or belongs to another network.
     """
     if weights is not None and not pretrained:
-        raise ValueError(f"weights {weights} are given but pretrained is off: add --pretrained or drop --weights")
+        raise UserError(f"weights {weights} are given but pretrained is off: add --pretrained or drop --weights")
     if pretrained and "imagenet" not in classifier_backbone(name):
-        raise ValueError(f"there are no ImageNet weights of {name}, a network for small images: leave out --pretrained")
+        raise UserError(f"there are no ImageNet weights of {name}, a network for small images: leave out --pretrained")
     if pretrained and stem != "imagenet":
-        raise ValueError(
+        raise UserError(
             f"--pretrained weights are of {name} with the ImageNet stem, but images of this size get the {stem} stem:"
             " leave out --pretrained, or add --stem imagenet"
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dml.errors import UserError
 from dml.models.classifiers.backbones import classifier_with_stem
 from dml.models.input_spec import InputSpec
 
@@ -23,7 +24,7 @@ class ClassifierArchitecture:
 
     Raises:
         UnknownNameError: a backbone that does not exist.
-        ValueError: a depth that no backbone has, a stem that the backbone does not have, no class, or a size below 1.
+        UserError: a depth that no backbone has, a stem that the backbone does not have, no class, or a size below 1.
     """
 
     backbone: str
@@ -34,9 +35,9 @@ class ClassifierArchitecture:
     def __post_init__(self) -> None:
         classifier_with_stem(self.backbone, self.stem)
         if not self.classes:
-            raise ValueError("a classifier needs at least one class")
+            raise UserError("a classifier needs at least one class")
         if self.uncertainty_size is not None and self.uncertainty_size < 1:
-            raise ValueError(f"--uncertainty-size must be at least 1, got {self.uncertainty_size}")
+            raise UserError(f"--uncertainty-size must be at least 1, got {self.uncertainty_size}")
 
     def describe(self) -> str:
         """One line for the log, such as ``resnet18 (cifar stem), 10 classes, uncertainty 128-d``."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dml.errors import UserError
 from dml.models.backbones.base import Backbone
 from dml.models.classifiers.depths import blocks_per_stage
 from dml.models.input_spec import CIFAR_RGB
@@ -95,7 +96,7 @@ class PyramidNet(Backbone):
         bottleneck: blocks of three convolutions; False: of two.
 
     Raises:
-        ValueError: another depth, or α below 1.
+        UserError: another depth, or α below 1.
     """
 
     input_spec = CIFAR_RGB
@@ -104,7 +105,7 @@ class PyramidNet(Backbone):
         super().__init__()
         blocks = blocks_per_stage("PyramidNet", depth, bottleneck=bottleneck)
         if alpha < 1:
-            raise ValueError(f"a PyramidNet's alpha must be at least 1, got {alpha}")
+            raise UserError(f"a PyramidNet's alpha must be at least 1, got {alpha}")
         kind = PyramidBottleneck if bottleneck else PyramidBasic
         self.conv1 = nn.Conv2d(3, STEM_CHANNELS, kernel_size=3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
