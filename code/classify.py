@@ -38,7 +38,7 @@ def main() -> None:
     data = classification_from_config(
         config.data, seed=config.run.seed, run=command.resume, accept_changes=command.accept_changes
     )
-    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     model = classifier_from_config(config, data.train.class_names, continued=command.has_checkpoint)
     method = classification(config, model, data.train)
     train(config, fabric, data, method, resume=command.resume, kind=ClassificationTask)

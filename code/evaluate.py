@@ -43,7 +43,7 @@ def main() -> None:
     model = fabric.to_device(loaded.model)
     if config.l2_norm is not None:
         model.architecture = replace(model.architecture, l2_norm=config.l2_norm)
-    say(f"{config.ckpt}: {loaded.description}")
+    say(f"{config.ckpt}: {loaded.description}, on {fabric.device}")
     if config.unlabelled:
         embed(config, model, fabric)
     else:

@@ -36,7 +36,7 @@ def main() -> None:
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
     data, task = images_of(command)
-    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
 
     def embed_training_set(model: EmbeddingNet) -> Tensor:
         how = {"read": background_of, "whole_images": True, "progress": "neighbours"}

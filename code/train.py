@@ -34,7 +34,7 @@ def main() -> None:
         run=command.resume,
         accept_changes=command.accept_changes,
     )
-    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     model = model_from_config(config.model, introspective=config.introspective, continued=command.has_checkpoint)
 
     def embed_training_set(network: EmbeddingNet) -> Tensor:

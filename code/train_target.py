@@ -40,7 +40,7 @@ def main() -> None:
     data = data_from_config(
         config.data, seed=config.run.seed, run=command.resume, accept_changes=command.accept_changes
     )
-    config = fit_batches(config, data.train.labels, world_size=fabric.world_size)
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     warn_of_trained_classes(data, "the source network", loaded.split, (loaded.config or {}).get("data"))
     model, source = model_from_config(config.model, continued=command.has_checkpoint), loaded.model
     method = transfer(config, model, source, data.train)

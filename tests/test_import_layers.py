@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("errors",),
+    ("errors", "devices"),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
         *("processes", "signals", "plain_text"),

@@ -1,4 +1,4 @@
-"""What a user of a program can mend, told apart from what is a fault of the program."""
+"""What a user of a program can mend, told apart from what is a fault of the program, and from what is none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ class UserError(ValueError):
     its traceback: of a ``ValueError`` of torch's or numpy's no user could tell what to change. Errors of files that are
     ``OSError`` too inherit from both.
     """
+
+
+class Note(UserWarning):
+    """What a default comes to here: to be known, and nothing that was typed is at fault, so that it is no warning."""
 
 
 def add_note(error: BaseException, text: str) -> None:

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
 from dml.cli.entry import guarded
-from dml.errors import UserError, add_note
+from dml.errors import Note, UserError, add_note
 from dml.signals import STOP_SIGNALS
 
 
@@ -87,6 +88,19 @@ def test_the_traceback_of_what_takes_one_line_can_be_asked_for(monkeypatch):
         guarded(raising(torch.OutOfMemoryError("out of memory")))
 
 
+def test_a_note_is_no_warning(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    lines = []
+
+    def main() -> None:
+        for text, kind in (("--lr 0 teaches nothing", UserWarning), ("batches of 40", Note)):
+            lines.append(warnings.formatwarning(kind(text), kind, "file.py", 1))
+
+    with pytest.raises(SystemExit):
+        guarded(main)
+    assert lines == ["warning: --lr 0 teaches nothing\n", "batches of 40\n"]
+
+
 @pytest.mark.parametrize("error", [UserError("x"), torch.OutOfMemoryError("x"), MemoryError("x")])
 def test_notes_stand_below_the_one_line(error, capsys):
     add_note(error, "it is there")
@@ -101,6 +115,7 @@ def test_notes_stand_below_the_one_line(error, capsys):
 def test_notes_stand_below_a_traceback_too(version):
     program = f"""
 import sys
+import warnings
 from dml.cli.entry import guarded
 from dml.errors import add_note
 sys.version_info = {tuple(version)!r}

@@ -156,3 +156,28 @@ def test_constants_of_one_method_apply_with_it_alone():
 def test_one_line_for_each_flag():
     told = resolved("main", "--optimizer sgd --scheduler step --lr 1e-3")[1]
     assert [re.match(r"--[\w-]+", text)[0] for text in told] == ["--optimizer", "--scheduler", "--lr"]
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "said"),
+    [
+        ("train", "--epochs 8 --lr-decay-step 8", "--lr-decay-step 8 lies beyond the 8 epochs: the rate never decays"),
+        ("train", "--lr-decay-step 60", "--lr-decay-step 60 lies beyond the 60 epochs: the rate never decays"),
+        ("train", "--epochs 1", "--warm 1 covers all 1 epochs: the backbone never trains"),
+        ("train", "--warm 60", "--warm 60 covers all 60 epochs: the backbone never trains"),
+        ("train", "--scheduler multistep --milestones 70 80", "--milestones (70 80): none lies within the 60 epochs"),
+        ("classify", "--epochs 9 --milestones 9", "--milestones (9): none lies within the 9 epochs"),
+        ("train", "--epochs 8", ""),  # the step of 10 is only the default
+        ("train", "--epochs 8 --scheduler cosine --lr-decay-step 9", ""),
+        ("train", "--lr-decay-step 59", ""),
+        ("classify", "--epochs 9 --milestones 8 9", ""),
+        ("classify", "--dataset imagenet --epochs 20", ""),
+    ],
+)
+def test_what_never_comes_is_said_of_what_was_typed(program, words, said):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        PROGRAMS[program](words.split())
+    found = [text for text in (str(item.message) for item in caught) if "never" in text]
+    assert len(found) == bool(said)
+    assert all(text.startswith(said) for text in found)

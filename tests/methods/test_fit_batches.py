@@ -12,17 +12,20 @@ from dml.cli.stml import resolve_stml
 from dml.cli.target import resolve_target
 from dml.cli.train import resolve_train
 from dml.config import ConfigWarning, TrainConfig
+from dml.errors import Note
 from dml.methods.build_sampler import create_sampler, fit_batches
 
 OWN = {"dataset": "folder", "data_dir": "photos"}
 
 
-def fitted(config: TrainConfig, counts: list[int], **options) -> tuple[TrainConfig, list[str]]:
+def fitted(
+    config: TrainConfig, counts: list[int], typed: tuple[str, ...] = ("batch_size",), **options
+) -> tuple[TrainConfig, list[str]]:
     """``config`` for a training set with so many images of each class, and what is said."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = fit_batches(config, np.repeat(np.arange(len(counts)), counts), **options)
-    assert all(warning.category is ConfigWarning for warning in caught)
+        result = fit_batches(config, np.repeat(np.arange(len(counts)), counts), typed=typed, **options)
+    assert all(warning.category is (ConfigWarning if typed else Note) for warning in caught)
     return result, [str(warning.message) for warning in caught]
 
 
@@ -74,6 +77,12 @@ def test_every_sampler_fits(typed, counts, batch_size):
     if getattr(sampler, "needs_features", False):
         sampler.set_features(np.random.default_rng(0).standard_normal((len(labels), 4)))
     assert sampler.plan(0).shape == (1, batch_size)
+
+
+def test_what_only_a_default_asked_for_is_no_warning():
+    result, said = fitted(config_of(), [10, 30], typed=())
+    assert said == ["--batch-size 150 is more than the training set of 40 images of 2 classes fills: batches of 40"]
+    assert fitted(config_of(), [10, 30], typed=("IPC", "lr")) == (result, said)
 
 
 def test_every_entry_point_fits():

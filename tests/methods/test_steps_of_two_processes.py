@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -14,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from dml.cli.classify import parse_classify
 from dml.cli.train import parse_train
 from dml.data import ImageRecords
+from dml.devices import fit_to_device
 from dml.losses.transfer import TRANSFER_LOSSES
 from dml.methods.base import Method
 from dml.methods.build import supervised
@@ -79,36 +81,40 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
-def after_two_steps(case: str, rank: int | None = None) -> dict[str, Any]:
-    """Logs and state after two SGD steps, alone (None) or as process ``rank`` of two."""
+def after_two_steps(
+    case: str, rank: int | None = None, steps: AbstractContextManager[Any] | None = None
+) -> dict[str, Any]:
+    """Logs and state after two SGD steps within ``steps``, alone (None) or as process ``rank`` of two."""
     build, arguments = CASES[case]
     torch.manual_seed(0)
     with SMALL:
         method = build(*arguments).train()
     if build in (transfer_of, _classification):  # whose batch normalisation works on the batch otherwise
         method.model.eval()
+    fit_to_device(method, torch.device("cpu"))
     whole = rank is None
     step = method if whole else DistributedDataParallel(method, find_unused_parameters=True)
     start = {name: value.clone() for name, value in method.state_dict().items()}
     parameters = [p for group in method.param_groups() for p in group.parameters if p.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=0.01)
     logs, views = {}, method.num_views
-    torch.manual_seed(1)
-    for number in range(2):
-        progress = Progress(1, 2, step=number)
-        method.start_epoch(progress)
-        generator = torch.Generator().manual_seed(number)
-        images = torch.randn(views * IMAGES, 3, 16, 16, generator=generator)
-        rows = (images, LABELS.repeat(views), torch.arange(IMAGES).repeat(views))
-        batch = Batch(*(part if whole else share_of(part, rank, views) for part in rows), num_views=views)
-        output = step(batch, progress)
-        optimizer.zero_grad()
-        output.loss.backward()
-        method.after_backward()
-        optimizer.step()
-        method.after_optimizer_step()
-        logs |= {f"{name} {number}": value.item() for name, value in output.logs.items()}
-        logs[f"loss {number}"] = output.loss.item()
+    with steps or nullcontext():
+        torch.manual_seed(1)
+        for number in range(2):
+            progress = Progress(1, 2, step=number)
+            method.start_epoch(progress)
+            generator = torch.Generator().manual_seed(number)
+            images = torch.randn(views * IMAGES, 3, 16, 16, generator=generator)
+            rows = (images, LABELS.repeat(views), torch.arange(IMAGES).repeat(views))
+            batch = Batch(*(part if whole else share_of(part, rank, views) for part in rows), num_views=views)
+            output = step(batch, progress)
+            optimizer.zero_grad()
+            output.loss.backward()
+            method.after_backward()
+            optimizer.step()
+            method.after_optimizer_step()
+            logs |= {f"{name} {number}": value.item() for name, value in output.logs.items()}
+            logs[f"loss {number}"] = output.loss.item()
     return {"logs": logs, "start": start, "state": method.state_dict()}
 
 

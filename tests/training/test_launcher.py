@@ -102,12 +102,14 @@ TORCHRUN = Launcher(name="torchrun", local=2)
 @pytest.mark.parametrize(
     ("asked", "started", "expected"),
     [
+        ((), Launcher(), gpus(0)),
         ((0,), Launcher(), gpus(0)),
         ((2, 3), Launcher(), gpus(2, 3)),
         ((-1,), Launcher(), gpus(0, 1, 2, 3)),
         ((2, 3), TORCHRUN, gpus(2, 3)),
         ((3, 1), TORCHRUN, gpus(3, 1)),
-        ((0,), TORCHRUN, gpus(0, 1)),  # the default
+        ((), TORCHRUN, gpus(0, 1)),
+        ((0,), TORCHRUN, gpus(0, 1)),
         ((-1,), TORCHRUN, gpus(0, 1)),
         ((2,), Launcher(name="torchrun", local=1), gpus(2)),
         ((0,), Launcher(name="srun", local=4, one_gpu_each=True), gpus(0, 1, 2, 3)),
@@ -116,6 +118,29 @@ TORCHRUN = Launcher(name="torchrun", local=2)
 def test_devices_of_four_gpus(monkeypatch, asked, started, expected):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert devices_of(asked, started) == expected
+
+
+@pytest.mark.parametrize("started", [Launcher(), TORCHRUN])
+def test_without_a_gpu_only_one_that_was_asked_for_is_missed(monkeypatch, recwarn, started):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    cpus = [torch.device("cpu")] * (started.local or 1)
+    assert devices_of((), started) == cpus
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="--gpu-id 0: no GPU is there; using the CPU"):
+        assert devices_of((0,), started) == cpus
+
+
+def test_apples_gpu_is_taken_where_nvidia_has_none(monkeypatch, recwarn):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    for asked in ((), (0,), (-1,)):
+        assert devices_of(asked, Launcher()) == [torch.device("mps", 0)]
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="using the CPU"):
+        assert devices_of((1,), Launcher()) == [torch.device("cpu")]
+    assert devices_of((), TORCHRUN) == [torch.device("cpu")] * 2
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert devices_of((), Launcher()) == gpus(0)
 
 
 def test_srun_may_leave_each_task_a_gpu_of_its_own(monkeypatch):

@@ -411,7 +411,7 @@ def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path):
 
 
 def test_loss_watch_sums_in_double_precision():
-    watch = LossWatch(torch.device("cpu"), {"loss": 1.0})
+    watch = LossWatch({"loss": 1.0})
     assert not watch.all_zero
     for step in range(10):
         watch.add(StepOutput(torch.tensor(0.1), {"part": torch.tensor(0.5)}), step, torch.arange(2))

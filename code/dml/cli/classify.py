@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,7 @@ from dml.cli.parser import Parser, add_section, flag_of
 from dml.cli.shared import add_continuing, settle_historic
 from dml.cli.sizes import check_crop
 from dml.config import (
-    ConfigWarning,
     LossConfig,
-    OptimConfig,
     TrainConfig,
     sections_with,
     train_config,
@@ -109,7 +106,7 @@ def parse_classify(arguments: Sequence[str] | None = None) -> ClassifyCommand:
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
     if "evaluate" not in typed:
         command = parse_command(parser, arguments, resolve_classify)
-        return ClassifyCommand(command.config, command.resume, command.accept_changes)
+        return ClassifyCommand(**vars(command))
     try:
         return _evaluation(typed)
     except (UserError, OSError) as error:
@@ -140,25 +137,13 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
         # NOTE: the published code does not warm up. Without, a rate too high for the first steps ends in calling
         # every image uncertain, at which the introspective logits have no gradient (docs/classification.md).
         values.setdefault("lr_warmup", 1.0)
-    config = effective(train_config(recipe, LossConfig(_loss_name(values)), values, "classification"))
-    _warn_without_decay(config.optim)
-    return config
+    return effective(train_config(recipe, LossConfig(_loss_name(values)), values, "classification"))
 
 
 def _recipe(dataset: str, model: str | None) -> str:
     if dataset not in CIFAR:
         return "classification"
     return "classification_cifar" if model is None or model.startswith("pyramidnet") else "classification_cifar_resnet"
-
-
-def _warn_without_decay(optim: OptimConfig) -> None:
-    if optim.scheduler == "multistep" and 1 < optim.epochs <= min(optim.milestones, default=optim.epochs):
-        milestones = " ".join(map(str, optim.milestones)) or "as published"
-        warnings.warn(
-            f"--milestones ({milestones}): none lies within the {optim.epochs} epochs, so the rate never decays;"
-            " --scheduler cosine fits any length",
-            ConfigWarning,
-        )
 
 
 def _loss_name(values: dict[str, Any]) -> str:

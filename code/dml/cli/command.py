@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dml.cli.kept_defaults import warn_of_kept_defaults
+from dml.cli.kept_defaults import warn_of_kept_defaults, warn_of_short_training
 from dml.cli.parser import Parser, flag_of
 from dml.cli.sizes import check_sizes
 from dml.cli.start import check_start
@@ -38,11 +38,13 @@ class TrainCommand:
         config: the run's settings.
         resume: folder of the run to continue, or None for a new one.
         accept_changes: whether to continue it although its images have changed.
+        typed: names of the settings that flags say.
     """
 
     config: TrainConfig
     resume: Path | None = None
     accept_changes: bool = False
+    typed: frozenset[str] = frozenset()
 
     @property
     def has_checkpoint(self) -> bool:
@@ -69,7 +71,8 @@ def parse_command(
         config = resolve(typed)
         check_sizes(config)
         check_start(config)
-        return TrainCommand(config)
+        warn_of_short_training(config.optim, typed)
+        return TrainCommand(config, typed=frozenset(typed))
     except UserError as error:
         parser.error(str(error))
 

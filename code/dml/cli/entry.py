@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dml.cli.plain_text import write_plainly
-from dml.errors import UserError, notes_of
+from dml.errors import Note, UserError, notes_of
 from dml.signals import heeded_signals
 
 
@@ -26,7 +26,7 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     same.
     """
     write_plainly()
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    warnings.formatwarning = _format_warning
     if any(int(os.environ.get(rank, 0)) > 0 for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         warnings.simplefilter("ignore")  # the first of several processes says it
     try:
@@ -61,6 +61,10 @@ def ending_like_ctrl_c() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _format_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> str:
+    return f"{message}\n" if issubclass(category, Note) else f"warning: {message}\n"
 
 
 def _end_with(text: str) -> NoReturn:

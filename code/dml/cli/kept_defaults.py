@@ -7,7 +7,7 @@ and is told of those that a flag left as they are.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from dml.cli.parser import flag_of
@@ -59,6 +59,28 @@ def warn_of_kept(driver: str, value: Any, own: Any, kept: Mapping[str, Any]) -> 
             " otherwise",
             ConfigWarning,
         )
+
+
+def warn_of_short_training(optim: OptimConfig, typed: Container[str]) -> None:
+    """Warn of what a training is too short for: of a rate that never decays, if a flag says when it is to; of a
+    backbone that never trains.
+
+    Args:
+        typed: names of the settings that flags say; what only defaults say is no news to the user.
+
+    Warns:
+        ConfigWarning: see above.
+    """
+    epochs = optim.epochs
+    if optim.warm >= epochs and ("warm" in typed or "epochs" in typed):
+        warnings.warn(f"--warm {optim.warm} covers all {epochs} epochs: the backbone never trains", ConfigWarning)
+    if "lr_decay_step" in typed and optim.scheduler == "step" and optim.lr_decay_step >= epochs:
+        said = f"--lr-decay-step {optim.lr_decay_step} lies beyond the {epochs} epochs"
+    elif "milestones" in typed and optim.scheduler == "multistep" and epochs <= min(optim.milestones, default=epochs):
+        said = f"--milestones ({_word(optim.milestones)}): none lies within the {epochs} epochs"
+    else:
+        return
+    warnings.warn(f"{said}: the rate never decays; --scheduler cosine fits any length", ConfigWarning)
 
 
 def _default(defaults: Mapping[str, Any], name: str) -> Any:

@@ -37,7 +37,7 @@ class EvaluateConfig(Section):
     resize: int | None = like(DataConfig, "resize", None)
     crop_size: int | None = like(DataConfig, "crop_size", None)
     pillow: bool | None = like(DataConfig, "pillow", None)
-    gpu_id: tuple[int, ...] = like(RunConfig, "gpu_id", (0,))
+    gpu_id: tuple[int, ...] = like(RunConfig, "gpu_id", ())
     precision: str = like(RunConfig, "precision", "32")
     eval_distance: str | None = like(EvalConfig, "eval_distance", None)
     metrics: tuple[str, ...] | None = like(EvalConfig, "metrics", None)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from dml.config.base import ConfigWarning, Section, option, require
+from dml.config.base import Section, option, require
 from dml.metric_names import metric_key
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -232,16 +231,6 @@ class OptimConfig(Section):
         require(self.lr_warmup >= 0, f"--lr-warmup must be 0 or more, got {self.lr_warmup}")
         require(self.warm >= 0, f"--warm must be 0 or more, got {self.warm}")
         require(self.clip_value >= 0, f"--clip-value must be 0 or more, got {self.clip_value}")
-        if self.warm >= self.epochs:
-            warnings.warn(
-                f"--warm {self.warm} covers all {self.epochs} epochs: the backbone never trains",
-                ConfigWarning,
-            )
-        if self.scheduler == "step" and self.lr_decay_step >= self.epochs:
-            warnings.warn(
-                f"--lr-decay-step {self.lr_decay_step} lies beyond the {self.epochs} epochs: the rate never decays",
-                ConfigWarning,
-            )
 
 
 @dataclass(frozen=True)
@@ -289,7 +278,11 @@ class RunConfig(Section):
     """Where and how the run is executed and recorded."""
 
     seed: int = option(1, "of initialisation, sampling and augmentation")
-    gpu_id: tuple[int, ...] = option((0,), "GPU number or numbers; -1: all visible ones", aliases=("gpu",))
+    gpu_id: tuple[int, ...] = option(
+        (),
+        "GPU number or numbers, -1 for all visible ones; unset: the first, or the CPU where there is none",
+        aliases=("gpu",),
+    )
     precision: str = option("32", "arithmetic of the network", choices=("32", "16-mixed", "bf16-mixed"))
     compile: bool = option(False, "compile the network with torch.compile")
     log_dir: str = option(str(ROOT / "logs"), "where run folders are made", aliases=("LOG_DIR", "save_path"))

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from dml.devices import exact_device
 from dml.errors import UserError
 from dml.evaluation.answers import Answers
 from dml.evaluation.computations import Metric, Values, Work
@@ -106,7 +107,7 @@ class Evaluator:
         self.metrics = tuple(METRICS.canonical(name) for name in metrics)
 
     def evaluate(self, model: nn.Module, device: torch.device, *, progress: str | None = None) -> Evaluation:
-        """Embed all images on ``device`` and compute the metrics there.
+        """Embed all images on ``device`` and compute the metrics there, or on the CPU if it has no float64.
 
         Args:
             progress: what the progress bar calls the work; None shows none.
@@ -127,7 +128,7 @@ class Evaluator:
             distance=self.distance,
             ties_count_for_query=self.ties_count_for_query,
             seed=self.seed,
-            device=device,
+            device=exact_device(device),
         )
         return Evaluation(metrics, *query, *gallery, self.image_ids, collapse(query[0], distance=self.distance))
 

@@ -30,7 +30,7 @@ def uncertainty_correlations(uncertainty: Tensor, errors: QueryErrors) -> dict[s
 
 
 def _spearman(a: Tensor, b: Tensor) -> float | None:
-    a, b = (values.double().cpu().numpy() for values in (a, b))
+    a, b = (values.cpu().double().numpy() for values in (a, b))
     if min(len(np.unique(a)), len(np.unique(b))) < 2:
         return None
     return float(spearmanr(a, b).statistic)

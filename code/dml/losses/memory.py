@@ -104,7 +104,7 @@ class ClassMeanMemory(CrossBatchMemory):
         num_classes: C.
 
     Attributes:
-        class_sums: (C, D) float64.
+        class_sums: (C, D) float64, where the device has it.
         class_counts: (C,) int64, rows of each class.
     """
 
@@ -120,9 +120,9 @@ class ClassMeanMemory(CrossBatchMemory):
     ) -> None:
         for (features, labels), changed, sign in ((old, is_new & was_written, -1), (new, is_new, 1)):
             self.class_counts.index_add_(0, labels, changed.long(), alpha=sign)
-            self.class_sums.index_add_(0, labels, features.double() * changed[:, None], alpha=sign)
+            self.class_sums.index_add_(0, labels, features.to(self.class_sums.dtype) * changed[:, None], alpha=sign)
 
     def class_means(self, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Means (n, D) float64 and row counts (n,) of ``classes`` (n,); the mean of no rows is 0."""
+        """Means (n, D) of the sums' type and row counts (n,) of ``classes`` (n,); the mean of no rows is 0."""
         counts = self.class_counts[classes]
         return self.class_sums[classes] / counts.clamp_min(1)[:, None], counts

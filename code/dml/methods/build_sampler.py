@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Container
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from dml.config import FEATURE_SAMPLERS, ConfigWarning, FeatureSamplingConfig, TrainConfig
 from dml.data.own_images import counted
 from dml.data.samplers import SAMPLERS, Sampler
-from dml.errors import UserError
+from dml.errors import Note, UserError
 
 _DISTINCT_CLASSES = ("class_balanced", "balanced")
 _BY_CLASS = (*_DISTINCT_CLASSES, "class_random", *FEATURE_SAMPLERS)
@@ -42,7 +43,9 @@ def sampler_kind(config: TrainConfig) -> str:
     return SAMPLERS.canonical(config.data.sampler)
 
 
-def fit_batches(config: TrainConfig, labels: np.ndarray, *, world_size: int = 1) -> TrainConfig:
+def fit_batches(
+    config: TrainConfig, labels: np.ndarray, *, world_size: int = 1, typed: Container[str] = ()
+) -> TrainConfig:
     """``config`` with batches that a user's own training set fills, where it asks for larger ones.
 
     A batch keeps its images per class and has fewer classes; only where two classes do not fit, fewer images of each.
@@ -52,9 +55,10 @@ def fit_batches(config: TrainConfig, labels: np.ndarray, *, world_size: int = 1)
     Args:
         labels: (N,) int64 of the training set.
         world_size: processes, which share a batch equally.
+        typed: names of the settings that flags say.
 
     Warns:
-        ConfigWarning: batches are smaller than asked for; it says how large they are.
+        ConfigWarning: batches are smaller than flags asked for; it says how large they are. Note: than by default.
     """
     if config.data.dataset != "folder":
         return config
@@ -75,7 +79,8 @@ def fit_batches(config: TrainConfig, labels: np.ndarray, *, world_size: int = 1)
     groups = groups // step * step
     if not groups:
         return config
-    warnings.warn(_told(config, labels, groups, size), ConfigWarning)
+    asked_for = any(name in typed for name in ("batch_size", "IPC", "num_neighbors"))
+    warnings.warn(_told(config, labels, groups, size), ConfigWarning if asked_for else Note)
     config = replace(config, data=replace(config.data, batch_size=groups * size))
     if _group_size(config) == size:
         return config

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dml.data.neighbours_plan import neighbour_plan
+from dml.devices import exact_device
 from dml.losses.self_taught import SelfTaughtLoss
 from dml.methods.base import Method, ParamGroup
 from dml.models import EmbeddingNet
@@ -83,7 +84,7 @@ class SelfTaughtMethod(Method):
 
     def _embeddings(self) -> Tensor:
         device = next(self.model.parameters()).device
-        return self.embed_training_set(self.model).to(device)
+        return self.embed_training_set(self.model).to(exact_device(device))
 
     def _plan(self, neighbours: np.ndarray, epoch: int) -> np.ndarray:
         return neighbour_plan(neighbours, batch_size=self.batch_size, seed=self.seed, epoch=epoch)

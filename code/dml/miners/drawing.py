@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dml.devices import finest_float
+
 STEPS = 2**40
 
 
@@ -33,6 +35,6 @@ def draw(weights: Tensor) -> Tensor:
     """
     steps = weights.long() if weights.dtype == torch.bool else (weights.nan_to_num() * STEPS).long()
     ends = steps.cumsum(dim=1)
-    share = torch.rand(len(weights), 1, dtype=torch.float64, device=weights.device)
+    share = torch.rand(len(weights), 1, dtype=finest_float(weights.device), device=weights.device)
     tickets = (share * ends[:, -1:]).long().minimum(ends[:, -1:] - 1)  # a product can round up to the whole
     return torch.searchsorted(ends, tickets, right=True).squeeze(1)

@@ -13,12 +13,15 @@ from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
 from dml.errors import UserError
 from dml.training.launcher import Launcher, find_launcher, rendezvous_of_srun, warn_of_tasks_without_srun
 
+FIRST = ((), (0,), (-1,))
+"""Values of ``--gpu-id`` that mean the first GPU, or the first ones."""
+
 
 def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
     """A launched Fabric for ``--gpu-id`` and ``--precision``, with every global generator seeded.
 
     Under torchrun or srun there are the processes that were started, each with its GPU of ``devices_of``; otherwise
-    one for each of these. A GPU that is not there is a warning, and the CPU is used.
+    one for each of these. A GPU that was asked for and is not there is a warning, and the CPU is used.
 
     NOTE: the same seed on every process: initial weights must agree, and so must what is drawn for the global batch;
     augmentation is seeded per image.
@@ -62,18 +65,23 @@ def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
 def devices_of(gpu_ids: tuple[int, ...], launcher: Launcher) -> list[torch.device]:
     """The devices of this machine's processes, in their order.
 
-    The GPUs of ``--gpu-id``, all visible ones for −1. Of processes that were started already each takes the next one;
-    the default of ``--gpu-id`` stands for the first ones then, and so does −1.
+    Without ``--gpu-id`` the first GPU, Apple's where NVIDIA has none, else the CPU; with it the GPUs that it names, all
+    visible ones for −1. Of processes that were started already each takes the next one; without ``--gpu-id``, with 0
+    and with −1 these are the first ones.
 
     Raises:
         UserError: other numbers of GPUs and of processes.
     """
     available, processes = torch.cuda.device_count(), launcher.local
-    asked = "--gpu-id " + " ".join(map(str, gpu_ids))
+    asked = "--gpu-id " + (" ".join(map(str, gpu_ids)) or "0")
     if processes is not None and available == 1 and processes > 1 and launcher.one_gpu_each:
         return [torch.device("cuda", 0)] * processes
-    wanted = list(range(available)) if -1 in gpu_ids else list(gpu_ids)
-    if processes is not None and gpu_ids in ((0,), (-1,)):
+    if not available and processes is None and gpu_ids in FIRST and torch.backends.mps.is_available():
+        return [torch.device("mps", 0)]
+    if not available and not gpu_ids:
+        return [torch.device("cpu")] * (processes or 1)
+    wanted = list(range(available)) if -1 in gpu_ids else list(gpu_ids or (0,))
+    if processes is not None and gpu_ids in FIRST:
         wanted = list(range(processes))
     if not (available and all(0 <= number < available for number in wanted)):
         there = f"GPUs 0..{available - 1} are there" if available else "no GPU is there"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -40,10 +42,9 @@ class _Pending:
 class LossWatch:
     """Takes each step's loss, and looks at it once its copy has arrived on the CPU.
 
-    On a GPU that is some steps later, so the stream never stalls; ``totals`` waits for the rest.
+    On a GPU of NVIDIA that is some steps later, so the stream never stalls; ``totals`` waits for the rest.
 
     Args:
-        device: of the losses.
         totals: name → sum so far, where an epoch is continued.
 
     Attributes:
@@ -51,10 +52,9 @@ class LossWatch:
         all_zero: whether every loss so far was exactly 0; of those before this process, whether their sum was.
     """
 
-    def __init__(self, device: torch.device, totals: Mapping[str, float] | None = None):
-        self._totals = {
-            name: torch.tensor(total, dtype=torch.float64, device=device) for name, total in (totals or {}).items()
-        }
+    def __init__(self, totals: Mapping[str, float] | None = None):
+        self._totals = dict(totals or {})
+        self._values: dict[str, list[Tensor]] = {}
         self.latest = float("nan")
         self.all_zero = not (totals or {}).get("loss")
         self._pending: deque[_Pending] = deque()
@@ -67,7 +67,7 @@ class LossWatch:
         """
         loss = output.loss.detach()
         for name, value in {"loss": loss, **output.logs}.items():
-            self._totals[name] = self._totals.get(name, 0.0) + value.detach().double()
+            self._values.setdefault(name, []).append(value.detach().clone())
         ready = None
         if loss.is_cuda:
             ready = torch.cuda.Event()
@@ -80,7 +80,10 @@ class LossWatch:
     def totals(self) -> dict[str, float]:
         """Name → float64 sum of the loss and of each log over this epoch's steps; waits for the device."""
         self._flush()
-        return {name: float(total) for name, total in self._totals.items()}
+        for name, values in self._values.items():  # one after another: a continued epoch's sum is the same to the bit
+            self._totals[name] = reduce(add, torch.stack(values).tolist(), self._totals.get(name, 0.0))
+        self._values = {}
+        return dict(self._totals)
 
     def _flush(self) -> None:
         while self._pending:

@@ -21,7 +21,8 @@ def random_state(device: torch.device) -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
-        "device": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "device": _generator_state(device),
+        "device_type": device.type,
     }
 
 
@@ -40,9 +41,9 @@ def restore_random_state(
         number = device.index if device.type == "cuda" else None
         of_gpus = states["cuda"]
         states = [states | {"device": of_gpus[number] if number is not None and number < len(of_gpus) else None}]
-        had_gpu = bool(of_gpus)
+        before = "cuda" if of_gpus else "cpu"
     else:
-        had_gpu = states[0]["device"] is not None
+        before = states[0].get("device_type", "cpu" if states[0]["device"] is None else "cuda")
         if len(states) != processes:
             warnings.warn(
                 f"the run had {len(states)} processes and goes on with {processes}: of their random generators the"
@@ -54,10 +55,28 @@ def restore_random_state(
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if device.type == "cuda" and state["device"] is not None:
-        torch.cuda.set_rng_state(state["device"], device)
-    elif had_gpu != (device.type == "cuda"):
-        before, now = ("a GPU", f"the {device.type.upper()}") if had_gpu else ("the CPU", "a GPU")
+    if device.type != before:
         warnings.warn(
-            f"the run was on {before} and goes on on {now}: what losses and miners draw there begins anew with the seed"
+            f"the run was on {_called(before)} and goes on on {_called(device.type)}: what losses and miners draw there"
+            " begins anew with the seed"
         )
+    elif state["device"] is not None:
+        _set_generator_state(state["device"], device)
+
+
+def _called(kind: str) -> str:
+    return "the CPU" if kind == "cpu" else "Apple's GPU" if kind == "mps" else "a GPU"
+
+
+def _generator_state(device: torch.device) -> torch.Tensor | None:
+    """Of the device's own generator; None: it has none beside torch's."""
+    if device.type == "cpu":
+        return None
+    return torch.mps.get_rng_state() if device.type == "mps" else torch.cuda.get_rng_state(device)
+
+
+def _set_generator_state(state: torch.Tensor, device: torch.device) -> None:
+    if device.type == "mps":
+        torch.mps.set_rng_state(state)
+    else:
+        torch.cuda.set_rng_state(state, device)

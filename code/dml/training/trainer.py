@@ -18,6 +18,7 @@ from tqdm import tqdm
 from dml.config import EvalConfig, OptimConfig
 from dml.data.images import UnreadableImageError
 from dml.data.loader import LoadingError, PlannedBatches
+from dml.devices import fit_to_device
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
 from dml.metric_names import COUNTS, label, value_text
@@ -105,7 +106,7 @@ class Trainer:
         trainable = [parameter.requires_grad for parameter in parameters]
         for parameter in parameters:
             parameter.requires_grad_(True)
-        wrapped = self.fabric.setup(self.method, self._optimizer)
+        wrapped = self.fabric.setup(fit_to_device(self.method, self.fabric.device), self._optimizer)
         for parameter, flag in zip(parameters, trainable, strict=True):
             parameter.requires_grad_(flag)
         return wrapped
@@ -174,7 +175,7 @@ class Trainer:
         self.batches.set_epoch(plan, state.epoch, first=state.batches_done)
         self.method.train()
         self.method.start_epoch(self._progress(plan))
-        watch = LossWatch(self.fabric.device, state.totals)
+        watch = LossWatch(state.totals)
         started, waited, first = time.perf_counter(), 0.0, state.batches_done
         bar = tqdm(
             total=len(plan),
