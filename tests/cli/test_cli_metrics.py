@@ -34,7 +34,8 @@ def test_flags_of_no_effect_are_accepted():
 
 
 def test_select_metric_takes_both_spellings():
-    assert evaluation_of("--select-metric", "e_recall@1") == evaluation_of("--select-metric", "e_recall_at_1")
+    with_it = ("--metrics", "e_recall@1", "--select-metric")
+    assert evaluation_of(*with_it, "e_recall@1") == evaluation_of(*with_it, "e_recall_at_1")
 
 
 def training(digits, folder, *more):

@@ -93,7 +93,7 @@ def test_options_of_the_losses():
         (["--cache-source"], "add --augment 0"),
         (["--cache-source", "--augment", "0", "--loss", "CRD"], "--loss CRD compares features"),
         (["--view", "0"], "--view must be at least 1"),
-        (["--source-ckpt", ""], "--source-ckpt FILE"),
+        (["--source-ckpt", ""], "--source-ckpt: the value is empty"),
         (["--wandb_key", "secret"], "WANDB_API_KEY"),
     ],
 )

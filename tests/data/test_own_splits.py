@@ -139,3 +139,23 @@ def test_what_cannot_be_opened_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("os.scandir", closed)
     with pytest.warns(DatasetWarning, match=r"1 folder cannot be opened \(.*dog/closed\)"):
         load_dataset("folder", tmp_path)
+
+
+@BOTH
+def test_images_side_by_side_are_told_how_to_be_learned_from(tmp_path, load):
+    for number in range(3):
+        write_image(tmp_path / f"{number}.png")
+    with warnings.catch_warnings(), pytest.raises(DatasetError) as error:
+        warnings.simplefilter("error")  # nothing misleading before it
+        load("folder", tmp_path)
+    assert f"python code/main.py --dataset folder --data-dir {tmp_path} learns from the images alone" in str(
+        error.value
+    )
+    assert "With classes: give your own images with --data-dir: a folder with" in str(error.value)
+
+
+@BOTH
+def test_a_folder_without_images_is_told_what_belongs_there(tmp_path, load):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DatasetError, match=r"^no images in .*\. Give your own images with --data-dir: a folder with"):
+        load("folder", tmp_path)

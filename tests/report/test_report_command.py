@@ -81,7 +81,7 @@ def test_groups_without_held_out_images_are_counted(tmp_path, capsys):
         (["{logs}/none"], "no run folder there"),
         (["{logs}", "--leave-out", "{logs}/none"], "no run folder there"),
         (["{logs}/stopped"], "no finished run is left"),
-        (["{logs}", "--out", "{logs}/run/config.json"], "not a folder"),
+        (["{logs}", "--out", "{logs}/run/config.json"], "cannot make anything in"),
         (["{logs}", "--format", "html"], "invalid choice"),
         (["--wandb", "project"], "it reads ENTITY/PROJECT"),
     ],

@@ -11,6 +11,7 @@ from typing import Any
 
 from dml.cli.classify_historic import add_cutmix_flags, settle_cutmix_flags
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.outputs import require_writable_file
 from dml.cli.parser import Parser, add_section, flag_of
 from dml.cli.shared import add_continuing, settle_historic
 from dml.cli.sizes import check_crop
@@ -179,8 +180,8 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
     for name in typed:
         if name not in OF_EVALUATION:
             raise UserError(f"{flag_of(name)} has no part in --evaluate: leave it out")
-    if out is not None and not Path(out).absolute().parent.is_dir():
-        raise UserError(f"--json {out}: there is no such folder")
+    if out is not None:
+        require_writable_file(out, flag="--json")
     loaded = load_classifier(file)
     try:
         run = train_config_from_json(json.dumps(loaded.config))

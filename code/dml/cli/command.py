@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.kept_defaults import warn_of_kept_defaults, warn_of_short_training
+from dml.cli.outputs import require_writable
 from dml.cli.parser import Parser, flag_of
+from dml.cli.selected import check_metrics
 from dml.cli.sizes import check_sizes
 from dml.cli.start import check_start
 from dml.config import ConfigWarning, DataConfig, TrainConfig, default_data_name, train_config_from_json
@@ -69,8 +71,10 @@ def parse_command(
         if accept_changes is not None:
             raise UserError("--accept-changes goes beside --resume-run DIR: a new run takes the images as they are")
         config = resolve(typed)
+        check_metrics(config)
         check_sizes(config)
         check_start(config)
+        require_writable(config.run.log_dir, flag="--log-dir")
         warn_of_short_training(config.optim, typed)
         return TrainCommand(config, typed=frozenset(typed))
     except UserError as error:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dml.cli.parser import Parser, add_section
+from dml.cli.outputs import require_writable_file
+from dml.cli.parser import Parser, add_section, flag_of
 from dml.cli.sizes import check_crop
 from dml.config import ConfigWarning, DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
@@ -21,6 +22,9 @@ from dml.models.backbones import BACKBONES
 from dml.models.backbones.base import class_of
 from dml.models.convert import LoadedModel
 from dml.models.run_checkpoint import checkpoint_file
+
+OUTPUTS = ("json", "save_embeddings", "gallery", "tsne", "uncertainty_gallery")
+"""Flags that name a file to write."""
 
 
 def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
@@ -40,7 +44,11 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
             METRICS.canonical(name)
         if values.get("ckpt"):
             values["ckpt"] = str(checkpoint_file(values["ckpt"], flag="--ckpt"))
-        return EvaluateConfig(**values)
+        config = EvaluateConfig(**values)
+        for name in OUTPUTS:
+            if (file := getattr(config, name)) is not None:
+                require_writable_file(file, flag=flag_of(name))
+        return config
     except UserError as error:
         parser.error(str(error))
 

@@ -17,6 +17,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+MAY_BE_EMPTY = ("remark", "project", "group")
+"""Flags of text that may be left blank; nothing else is meant by an empty file, folder or name."""
+
+EMPTY = "the value is empty (an unset variable of the shell?)"
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -51,12 +55,18 @@ class Parser(argparse.ArgumentParser):
             flag = unknown[0].split("=")[0]
             close = difflib.get_close_matches(flag, self._option_string_actions, n=1, cutoff=0.6)
             self.error(f"unknown argument {flag}" + (f" (did you mean {close[0]}?)" if close else ""))
-        return {name: _from_home(value) for name, value in vars(namespace).items()}
+        typed = vars(namespace)
+        for name, value in typed.items():
+            if value == "" and name not in MAY_BE_EMPTY:
+                self.error(f"{flag_of(name)}: {EMPTY}")
+        return {name: _from_home(value) for name, value in typed.items()}
 
 
 def place(text: str) -> Path:
     """The type of a flag that names a file or folder, in the user's home if it begins with ``~``: a shell says so of
     ``--flag ~/x`` but not of ``--flag=~/x``."""
+    if not text:
+        raise argparse.ArgumentTypeError(EMPTY)
     return _from_home(Path(text))
 
 

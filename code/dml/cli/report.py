@@ -7,8 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dml.cli.parser import Parser, spellings_of
+from dml.cli.outputs import require_writable
+from dml.cli.parser import Parser, place, spellings_of
 from dml.config import ROOT, SECTIONS
+from dml.errors import UserError
 from dml.report.runs import Run
 from dml.report.summary import SPLITS
 from dml.report.tables import FORMATS
@@ -56,7 +58,7 @@ def report_parser() -> Parser:
     parser.add_argument("--metrics", nargs="+", metavar="NAME", help="e_recall@1, map_at_r, ... (default: all)")
     parser.add_argument("--split", choices=SPLITS, help="test, held-out or training images (default: eval)")
     parser.add_argument("--format", choices=list(FORMATS), help="of the table that is printed (default: md)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write tables in every format and the pictures there")
+    parser.add_argument("--out", type=place, metavar="DIR", help="write tables in every format and the pictures there")
     return parser
 
 
@@ -68,8 +70,11 @@ def parse_report(arguments: Sequence[str] | None = None) -> ReportCommand:
     places = typed.pop("places", ())
     if "wandb" in typed and places:
         parser.error("--wandb reads the runs of a project: leave out the folders")
-    if typed.get("out") is not None and typed["out"].exists() and not typed["out"].is_dir():
-        parser.error(f"--out {typed['out']}: not a folder")
+    if "out" in typed:
+        try:
+            require_writable(typed["out"], flag="--out")
+        except UserError as error:
+            parser.error(str(error))
     return ReportCommand(places or (str(ROOT / "logs"),), **typed)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from dml.config.base import Section, like, option, require
 from dml.config.sections import DataConfig, EvalConfig, ModelConfig, RunConfig
@@ -67,15 +66,6 @@ class EvaluateConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.ckpt != "", "--ckpt FILE (or --resume FILE) says which checkpoint to evaluate")
-        for flag, file in (
-            ("--json", self.json),
-            ("--save-embeddings", self.save_embeddings),
-            ("--gallery", self.gallery),
-            ("--tsne", self.tsne),
-            ("--uncertainty-gallery", self.uncertainty_gallery),
-        ):
-            if file is not None:
-                require(Path(file).absolute().parent.is_dir(), f"{flag} {file}: there is no such folder")
         for flag, file, suffix in (
             ("--gallery", self.gallery, ".png"),
             ("--tsne", self.tsne, ".html"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dml.data.layout import DatasetNotFoundError, read_class_folders
+from dml.data.layout import DatasetError, DatasetNotFoundError, data_dir_flag, read_class_folders
 from dml.data.own_classes import own_classes, warn_of_alike_classes
 from dml.data.own_images import warn_of_left_out
 from dml.data.own_splits import SplitRules, split_folders
 from dml.data.own_table import read_table, table_in
 from dml.data.records import ImageRecords
+from dml.data.unlabelled import is_unlabelled
 
 
 def read_own_data(data_dir: Path, rules: SplitRules, how_to_give: str) -> tuple[dict[str, ImageRecords], Path]:
@@ -20,11 +21,11 @@ def read_own_data(data_dir: Path, rules: SplitRules, how_to_give: str) -> tuple[
 
     Args:
         rules: which splits are asked for.
-        how_to_give: what the message of a missing folder ends with.
+        how_to_give: what the message of a missing or empty folder ends with.
 
     Raises:
         DatasetNotFoundError: ``data_dir`` does not exist.
-        DatasetError: an unusable list, or folders that are splits but not such as ``rules`` ask for.
+        DatasetError: no images; an unusable list; folders that are splits but not such as ``rules`` ask for.
 
     Warns:
         DatasetWarning: files and class folders that are passed over (not with a list, which names its images); folders
@@ -37,7 +38,19 @@ def read_own_data(data_dir: Path, rules: SplitRules, how_to_give: str) -> tuple[
         splits = read_table(table)
     else:
         folders = split_folders(data_dir, rules)
-        warn_of_left_out(data_dir, class_roots=list(folders.values()))
         splits = {split: own_classes(read_class_folders(folder)) for split, folder in folders.items()}
+        if not any(map(len, splits.values())):
+            raise DatasetError(_without_images(data_dir, how_to_give))
+        warn_of_left_out(data_dir, class_roots=list(folders.values()))
     warn_of_alike_classes(name for records in splits.values() for name in records.class_names)
     return splits, table or data_dir
+
+
+def _without_images(data_dir: Path, how_to_give: str) -> str:
+    if not is_unlabelled(data_dir):
+        return f"no images in {data_dir}. {how_to_give}"
+    return (
+        f"the images of {data_dir} lie in it side by side, and nothing says their classes. Without classes:"
+        f" python code/main.py --dataset folder{data_dir_flag(data_dir)} learns from the images alone. With classes:"
+        f" {how_to_give[0].lower()}{how_to_give[1:]}"
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dml.config import EvalConfig
+from dml.errors import UserError
 from dml.metric_names import is_better, metric_of
 from dml.training.state import TrainingState
 
@@ -50,3 +53,14 @@ class Selection:
                 state.highest[metric] = values[metric]
                 files.append(f"best_{metric}.pt")
         return files
+
+
+def require_computed(evaluation: EvalConfig, names: Sequence[str]) -> None:
+    """UserError unless what is to choose the best epoch is among ``names``, the metrics that are computed."""
+    flag = "--storage-metrics" if evaluation.storage_metrics else "--select-metric"
+    for metric in evaluation.storage_metrics or (evaluation.select_metric,):
+        if metric not in names:
+            raise UserError(
+                f"{flag} {metric} is to choose the best epoch, but is not among the metrics of this run:"
+                f" {', '.join(names)}. Add it to --metrics, or choose by one of these"
+            )

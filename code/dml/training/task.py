@@ -16,7 +16,7 @@ from dml.data.records import LeftOut
 from dml.errors import UserError
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
-from dml.training.selection import Selection
+from dml.training.selection import Selection, require_computed
 
 
 class TrainingData(Protocol):
@@ -67,13 +67,7 @@ class Task(ABC):
         evaluation = self.config.evaluation
         if evaluation.select == "val" and self.data.val is None:
             raise UserError(f"--select val needs {self.held_out}: add {self.how_to_hold_out}")
-        flag = "--storage-metrics" if evaluation.storage_metrics else "--select-metric"
-        for metric in evaluation.storage_metrics or (evaluation.select_metric,):
-            if metric not in self.metric_names():
-                raise UserError(
-                    f"{flag} {metric} is to choose the best epoch, but is not among the metrics of this run:"
-                    f" {', '.join(self.metric_names())}. Add it to --metrics, or choose by one of these"
-                )
+        require_computed(evaluation, self.metric_names())
 
     @property
     def class_names(self) -> tuple[str, ...] | None:

@@ -1,0 +1,52 @@
+"""Names that can be checked without images are checked before any is looked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from entrypoints import run_inside
+
+PROGRAMS = {
+    "train.py": ["--dataset", "cub"],
+    "train_target.py": ["--dataset", "cub", "--source-ckpt", "no.pth"],
+    "main.py": ["--dataset", "cub"],
+    "classify.py": ["--dataset", "cifar10"],
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "resnet19"], "'resnet19'. Did you mean 'resnet18'?"),
+        (["--metrics", "recal"], "unknown metric 'recal'"),
+        (["--select-metric", "recall_at_3"], "recall_at_3 is to choose the best epoch, but is not among the metrics"),
+        (
+            ["--metrics", "nmi"],
+            "recall_at_1 is to choose the best epoch, but is not among the metrics of this run: nmi",
+        ),
+        (["--sampler", "rando"], "unknown sampler 'rando'"),
+        (["--optimizer", "adan"], "'adan' is not one of"),
+        (["--scheduler", "step_"], "'step_' is not one of"),
+        (["--data-dir", ""], "--data-dir: the value is empty"),
+    ],
+)
+def test_a_wrong_name_is_told_where_no_data_are(program, words, said, tmp_path, capsys):
+    if program == "classify.py" and words[0] in ("--metrics", "--sampler"):
+        said = f"unknown argument {words[0]}"
+    if program == "main.py" and words[0] == "--sampler":
+        said = "--sampler"
+    where = [] if words[0] == "--data-dir" else ["--data-dir", tmp_path / "none"]
+    printed = run_inside(program, *PROGRAMS[program], *where, *words, status=2, capsys=capsys)
+    assert said in printed.err
+    assert "not found" not in printed.err and "does not exist" not in printed.err
+
+
+def test_what_the_data_set_publishes_can_choose(tmp_path, capsys):
+    words = ["--data-dir", tmp_path / "none", "--select-metric"]
+    for dataset, metric in (("SOP", "recall_at_1000"), ("Inshop", "recall_at_30"), ("cub", "recall_at_4")):
+        said = run_inside("train.py", "--dataset", dataset, *words, metric, status=2, capsys=capsys).err
+        assert f"dataset '{dataset}' not found" in said
+        assert f"python scripts/download_dataset.py {dataset} --data-dir {tmp_path}/none" in said
+    said = run_inside("train.py", "--dataset", "cub", *words, "recall_at_1000", status=2, capsys=capsys).err
+    assert "recall_at_1000 is to choose" in said
