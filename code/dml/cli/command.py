@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dml.cli.kept_defaults import warn_of_kept_defaults
-from dml.cli.parser import Parser, flag_of
+from dml.cli.parser import Parser
 from dml.cli.sizes import check_sizes
 from dml.cli.start import check_start
-from dml.config import ConfigWarning, DataConfig, TrainConfig, default_data_name, train_config_from_json
+from dml.cli.unused import settings_of, warn_of_unused
+from dml.conditions import flag_of
+from dml.config import DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
 from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
@@ -55,7 +56,8 @@ def parse_command(
     """Parse ``arguments`` (None: the process's own): a run to continue, or a new one with what ``resolve`` makes of
     the typed flags. Exits with status 2 and a message if they do not fit.
     """
-    typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    typed = parser.parse_typed(arguments)
     try:
         accept_changes = typed.pop("accept_changes", None)
         if "resume_run" in typed:
@@ -66,6 +68,7 @@ def parse_command(
         if accept_changes is not None:
             raise ValueError("--accept-changes goes beside --resume-run DIR: a new run takes the images as they are")
         config = resolve(typed)
+        warn_of_unused(parser, typed, typed | settings_of(config), arguments)
         check_sizes(config)
         check_start(config)
         return TrainCommand(config)
@@ -136,27 +139,4 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     _make_absolute(values)
     values.setdefault("data_name", default_data_name(values["dataset"], values.get("data_dir", DataConfig.data_dir)))
     _check_first_weights(values)
-    has_weights = bool(values.get("pretrained", True) or values.get("init_from") or values.get("resume"))
-    scheduler = values.get("scheduler", "step")
-    for flag, used, reason in (
-        ("augmentation", values.get("augment", True), "--augment 0"),
-        ("backbone_init", not has_weights, "weights to start from"),
-        ("bn_affine", values.get("bn_freeze", True), "--bn-freeze 0"),
-        ("bn_momentum", not values.get("bn_freeze", True), "--bn-freeze 1"),
-        ("norm_convention", values.get("l2_norm", True), "--l2-norm 0"),
-        ("head_init", values.get("head", "linear") == "linear", f"--head {values.get('head')}"),
-        ("crop_scale", values.get("augmentation") != "red", "--augmentation red"),
-        ("IPC", values.get("sampler") not in ("random", "full_random"), f"--sampler {values.get('sampler')}"),
-        ("sgd_momentum", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
-        ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
-        ("sgd_momentum", scheduler != "cyclic", "--scheduler cyclic"),
-        ("head_lr", scheduler != "cyclic", "--scheduler cyclic"),
-        ("proxy_lr_scale", scheduler != "cyclic", "--scheduler cyclic"),
-        ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),
-        ("lr_decay_gamma", scheduler in ("step", "multistep", "exp"), f"--scheduler {scheduler}"),
-        ("milestones", scheduler == "multistep", f"--scheduler {scheduler}"),
-        ("keep_copies", values["dataset"] == "folder", f"--dataset {values['dataset']}, which keeps them"),
-    ):
-        if flag in typed and not used:
-            warnings.warn(f"{flag_of(flag)} has no effect with {reason}", ConfigWarning)
     return values

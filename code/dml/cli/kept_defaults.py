@@ -6,21 +6,14 @@ and is told of those that a flag left as they are.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from dml.cli.parser import flag_of
+from dml.conditions import as_typed, flag_of
 from dml.config import ConfigWarning, ModelConfig, OptimConfig
 
-OF_OPTIMIZER = {"sgd": ("sgd_momentum", "nesterov"), "adam": ("adam_eps",)}
-"""Optimiser → settings that it alone uses."""
-OF_SCHEDULER = {
-    "step": ("lr_decay_step", "lr_decay_gamma"),
-    "multistep": ("milestones", "lr_decay_gamma"),
-    "exp": ("lr_decay_gamma",),
-}
-"""Schedule → settings that it uses."""
 OF_RANDOM_WEIGHTS = ("lr", "bn_freeze", "warm")
 """What suits weights that have been trained, and random ones hardly."""
 
@@ -37,8 +30,8 @@ def warn_of_kept_defaults(defaults: Mapping[str, Any], typed: Mapping[str, Any])
         ConfigWarning: see above.
     """
     for driver, settings in (
-        ("optimizer", ("lr", "weight_decay", *OF_OPTIMIZER.get(typed.get("optimizer"), ()))),
-        ("scheduler", OF_SCHEDULER.get(typed.get("scheduler"), ())),
+        ("optimizer", ("lr", "weight_decay", *_used_with("optimizer", typed.get("optimizer")))),
+        ("scheduler", _used_with("scheduler", typed.get("scheduler"))),
         ("pretrained", ("lr",) if typed.get("pretrained") else OF_RANDOM_WEIGHTS),
         ("lr", ("head_lr",)),
     ):
@@ -61,6 +54,16 @@ def warn_of_kept(driver: str, value: Any, own: Any, kept: Mapping[str, Any]) -> 
         )
 
 
+def _used_with(driver: str, value: Any) -> list[str]:
+    """The settings of the optimisation that some values of ``driver`` use, and that ``value`` is among."""
+    return [
+        item.name
+        for item in dataclasses.fields(OptimConfig)
+        for condition in item.metadata["used_if"]
+        if condition.setting == driver and value in condition.values
+    ]
+
+
 def _default(defaults: Mapping[str, Any], name: str) -> Any:
     return defaults.get(name, getattr(OptimConfig, name, getattr(ModelConfig, name, None)))
 
@@ -72,8 +75,4 @@ def _acts(name: str, value: Any) -> bool:
 
 def _word(value: Any) -> str:
     """As it would be typed."""
-    if isinstance(value, tuple | list):
-        return " ".join(map(str, value)) or "(none: the rate never decays)"
-    if isinstance(value, bool):
-        return str(int(value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return as_typed(value) if value != () else "(none: the rate never decays)"

@@ -5,7 +5,7 @@ from dml.config.classification import ClassificationConfig
 from dml.config.evaluate import EvaluateConfig
 from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
-from dml.config.sampling import FEATURE_SAMPLERS, SAMPLER_OPTIONS, FeatureSamplingConfig
+from dml.config.sampling import FEATURE_SAMPLERS, FeatureSamplingConfig
 from dml.config.sections import (
     ROOT,
     DataConfig,
@@ -30,7 +30,6 @@ __all__ = [
     "FEATURE_SAMPLERS",
     "OWN_SECTIONS",
     "ROOT",
-    "SAMPLER_OPTIONS",
     "SECTIONS",
     "ClassificationConfig",
     "ConfigWarning",
