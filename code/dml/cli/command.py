@@ -38,11 +38,13 @@ class TrainCommand:
         config: the run's settings.
         resume: folder of the run to continue, or None for a new one.
         accept_changes: whether to continue it although its images have changed.
+        remarks: what is to be said once when the training starts, a line each.
     """
 
     config: TrainConfig
     resume: Path | None = None
     accept_changes: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def has_checkpoint(self) -> bool:
@@ -51,10 +53,17 @@ class TrainCommand:
 
 
 def parse_command(
-    parser: Parser, arguments: Sequence[str] | None, resolve: Callable[[dict[str, Any]], TrainConfig]
+    parser: Parser,
+    arguments: Sequence[str] | None,
+    resolve: Callable[[dict[str, Any]], TrainConfig],
+    *,
+    remark: Callable[[dict[str, Any], TrainConfig], Sequence[str]] = lambda typed, config: (),
 ) -> TrainCommand:
     """Parse ``arguments`` (None: the process's own): a run to continue, or a new one with what ``resolve`` makes of
     the typed flags. Exits with status 2 and a message if they do not fit.
+
+    Args:
+        remark: gives the command's ``remarks`` on a new run, from what was typed and what that became.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     typed = parser.parse_typed(arguments)
@@ -71,7 +80,7 @@ def parse_command(
         warn_of_unused(parser, typed, typed | settings_of(config), arguments)
         check_sizes(config)
         check_start(config)
-        return TrainCommand(config)
+        return TrainCommand(config, remarks=tuple(remark(typed, config)))
     except ValueError as error:
         parser.error(str(error))
 

@@ -16,7 +16,8 @@ from dml.cli.kept_defaults import warn_of_kept
 from dml.cli.miners import add_miners, take_miner
 from dml.cli.parser import Parser, add_section, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
-from dml.conditions import when
+from dml.cli.twins import remarks_on_twins
+from dml.conditions import Condition, when
 from dml.config import (
     FEATURE_SAMPLERS,
     ConfigWarning,
@@ -32,6 +33,10 @@ from dml.recipes import RECIPES
 
 DEFAULT_LOSS = "Proxy_Anchor"
 SOURCE_RECIPE = "transfer_source"
+NO_MEMORY_TO_LEAVE_OUT = Condition(
+    lambda settings: settings["memory"] or "memory-size" not in settings,
+    "0 has no effect with --loss {loss}, which always has a memory",
+)
 
 
 def train_parser() -> Parser:
@@ -74,13 +79,19 @@ def train_parser() -> Parser:
         choices=["MLRC"],
         help="the same as --select-metric map_at_r (Metric Learning Reality Check)",
     )
+    parser.declare("memory", used_if=(NO_MEMORY_TO_LEAVE_OUT,))
     parser.declare("eval_metric", used_if=(when("select_metric", "map_at_r"),))
     return parser
 
 
 def parse_train(arguments: Sequence[str] | None = None) -> TrainCommand:
     """Parse the command line of ``code/train.py``; exits with status 2 and a message if it does not fit."""
-    return parse_command(train_parser(), arguments, resolve_train)
+    return parse_command(
+        train_parser(),
+        arguments,
+        resolve_train,
+        remark=lambda typed, config: remarks_on_twins(typed, config, resolve_train),
+    )
 
 
 def resolve_train(typed: dict[str, Any]) -> TrainConfig:

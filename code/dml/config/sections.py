@@ -20,6 +20,7 @@ from dml.config.used_with import (
     RANDOM_WEIGHTS,
     SENT_TO_WANDB,
     WITH_PARAMETERS,
+    WITH_PICTURES,
     WITH_PROXIES,
 )
 from dml.metric_names import metric_key
@@ -378,7 +379,7 @@ class RunConfig(Section):
     wandb_pictures: bool = option(
         False,
         "of --dataset folder: send the pictures that show images to W&B, too; other data sets' always go there",
-        used_if=(OWN_IMAGES, SENT_TO_WANDB),
+        used_if=(OWN_IMAGES, SENT_TO_WANDB, WITH_PICTURES),
     )
     visualize: bool = option(
         False, "draw t-SNE pages of test embeddings and proxies at the start and every tenth epoch"

@@ -36,6 +36,9 @@ WITH_PARAMETERS = Condition(
     refused=True,
 )
 SENT_TO_WANDB = unless("wandb", "disabled")
+WITH_PICTURES = Condition(
+    lambda settings: settings["pictures"] or settings["visualize"], "has no effect with --pictures 0"
+)
 
 
 def _draws_a_head(settings: Settings) -> bool:

@@ -81,7 +81,9 @@ _SOFT_TRIPLET = {
     "loss_softtriplet_lrmulti": _rate("learning rate of the centroids, in multiples of --lr"),
 }
 _ARCFACE = {
-    "loss_arcface_angular_margin": LossOption("angular_margin", "margin in radians", within=between(0, math.pi)),
+    "loss_arcface_angular_margin": LossOption(
+        "angular_margin", "margin in radians", within=between(0, math.pi, without="high")
+    ),
     "loss_arcface_feature_scale": LossOption("feature_scale", "scale of the cosines", within=above(0)),
     "loss_arcface_lr": _rate("learning rate of the class vectors"),
 }
