@@ -16,6 +16,7 @@ import torch
 from test_cli import error_of
 from test_cli_unused import PARSERS
 
+from dml.cli.choices import option_owners
 from dml.cli.classify import parse_classify
 from dml.cli.evaluate import parse_evaluate
 from dml.cli.stml import parse_stml
@@ -152,6 +153,14 @@ def test_what_an_option_may_be_builds(registry, name, flag):
             taken = inspect.signature(spec.build).parameters
             given = {argument: value for argument, value in given.items() if argument in taken}
             spec.build(**given, **{spec.options[flag].argument: value})
+
+
+@pytest.mark.parametrize("registry", [LOSSES, MINERS, SELF_TAUGHT_LOSSES, TRANSFER_LOSSES], ids=lambda v: v.kind)
+def test_entries_that_share_an_option_declare_it_alike(registry):
+    """A flag has one range and one set of conditions, whichever loss it is typed with."""
+    for flag, owners in option_owners(registry).items():
+        declared = {(spec.options[flag].within, spec.options[flag].used_if) for _, spec in owners}
+        assert len(declared) == 1, flag
 
 
 def _depends_on_others(flag: str, value: float) -> bool:

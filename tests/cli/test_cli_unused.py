@@ -108,6 +108,11 @@ CASES = [
     ("train", "--lr-decay-step 5", "--scheduler exp", "has no effect with --scheduler exp, but with step", ""),
     ("train", "--gamma 1", "--scheduler cosine", "has no effect with --scheduler cosine, but with step, mult", ""),
     ("train", "--tau 9", "", "has no effect with --scheduler step, but with multistep", "--scheduler multistep"),
+    ("train", "--gamma 1", "--loss triplet", "has no effect: none of the --milestones (1000) li", "--loss MS"),
+    (
+        *("train", "--tau 60 70", "--scheduler multistep"),
+        *("has no effect: none of the --milestones (60 70)", "--scheduler multistep --epochs 61"),
+    ),
     ("train", "--train-metrics 1", "--no_train_metrics", "has no effect beside --no-train-metrics", ""),
     ("train", "--select-metric nmi", "--storage_metrics f1", "has no effect beside --storage-metrics", ""),
     ("main", "--keep-copies 1", "", "has no effect with --dataset cub, but with folder", "--dataset folder"),

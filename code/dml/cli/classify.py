@@ -16,7 +16,7 @@ from dml.cli.parser import Parser, add_section
 from dml.cli.shared import add_continuing, settle_historic
 from dml.cli.sizes import check_crop
 from dml.cli.unused import settings_of, warn_of_unused
-from dml.conditions import flag_of
+from dml.conditions import as_typed, flag_of
 from dml.config import (
     ConfigWarning,
     LossConfig,
@@ -143,7 +143,8 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
         # every image uncertain, at which the introspective logits have no gradient (docs/classification.md).
         values.setdefault("lr_warmup", 1.0)
     config = effective(train_config(recipe, LossConfig(_loss_name(values)), values, "classification"))
-    _warn_without_decay(config.optim)
+    if "milestones" not in typed:
+        _warn_without_decay(config.optim)
     return config
 
 
@@ -155,7 +156,7 @@ def _recipe(dataset: str, model: str | None) -> str:
 
 def _warn_without_decay(optim: OptimConfig) -> None:
     if optim.scheduler == "multistep" and 1 < optim.epochs <= min(optim.milestones, default=optim.epochs):
-        milestones = " ".join(map(str, optim.milestones)) or "as published"
+        milestones = as_typed(optim.milestones)
         warnings.warn(
             f"--milestones ({milestones}): none lies within the {optim.epochs} epochs, so the rate never decays;"
             " --scheduler cosine fits any length",

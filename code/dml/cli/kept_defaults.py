@@ -36,7 +36,8 @@ def warn_of_kept_defaults(defaults: Mapping[str, Any], typed: Mapping[str, Any])
         ("lr", ("head_lr",)),
     ):
         own = _default(defaults, driver)
-        if driver not in typed or typed[driver] == own or (driver == "pretrained" and typed.get("resume")):
+        is_ignored = driver == "pretrained" and (typed.get("resume") or typed.get("init_from"))
+        if driver not in typed or typed[driver] == own or is_ignored:
             continue
         kept = {name: _default(defaults, name) for name in settings if name not in typed}
         kept = {flag_of(name): value for name, value in kept.items() if _acts(name, value)}

@@ -12,6 +12,7 @@ from dml.config.base import ConfigWarning, Section, option, require
 from dml.config.used_with import (
     BATCH_NORM,
     COUNTED_BY_CLASS,
+    DECAYING,
     DRAWN_HEADS,
     NAMES_A_GROUP,
     NOT_OF_TARGETS,
@@ -273,14 +274,14 @@ class OptimConfig(Section):
         "factor of a decay of the step, multistep and exp schedules",
         aliases=("gamma",),
         within=above(0),
-        used_if=when("scheduler", "step", "multistep", "exp"),
+        used_if=(when("scheduler", "step", "multistep", "exp"), DECAYING),
     )
     milestones: tuple[int, ...] = option(
         (),
         "epochs after which the multistep schedule decays",
         aliases=("tau",),
         within=at_least(1),
-        used_if=when("scheduler", "multistep"),
+        used_if=(when("scheduler", "multistep"), DECAYING),
     )
     lr_warmup: float = option(
         0.0,

@@ -35,6 +35,19 @@ WITH_PARAMETERS = Condition(
     "is not used by --loss {loss}, which has no proxies or other parameters of its own",
     refused=True,
 )
+
+
+def _decays(settings: Settings) -> bool:
+    """Whether a multistep schedule decays before the training ends."""
+    decayed = any(milestone < settings["epochs"] for milestone in settings["milestones"])
+    return settings["scheduler"] != "multistep" or decayed
+
+
+DECAYING = Condition(
+    _decays,
+    "has no effect: none of the --milestones ({milestones}) lies within the {epochs} epochs, so the rate never decays;"
+    " --scheduler cosine fits any length",
+)
 SENT_TO_WANDB = unless("wandb", "disabled")
 WITH_PICTURES = Condition(
     lambda settings: settings["pictures"] or settings["visualize"], "has no effect with --pictures 0"
