@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dml.conditions import Condition, Settings
 from dml.config.base import Section, like, option, require
-from dml.config.sections import DataConfig, EvalConfig, ModelConfig, RunConfig
+from dml.config.data import DataConfig
+from dml.config.sections import EvalConfig, ModelConfig, RunConfig
 from dml.metric_names import metric_key
 from dml.ranges import between
 
