@@ -166,4 +166,11 @@ CASES = [
     ("evaluate", "--strict", "--dataset cub", "has no effect with --dataset cub, but with folder", None),
     ("evaluate", "--seed 3", "--dataset cub", "has no effect without --metrics nmi", "--dataset cub --metrics f1"),
     ("evaluate", "--seed 3", "--dataset cub --metrics recall", "has no effect without", "--dataset cub --tsne t.html"),
+    ("main", "--teacher_norm 0", "", "0 has no effect, as published: the teacher's emb", None),
+    ("main", "--teacher_norm 1", "--method moco", "is not used by --method moco, but by stml", ""),
+    ("evaluate", "--bn-freeze 0", "--dataset cub", "0 has no effect: evaluation always", None),
+    *(
+        ("train", f"--miner_{name}_upper_cutoff 1", f"--loss triplet --batch_mining {name}", "has no effect, as", None)
+        for name in ("distance", "rho_distance")
+    ),
 ]

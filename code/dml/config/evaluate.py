@@ -75,7 +75,13 @@ class EvaluateConfig(Section):
         None, "draw the most and least certain images into this .png file; unset: uncertainty.png beside the checkpoint"
     )
     remark: str = option("", "accepted as published, of no effect")
-    bn_freeze: bool | None = option(None, "accepted as published; evaluation always uses running statistics")
+    bn_freeze: bool | None = option(
+        None,
+        "accepted as published; evaluation always uses running statistics",
+        used_if=Condition(
+            lambda settings: settings["bn_freeze"], "0 has no effect: evaluation always uses running statistics"
+        ),
+    )
     source_norm: bool | None = option(None, "accepted as published, of no effect")
 
     def __post_init__(self) -> None:

@@ -37,7 +37,15 @@ class SelfTaughtConfig(Section):
         used_if=OF_STML,
     )
     teacher_norm: bool = option(
-        True, "accepted as published, of no effect: the teacher's are always normalised (stml)", used_if=OF_STML
+        True,
+        "accepted as published, of no effect: the teacher's are always normalised (stml)",
+        used_if=(
+            OF_STML,
+            Condition(
+                lambda settings: settings["teacher_norm"],
+                "0 has no effect, as published: the teacher's embeddings are always normalised",
+            ),
+        ),
     )
     unlabelled: bool | None = option(
         None,

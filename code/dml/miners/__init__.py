@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from dml.conditions import Condition
 from dml.miners.contract import Miner, PairSets, Triplets
 from dml.miners.distance import DistanceMiner
 from dml.miners.intra_random import IntraRandomMiner
@@ -47,11 +48,15 @@ class MinerSpec:
         return self.options[option].default_in(self.build)
 
 
-_NO_EFFECT = "accepted and without effect, as published"
-_OF_NO_EFFECT = unbounded("it is not read")
+_UPPER_CUTOFF = Option(
+    "upper_cutoff",
+    "accepted and without effect, as published",
+    within=unbounded("it is not read"),
+    used_if=(Condition(lambda settings: False, "has no effect, as published"),),
+)
 _DISTANCE_OPTIONS = {
     "miner_distance_lower_cutoff": Option("lower_cutoff", "distances below it count as it", within=at_least(0)),
-    "miner_distance_upper_cutoff": Option("upper_cutoff", _NO_EFFECT, within=_OF_NO_EFFECT),
+    "miner_distance_upper_cutoff": _UPPER_CUTOFF,
 }
 
 MINERS: Registry[MinerSpec] = Registry(
@@ -68,7 +73,7 @@ MINERS: Registry[MinerSpec] = Registry(
                 "miner_rho_distance_lower_cutoff": Option(
                     "lower_cutoff", "distances below it count as it", within=at_least(0)
                 ),
-                "miner_rho_distance_upper_cutoff": Option("upper_cutoff", _NO_EFFECT, within=_OF_NO_EFFECT),
+                "miner_rho_distance_upper_cutoff": _UPPER_CUTOFF,
                 "miner_rho_distance_cp": Option(
                     "switch_probability", "how often a class is pushed apart, in 0..1", within=between(0, 1)
                 ),
