@@ -27,6 +27,9 @@ def main() -> None:
     command = parse_train()
     config = command.config
     fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
+    if fabric.is_global_zero:
+        for line in command.remarks:
+            say(line)
     data = data_from_config(
         config.data,
         seed=config.run.seed,

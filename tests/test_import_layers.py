@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
     ("errors", "devices"),
+    ("ranges", "conditions"),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
         *("processes", "signals", "plain_text"),

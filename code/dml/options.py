@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from dml.conditions import Condition
+from dml.ranges import Range
+
 
 @dataclass(frozen=True)
 class Option:
@@ -16,11 +19,15 @@ class Option:
         argument: name of the keyword argument.
         help: one line for ``--help``.
         aliases: historic flag names, without dashes.
+        within: of a number: the values that it may have.
+        used_if: conditions on the other settings, all of which must hold for it to be used.
     """
 
     argument: str
     help: str
     aliases: tuple[str, ...] = ()
+    within: Range | None = None
+    used_if: tuple[Condition, ...] = ()
 
     def default_in(self, build: Callable) -> object:
         """The argument's default in the signature of ``build``."""

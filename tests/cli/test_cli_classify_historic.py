@@ -89,7 +89,7 @@ def test_other_spellings():
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ("--net_type resnet --depth 164 --alpha 84", "--alpha has no effect with --net_type resnet"),
+        ("--net_type resnet --depth 164 --alpha 84", "--alpha has no effect with --net-type resnet"),
         ("--net_type resnet --depth 18 --no-bottleneck --dataset folder", "--no-bottleneck has no effect .* CIFAR"),
     ],
 )
@@ -113,16 +113,16 @@ def test_half_of_cutmix_mixes_nothing(half):
         ),
         ("--beta 1 --cutmix_prob 0.5 --mix-probability 1", "would be --mix-probability 0.5"),
         ("--beta 1 --cutmix_prob 0 --mix cutmix", "would be --mix none"),
-        ("--beta 1 --cutmix_prob 2", "--cutmix_prob in 0..1"),
-        ("--beta -1 --cutmix_prob 1", "--beta is 0 or more"),
+        ("--beta 1 --cutmix_prob 2", "--cutmix_prob must lie in 0..1, got 2.0"),
+        ("--beta -1 --cutmix_prob 1", "--beta must be 0 or more, got -1.0"),
         ("--depth 110 --alpha 84 --model resnet18", "would be --model pyramidnet110_alpha84, but --model resnet18"),
         ("--net_type vgg", "choose from"),
         ("--net_type pyramidnet --depth 32", "9n + 2 with bottlenecks, with n of at least 1; got 32"),
-        ("--net_type pyramidnet --depth 200 --alpha 0.5", "unknown classification network"),
+        ("--net_type pyramidnet --depth 200 --alpha 0.5", "--alpha must be at least 1, got 0.5"),
         ("--net_type resnet --depth 152 --dataset imagenet", "Valid: resnet18, resnet34, resnet50, resnet101"),
         ("--net_type pyramidnet --depth 200 --dataset imagenet", "elsewhere give --net_type resnet"),
         ("--momentum 0", "add --nesterov 0"),
-        ("--momentum 1", "--sgd-momentum must lie in [0, 1)"),
+        ("--momentum 1", "--momentum must lie in [0, 1), got 1.0"),
         ("--evaluate x.pt --depth 200", "--depth has no part in --evaluate"),
     ],
 )

@@ -165,8 +165,12 @@ def test_one_line_for_each_flag():
         ("train", "--lr-decay-step 60", "--lr-decay-step 60 lies beyond the 60 epochs: the rate never decays"),
         ("train", "--epochs 1", "--warm 1 covers all 1 epochs: the backbone never trains"),
         ("train", "--warm 60", "--warm 60 covers all 60 epochs: the backbone never trains"),
-        ("train", "--scheduler multistep --milestones 70 80", "--milestones (70 80): none lies within the 60 epochs"),
-        ("classify", "--epochs 9 --milestones 9", "--milestones (9): none lies within the 9 epochs"),
+        (
+            "train",
+            "--scheduler multistep --milestones 70 80",
+            "--milestones has no effect: none of the --milestones (70 80) lies",
+        ),
+        ("classify", "--epochs 9 --milestones 9", "--milestones has no effect: none of the --milestones (9) lies"),
         ("train", "--epochs 8", ""),  # the step of 10 is only the default
         ("train", "--epochs 8 --scheduler cosine --lr-decay-step 9", ""),
         ("train", "--lr-decay-step 59", ""),

@@ -147,7 +147,7 @@ def test_miners_and_their_options():
         (("--loss", "triplet", "--data_sampler", "d2_coreset", "--data_gc_softened"), "but by greedy_coreset"),
         (("--loss", "triplet", "--loss_triplet_margin", "nan"), "--loss_triplet_margin must be a finite number"),
         (("--loss", "triplet", "--miner_distance_lower_cutoff", "inf"), "must be a finite number, got inf"),
-        (("--loss", "triplet", "--fc_lr", "0"), "--head-lr"),
+        (("--loss", "triplet", "--fc_lr", "0"), "--fc_lr must be positive, or be -1, got 0.0"),
         (("--loss", "triplet", "--wandb_key", "secret"), "WANDB_API_KEY"),
         (("--loss", "triplet", "--arch", "resnet51_frozen"), "resnet51"),
         (("--loss", "triplet", "--data_sampler", "d2_coreset", "--data_mb_mom", "2"), "--data_mb_mom"),

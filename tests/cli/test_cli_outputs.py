@@ -10,11 +10,11 @@ import pytest
 from dml.cli.classify import parse_classify
 from dml.cli.evaluate import OUTPUTS, parse_evaluate
 from dml.cli.outputs import require_writable, require_writable_file
-from dml.cli.parser import flag_of
 from dml.cli.report import parse_report
 from dml.cli.stml import parse_stml
 from dml.cli.target import parse_target
 from dml.cli.train import parse_train
+from dml.conditions import flag_of
 from dml.errors import UserError
 
 ENDINGS = {"gallery": ".png", "tsne": ".html", "uncertainty_gallery": ".png"}

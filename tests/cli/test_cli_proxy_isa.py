@@ -139,7 +139,7 @@ def test_spelling_and_memory_select_function_and_recipe(arguments, name, recipe)
             "--memory-size (--T) 100 is smaller than a batch, --batch-s",
         ),
         (["--loss", "ProxyISA", "--init_type", "zero"], "--init-type 'zero' is not one of normal, uniform, center"),
-        (["--loss", "MS", "--init_type", "center"], "--init-type is not used by --loss MS, which has no parameters"),
+        (["--loss", "MS", "--init_type", "center"], "--init_type is not used by --loss MS, which has no proxies"),
         (["--eval_metric", "recall"], "invalid choice: 'recall'"),
     ],
 )
@@ -152,7 +152,8 @@ def test_mistakes_are_named(capsys, arguments, message):
     [
         (["--loss", "ProxyISA"], "without --enableMemory Proxy-ISA stays in its first phase"),
         (["--loss", "ProxyISA", "--enableMemory", "--start_epoch", "100"], "--start-epoch 100 lies beyond"),
-        (["--loss", "ProxyISA", "--enableMemory", "--p", "0.5"], "--p has no effect without --IPC"),
+        (["--loss", "ProxyISA", "--enableMemory", "--p", "0.5"], "--p has no effect with --sampler random, but"),
+        (["--loss", "ProxyISA", "--enableMemory", "--IPC", "4"], "--IPC 4: the number has no effect with --sampler"),
     ],
 )
 def test_settings_without_effect_are_a_warning(arguments, message):
@@ -163,7 +164,7 @@ def test_settings_without_effect_are_a_warning(arguments, message):
 def test_the_published_form_needs_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        train("--loss", "ProxyISA", "--enableMemory", "True", "--IPC", "4", "--p", "0.5")
+        train("--loss", "ProxyISA", "--enableMemory", "True", "--sampler", "power_balanced", "--p", "0.5")
 
 
 def test_configuration_survives_json():

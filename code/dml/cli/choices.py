@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import math
 from collections.abc import Iterable
 from typing import Any
 
-from dml.cli.parser import kind_of, spellings_of
+from dml.cli.parser import Parser, kind_of, spellings_of
 from dml.errors import UserError
 from dml.options import Spec
 from dml.registry import Registry
@@ -23,7 +21,7 @@ def option_owners(registry: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]
 
 
 def add_choice(
-    parser: argparse.ArgumentParser,
+    parser: Parser,
     registry: Registry[Spec],
     *,
     flag: str,
@@ -38,31 +36,26 @@ def add_choice(
     for option, owners in option_owners(registry).items():
         first = owners[0][1]
         defaults = ", ".join(f"{name} {spec.default(option)}" for name, spec in owners)
-        kind = type(first.default(option))
+        kind, declared = type(first.default(option)), first.options[option]
         group.add_argument(
-            *spellings_of(option, *first.options[option].aliases),
+            *spellings_of(option, *declared.aliases),
             dest=f"{dest}.{option}",
-            help=f"{first.options[option].help} ({defaults})",
+            help=f"{declared.help} ({defaults})",
             **({"metavar": kind.__name__.upper()} | kind_of(kind)),
         )
+        parser.declare(f"{dest}.{option}", within=declared.within, used_if=declared.used_if)
 
 
-def add_losses(
-    parser: argparse.ArgumentParser, losses: Registry[Spec], default_loss: str, *, flag: str = "loss"
-) -> None:
+def add_losses(parser: Parser, losses: Registry[Spec], default_loss: str, *, flag: str = "loss") -> None:
     """``--loss``, or another flag that names one, and every option of every loss."""
     title = "The loss and its options"
     add_choice(parser, losses, flag=flag, dest="loss", default=default_loss, title=title)
 
 
 def take_options(typed: dict[str, Any], dest: str = "loss") -> dict[str, Any]:
-    """Take the options of what ``dest`` names out of what was typed: flag → value. UserError for NaN and infinity."""
+    """Take the options of what ``dest`` names out of what was typed: flag → value."""
     prefix = dest + "."
-    options = {name.removeprefix(prefix): typed.pop(name) for name in list(typed) if name.startswith(prefix)}
-    for flag, value in options.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"--{flag} must be a finite number, got {value}")
-    return options
+    return {name.removeprefix(prefix): typed.pop(name) for name in list(typed) if name.startswith(prefix)}
 
 
 def refuse_foreign_options(

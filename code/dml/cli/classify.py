@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dml.cli.classify_historic import add_cutmix_flags, settle_cutmix_flags
+from dml.cli.classify_historic import CIFAR, add_cutmix_flags, settle_cutmix_flags
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.outputs import require_writable_file
-from dml.cli.parser import Parser, add_section, flag_of
+from dml.cli.parser import Parser, add_section
 from dml.cli.shared import add_continuing, settle_historic
 from dml.cli.sizes import check_crop
+from dml.cli.unused import settings_of, warn_of_unused
+from dml.conditions import flag_of
 from dml.config import (
     LossConfig,
     TrainConfig,
@@ -63,7 +65,6 @@ OF_EVALUATION = (
     *("dataset", "data_dir", "strict", "bits"),
     *("batch_size", "workers", "resize", "crop_size", "pillow", "gpu_id", "precision"),
 )
-CIFAR = ("cifar10", "cifar100")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def classify_parser() -> Parser:
         add_section(parser, section, without=RETRIEVAL_ONLY, wording=WORDING)
     add_continuing(parser)
     cutmix = "Flags of CutMix's code; with --introspective added, the introspective paper's commands run as printed"
-    add_cutmix_flags(parser.add_argument_group(cutmix))
+    add_cutmix_flags(parser, cutmix)
     group = parser.add_argument_group("Evaluating a checkpoint")
     group.add_argument(
         "--evaluate", "--ckpt", metavar="FILE", help="evaluate this checkpoint or run instead of training"
@@ -104,12 +105,15 @@ def classify_parser() -> Parser:
 def parse_classify(arguments: Sequence[str] | None = None) -> ClassifyCommand:
     """Parse the command line of ``code/classify.py``; exits with status 2 and a message if it does not fit."""
     parser = classify_parser()
-    typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    typed = parser.parse_typed(arguments)
     if "evaluate" not in typed:
         command = parse_command(parser, arguments, resolve_classify)
         return ClassifyCommand(**vars(command))
     try:
-        return _evaluation(typed)
+        command = _evaluation(dict(typed))
+        warn_of_unused(parser, typed, typed | settings_of(command.config), arguments)
+        return command
     except (UserError, OSError) as error:
         parser.error(str(error))
 
@@ -129,7 +133,6 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
     recipe = _recipe(dataset, typed.get("model"))
     values = fill_defaults(RECIPES[recipe], typed | {"dataset": dataset}, CLASSIFICATION_DATASETS)
     classifier_backbone(values["model"])  # before any data are read
-    _check_unused(typed, values)
     if values["scheduler"] == "multistep":
         values.setdefault("milestones", classification_milestones(dataset, values["epochs"]))
     if dataset in CIFAR and values.get("mix") == "cutmix":
@@ -151,22 +154,6 @@ def _loss_name(values: dict[str, Any]) -> str:
     """For the run's name and first line, such as ``introspective_cross_entropy_cutmix``."""
     mix = values.get("mix", "none")
     return "introspective_" * values.get("introspective", False) + "cross_entropy" + f"_{mix}" * (mix != "none")
-
-
-def _check_unused(typed: dict[str, Any], values: dict[str, Any]) -> None:
-    """Flags that the other settings leave without effect. UserError."""
-    for names, used, reason in (
-        (("mix_alpha", "mix_probability"), values.get("mix", "none") != "none", "--mix mixup or --mix cutmix"),
-        (("introspective_tau", "uncertainty_size"), values.get("introspective", False), "--introspective"),
-        (
-            ("crop_scale", "augmentation"),
-            values.get("crop_padding") is None,
-            "crops of random scale, which --crop-padding replaces",
-        ),
-    ):
-        for name in names:
-            if name in typed and not used:
-                raise UserError(f"{flag_of(name)} is used with {reason} only")
 
 
 def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:

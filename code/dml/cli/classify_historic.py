@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from typing import Any
 
-from dml.cli.parser import flag_of, spellings_of
+from dml.cli.parser import Parser, spellings_of
+from dml.conditions import Condition, flag_of, unless
 from dml.config import ConfigWarning
 from dml.errors import UserError
 from dml.models.classifiers import cifar_resnet_name, pyramidnet_name
+from dml.ranges import at_least, between, unbounded
 
 NET_TYPES = ("resnet", "pyramidnet")
 OF_THE_NETWORK = ("net_type", "depth", "alpha", "no_bottleneck")
@@ -22,9 +23,16 @@ WITHOUT_EFFECT = ("no_verbose", "print_freq")
 DEFAULTS = {"net_type": "pyramidnet", "depth": 32, "alpha": 300.0, "beta": 0.0, "cutmix_prob": 0.0}
 """As that code has them; they count once a flag of the same group is typed."""
 
+CIFAR = ("cifar10", "cifar100")
+_WITH_BASIC_BLOCKS = Condition(
+    lambda settings: settings.get("net_type") != "resnet" or settings["dataset"] in CIFAR,
+    "has no effect with --net-type resnet outside CIFAR",
+)
 
-def add_cutmix_flags(group: argparse._ArgumentGroup) -> None:
+
+def add_cutmix_flags(parser: Parser, title: str) -> None:
     """Other spellings of flags that there are, and the flags that ``settle_cutmix_flags`` replaces."""
+    group = parser.add_argument_group(title)
     for flags, dest, kind in (
         (["-b"], "batch_size", int),
         (["-j"], "workers", int),
@@ -55,6 +63,12 @@ def add_cutmix_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-p", *spellings_of("print_freq"), type=int, metavar="INT", help="of no effect: steps are not printed"
     )
+    parser.declare("depth", within=at_least(1))
+    parser.declare("alpha", within=at_least(1), used_if=(unless("net_type", "resnet"),))
+    parser.declare("no_bottleneck", used_if=(_WITH_BASIC_BLOCKS,))
+    parser.declare("beta", within=at_least(0))
+    parser.declare("cutmix_prob", within=between(0, 1))
+    parser.declare("print_freq", within=unbounded("it is not read"))
 
 
 def settle_cutmix_flags(typed: dict[str, Any], *, is_cifar: bool) -> None:
@@ -98,9 +112,6 @@ def _model(network: dict[str, Any], *, is_cifar: bool) -> str:
     chosen = DEFAULTS | network
     depth, bottleneck = chosen["depth"], "no_bottleneck" not in chosen
     if chosen["net_type"] == "resnet":
-        for name, used, where in (("alpha", False, ""), ("no_bottleneck", is_cifar, " outside CIFAR")):
-            if name in network and not used:
-                warnings.warn(f"{flag_of(name)} has no effect with --net_type resnet{where}", ConfigWarning)
         # NOTE: that code's ResNets on CIFAR have no uncertainty; here --introspective gives one to every network.
         return cifar_resnet_name(depth, bottleneck=bottleneck) if is_cifar else f"resnet{depth}"
     if not is_cifar:
@@ -110,8 +121,6 @@ def _model(network: dict[str, Any], *, is_cifar: bool) -> str:
 
 def _mix(chosen: dict[str, Any]) -> dict[str, Any]:
     beta, probability = chosen["beta"], chosen["cutmix_prob"]
-    if beta < 0 or not 0 <= probability <= 1:
-        raise UserError(f"--beta is 0 or more and --cutmix_prob in 0..1, got {beta} and {probability}")
     if beta == 0 or probability == 0:
         return {"mix": "none"}
     return {"mix": "cutmix", "mix_alpha": beta, "mix_probability": probability}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 
 from dml.cli.kept_defaults import warn_of_kept_defaults, warn_of_short_training
 from dml.cli.outputs import require_writable
-from dml.cli.parser import Parser, flag_of
+from dml.cli.parser import Parser
 from dml.cli.selected import check_metrics
 from dml.cli.sizes import check_sizes
 from dml.cli.start import check_start
-from dml.config import ConfigWarning, DataConfig, TrainConfig, default_data_name, train_config_from_json
+from dml.cli.unused import settings_of, warn_of_unused
+from dml.conditions import flag_of
+from dml.config import DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
 from dml.errors import UserError
 from dml.methods.effective import effective
@@ -41,12 +42,14 @@ class TrainCommand:
         resume: folder of the run to continue, or None for a new one.
         accept_changes: whether to continue it although its images have changed.
         typed: names of the settings that flags say.
+        remarks: what is to be said once when the training starts, a line each.
     """
 
     config: TrainConfig
     resume: Path | None = None
     accept_changes: bool = False
     typed: frozenset[str] = frozenset()
+    remarks: tuple[str, ...] = ()
 
     @property
     def has_checkpoint(self) -> bool:
@@ -55,12 +58,20 @@ class TrainCommand:
 
 
 def parse_command(
-    parser: Parser, arguments: Sequence[str] | None, resolve: Callable[[dict[str, Any]], TrainConfig]
+    parser: Parser,
+    arguments: Sequence[str] | None,
+    resolve: Callable[[dict[str, Any]], TrainConfig],
+    *,
+    remark: Callable[[dict[str, Any], TrainConfig], Sequence[str]] = lambda typed, config: (),
 ) -> TrainCommand:
     """Parse ``arguments`` (None: the process's own): a run to continue, or a new one with what ``resolve`` makes of
     the typed flags. Exits with status 2 and a message if they do not fit.
+
+    Args:
+        remark: gives the command's ``remarks`` on a new run, from what was typed and what that became.
     """
-    typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    typed = parser.parse_typed(arguments)
     try:
         accept_changes = typed.pop("accept_changes", None)
         if "resume_run" in typed:
@@ -71,12 +82,13 @@ def parse_command(
         if accept_changes is not None:
             raise UserError("--accept-changes goes beside --resume-run DIR: a new run takes the images as they are")
         config = resolve(typed)
+        warn_of_unused(parser, typed, typed | settings_of(config), arguments)
+        warn_of_short_training(config.optim, typed)
         check_metrics(config)
         check_sizes(config)
         check_start(config)
         require_writable(config.run.log_dir, flag="--log-dir")
-        warn_of_short_training(config.optim, typed)
-        return TrainCommand(config, typed=frozenset(typed))
+        return TrainCommand(config, typed=frozenset(typed), remarks=tuple(remark(typed, config)))
     except UserError as error:
         parser.error(str(error))
 
@@ -144,27 +156,4 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     _make_absolute(values)
     values.setdefault("data_name", default_data_name(values["dataset"], values.get("data_dir", DataConfig.data_dir)))
     _check_first_weights(values)
-    has_weights = bool(values.get("pretrained", True) or values.get("init_from") or values.get("resume"))
-    scheduler = values.get("scheduler", "step")
-    for flag, used, reason in (
-        ("augmentation", values.get("augment", True), "--augment 0"),
-        ("backbone_init", not has_weights, "weights to start from"),
-        ("bn_affine", values.get("bn_freeze", True), "--bn-freeze 0"),
-        ("bn_momentum", not values.get("bn_freeze", True), "--bn-freeze 1"),
-        ("norm_convention", values.get("l2_norm", True), "--l2-norm 0"),
-        ("head_init", values.get("head", "linear") == "linear", f"--head {values.get('head')}"),
-        ("crop_scale", values.get("augmentation") != "red", "--augmentation red"),
-        ("IPC", values.get("sampler") not in ("random", "full_random"), f"--sampler {values.get('sampler')}"),
-        ("sgd_momentum", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
-        ("nesterov", values.get("optimizer") == "sgd", f"--optimizer {values.get('optimizer')}"),
-        ("sgd_momentum", scheduler != "cyclic", "--scheduler cyclic"),
-        ("head_lr", scheduler != "cyclic", "--scheduler cyclic"),
-        ("proxy_lr_scale", scheduler != "cyclic", "--scheduler cyclic"),
-        ("lr_decay_step", scheduler == "step", f"--scheduler {scheduler}"),
-        ("lr_decay_gamma", scheduler in ("step", "multistep", "exp"), f"--scheduler {scheduler}"),
-        ("milestones", scheduler == "multistep", f"--scheduler {scheduler}"),
-        ("keep_copies", values["dataset"] == "folder", f"--dataset {values['dataset']}, which keeps them"),
-    ):
-        if flag in typed and not used:
-            warnings.warn(f"{flag_of(flag)} has no effect with {reason}", ConfigWarning)
     return values

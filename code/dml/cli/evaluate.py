@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dml.cli.outputs import require_writable_file
-from dml.cli.parser import Parser, add_section, flag_of
+from dml.cli.parser import Parser, add_section
 from dml.cli.sizes import check_crop
-from dml.config import ConfigWarning, DataConfig, EvalConfig, EvaluateConfig
+from dml.cli.unused import warn_of_unused
+from dml.conditions import flag_of
+from dml.config import DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
 from dml.data.depth import FULL_DEPTH
 from dml.data.unlabelled import without_classes
@@ -27,14 +29,20 @@ OUTPUTS = ("json", "save_embeddings", "gallery", "tsne", "uncertainty_gallery")
 """Flags that name a file to write."""
 
 
-def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
-    """Parse the command line of ``code/evaluate.py``; exits with status 2 and a message if it does not fit."""
+def evaluate_parser() -> Parser:
+    """The parser of ``code/evaluate.py``."""
     parser = Parser(
         prog="evaluate.py",
         description="Retrieval metrics of a checkpoint, ours or published, on the test split of a data set; of images"
         " without classes embeddings and pictures.",
     )
     add_section(parser, EvaluateConfig)
+    return parser
+
+
+def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
+    """Parse the command line of ``code/evaluate.py``; exits with status 2 and a message if it does not fit."""
+    parser = evaluate_parser()
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
     try:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in typed.items()}
@@ -97,10 +105,6 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         for flag, value in (("--new-classes", config.new_classes), ("--bits", config.bits is not None)):
             if value:
                 raise UserError(f"{flag} is for --dataset folder, not for {filled['dataset']}")
-        if config.keep_copies is not None:
-            warnings.warn(
-                f"--keep-copies has no effect with --dataset {filled['dataset']}, which keeps them", ConfigWarning
-            )
         filled["bits"] = None
     backbone = class_of(BACKBONES[network.backbone])
     check_crop(network.backbone, backbone, crop_size=filled["crop_size"], resize=filled["resize"])
@@ -109,7 +113,10 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     if config.metrics is None and not filled["unlabelled"]:
         # Those of the run, and those that every network can be compared by.
         filled["metrics"] = tuple(dict.fromkeys([*stored.get("metrics", ()), *EvalConfig.metrics]))
-    return replace(config, **filled)
+    completed = replace(config, **filled)
+    typed = [item.name for item in dataclasses.fields(config) if getattr(config, item.name) != item.default]
+    warn_of_unused(evaluate_parser(), typed, vars(completed))
+    return completed
 
 
 def _stored(run: dict[str, Any]) -> dict[str, Any]:

@@ -6,21 +6,14 @@ and is told of those that a flag left as they are.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Container, Mapping
 from typing import Any
 
-from dml.cli.parser import flag_of
+from dml.conditions import as_typed, flag_of
 from dml.config import ConfigWarning, ModelConfig, OptimConfig
 
-OF_OPTIMIZER = {"sgd": ("sgd_momentum", "nesterov"), "adam": ("adam_eps",)}
-"""Optimiser → settings that it alone uses."""
-OF_SCHEDULER = {
-    "step": ("lr_decay_step", "lr_decay_gamma"),
-    "multistep": ("milestones", "lr_decay_gamma"),
-    "exp": ("lr_decay_gamma",),
-}
-"""Schedule → settings that it uses."""
 OF_RANDOM_WEIGHTS = ("lr", "bn_freeze", "warm")
 """What suits weights that have been trained, and random ones hardly."""
 
@@ -37,13 +30,14 @@ def warn_of_kept_defaults(defaults: Mapping[str, Any], typed: Mapping[str, Any])
         ConfigWarning: see above.
     """
     for driver, settings in (
-        ("optimizer", ("lr", "weight_decay", *OF_OPTIMIZER.get(typed.get("optimizer"), ()))),
-        ("scheduler", OF_SCHEDULER.get(typed.get("scheduler"), ())),
+        ("optimizer", ("lr", "weight_decay", *_used_with("optimizer", typed.get("optimizer")))),
+        ("scheduler", _used_with("scheduler", typed.get("scheduler"))),
         ("pretrained", ("lr",) if typed.get("pretrained") else OF_RANDOM_WEIGHTS),
         ("lr", ("head_lr",)),
     ):
         own = _default(defaults, driver)
-        if driver not in typed or typed[driver] == own or (driver == "pretrained" and typed.get("resume")):
+        is_ignored = driver == "pretrained" and (typed.get("resume") or typed.get("init_from"))
+        if driver not in typed or typed[driver] == own or is_ignored:
             continue
         kept = {name: _default(defaults, name) for name in settings if name not in typed}
         kept = {flag_of(name): value for name, value in kept.items() if _acts(name, value)}
@@ -75,12 +69,21 @@ def warn_of_short_training(optim: OptimConfig, typed: Container[str]) -> None:
     if optim.warm >= epochs and ("warm" in typed or "epochs" in typed):
         warnings.warn(f"--warm {optim.warm} covers all {epochs} epochs: the backbone never trains", ConfigWarning)
     if "lr_decay_step" in typed and optim.scheduler == "step" and optim.lr_decay_step >= epochs:
-        said = f"--lr-decay-step {optim.lr_decay_step} lies beyond the {epochs} epochs"
-    elif "milestones" in typed and optim.scheduler == "multistep" and epochs <= min(optim.milestones, default=epochs):
-        said = f"--milestones ({_word(optim.milestones)}): none lies within the {epochs} epochs"
-    else:
-        return
-    warnings.warn(f"{said}: the rate never decays; --scheduler cosine fits any length", ConfigWarning)
+        warnings.warn(
+            f"--lr-decay-step {optim.lr_decay_step} lies beyond the {epochs} epochs: the rate never decays;"
+            " --scheduler cosine fits any length",
+            ConfigWarning,
+        )
+
+
+def _used_with(driver: str, value: Any) -> list[str]:
+    """The settings of the optimisation that some values of ``driver`` use, and that ``value`` is among."""
+    return [
+        item.name
+        for item in dataclasses.fields(OptimConfig)
+        for condition in item.metadata["used_if"]
+        if condition.setting == driver and value in condition.values
+    ]
 
 
 def _default(defaults: Mapping[str, Any], name: str) -> Any:
@@ -94,8 +97,4 @@ def _acts(name: str, value: Any) -> bool:
 
 def _word(value: Any) -> str:
     """As it would be typed."""
-    if isinstance(value, tuple | list):
-        return " ".join(map(str, value)) or "(none: the rate never decays)"
-    if isinstance(value, bool):
-        return str(int(value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return as_typed(value) if value != () else "(none: the rate never decays)"

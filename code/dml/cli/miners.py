@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from dml.cli.choices import add_choice, refuse_foreign_options, take_options
+from dml.cli.parser import Parser
 from dml.errors import UserError
 from dml.losses.spec import LossSpec
 from dml.miners import MINERS
 
 
-def add_miners(parser: argparse.ArgumentParser) -> None:
+def add_miners(parser: Parser) -> None:
     """``--batch_mining`` and every option of every miner."""
     title = "Tuples of the batch, for losses that take some"
     add_choice(parser, MINERS, flag="batch_mining", dest="miner", default="the loss's own", title=title)

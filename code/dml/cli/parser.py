@@ -17,6 +17,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from dml.conditions import Condition, flag_of
+from dml.errors import UserError
+from dml.ranges import Range
+
 MAY_BE_EMPTY = ("remark", "project", "group")
 """Flags of text that may be left blank; nothing else is meant by an empty file, folder or name."""
 
@@ -34,11 +38,26 @@ def parse_bool(text: str) -> bool:
 
 
 class Parser(argparse.ArgumentParser):
-    """Without completion of prefixes; an unknown flag is answered with the nearest known one."""
+    """Without completion of prefixes; an unknown flag is answered with the nearest known one, and a number out of
+    range with what it must be.
+
+    Attributes:
+        ranges: destination → the values that its numbers may have.
+        conditions: destination → the other settings that it is used with (``dml.cli.unused``).
+    """
 
     def __init__(self, **options: Any):
+        self.ranges: dict[str, Range] = {}
+        self.conditions: dict[str, tuple[Condition, ...]] = {}
         options |= {"allow_abbrev": False, "argument_default": argparse.SUPPRESS, "usage": "%(prog)s [FLAGS]"}
         super().__init__(**options)
+
+    def declare(self, dest: str, *, within: Range | None = None, used_if: tuple[Condition, ...] = ()) -> None:
+        """Note the range of the flag of that destination, and the conditions that it is used under, if any."""
+        if within is not None:
+            self.ranges[dest] = within
+        if used_if:
+            self.conditions[dest] = used_if
 
     def error(self, message: str) -> NoReturn:
         """One line, with one spelling of the flag, and exit status 2."""
@@ -56,10 +75,26 @@ class Parser(argparse.ArgumentParser):
             close = difflib.get_close_matches(flag, self._option_string_actions, n=1, cutoff=0.6)
             self.error(f"unknown argument {flag}" + (f" (did you mean {close[0]}?)" if close else ""))
         typed = vars(namespace)
-        for name, value in typed.items():
-            if value == "" and name not in MAY_BE_EMPTY:
-                self.error(f"{flag_of(name)}: {EMPTY}")
+        try:
+            self._check_values(typed, self.flags_typed(arguments))
+        except UserError as error:
+            self.error(str(error))
         return {name: _from_home(value) for name, value in typed.items()}
+
+    def flags_typed(self, arguments: Sequence[str]) -> dict[str, str]:
+        """Destination → the flag as it was typed: of several spellings the last, which counts."""
+        flags = (word.partition("=")[0] for word in arguments)
+        actions = self._option_string_actions
+        return {actions[flag].dest: flag for flag in flags if flag in actions}
+
+    def _check_values(self, typed: Mapping[str, Any], flags: Mapping[str, str]) -> None:
+        """UserError for text that is empty, and for a number out of its range."""
+        for dest, value in typed.items():
+            flag = flags.get(dest, flag_of(dest))
+            if value == "" and dest not in MAY_BE_EMPTY:
+                raise UserError(f"{flag}: {EMPTY}")
+            if dest in self.ranges:
+                self.ranges[dest].check(flag, value)
 
 
 def place(text: str) -> Path:
@@ -85,11 +120,6 @@ def spellings_of(*names: str) -> list[str]:
     return list(dict.fromkeys(flags))
 
 
-def flag_of(dest: str) -> str:
-    """The spelling with dashes of a destination."""
-    return "--" + dest.rpartition(".")[2].replace("_", "-")
-
-
 def kind_of(hint: Any) -> dict[str, Any]:
     """argparse's arguments for a field's type: optional and tuple types included."""
     if typing.get_origin(hint) is tuple:
@@ -103,7 +133,7 @@ def kind_of(hint: Any) -> dict[str, Any]:
 
 
 def add_section(
-    parser: argparse.ArgumentParser,
+    parser: Parser,
     section: type,
     without: Collection[str] = (),
     wording: Mapping[str, str] = MappingProxyType({}),
@@ -125,3 +155,5 @@ def add_section(
             kind["metavar"] = item.name.upper() if kind["type"] is str else kind["type"].__name__.upper()
         spellings = spellings_of(item.name, *item.metadata["aliases"])
         group.add_argument(*spellings, dest=item.name, help=text.replace("%", "%%"), **kind)
+        conditions = tuple(dict.fromkeys((*section.used_if, *item.metadata["used_if"])))
+        parser.declare(item.name, within=item.metadata["within"], used_if=conditions)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from dml.cli.parser import kind_of, spellings_of
+from dml.cli.parser import Parser, kind_of, spellings_of
+from dml.conditions import when
 from dml.errors import UserError
+from dml.ranges import between
 
 TV_SPLIT_SHARE = 0.8
 
 
-def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_continuing(parser: Parser) -> argparse._ArgumentGroup:
     """``--resume-run`` and the historic flags of every training; returns their group."""
     group = parser.add_argument_group("Continuing, and historic flags")
     group.add_argument(*spellings_of("resume_run"), metavar="DIR", help="continue this run, or extend it by --epochs N")
@@ -38,6 +40,8 @@ def add_continuing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         metavar="FLOAT",
         help="share that --use_tv_split leaves for training (default 0.8): 1 − --val-split",
     )
+    parser.declare("log_online", used_if=(when("wandb", "auto"),))
+    parser.declare("tv_split_perc", within=between(0, 1, without="ends"))
     return group
 
 
@@ -85,6 +89,4 @@ def _settle_split(typed: dict[str, Any]) -> None:
     if "val_split" in typed or "fold" in typed:
         raise UserError("--use_tv_split, --val-split and --fold exclude each other")
     share = TV_SPLIT_SHARE if share is None else share
-    if not 0 < share < 1:
-        raise UserError(f"--tv_split_perc is a share between 0 and 1, got {share}")
     typed["val_split"] = round(1 - share, 9)  # 0.2, not 0.19999999999999996

@@ -12,7 +12,7 @@ from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
-from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
+from dml.cli.parser import Parser, add_section, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
 from dml.errors import UserError
@@ -23,7 +23,6 @@ from dml.recipes import RECIPES
 DEFAULT_METHOD = "stml"
 # Settings of the shared sections that speak of classes, proxies or a warm-up, none of which are here.
 ABSENT = ("IPC", "sampler", "p", "warm", "proxy_lr_scale", "init_type", "as_source")
-STML_ONLY = ("num_neighbors", "bg_embedding_size", "teacher_init", "teacher_norm")
 GOOGLENET = {"googlenet": "inception_v1"}
 """NOTE: the published ``googlenet`` is the original Inception-v1, not the batch-normalised one of torchvision."""
 
@@ -60,7 +59,7 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     settle_historic(typed)
     method = SELF_TAUGHT_LOSSES.canonical(typed.pop("loss", DEFAULT_METHOD))
     spec, options = SELF_TAUGHT_LOSSES[method], take_options(typed)
-    _refuse_unused(method, options, typed)
+    refuse_foreign_options(options, spec, method, SELF_TAUGHT_LOSSES, chosen_by="--method")
     if typed.pop("fix_lr", False) and typed.setdefault("scheduler", "constant") != "constant":
         raise UserError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")
     if typed.get("resume") or typed.get("init_from"):
@@ -72,14 +71,6 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     _check_weights(config)
     _check_sizes(config)
     return config
-
-
-def _refuse_unused(method: str, options: dict[str, Any], typed: dict[str, Any]) -> None:
-    """Flags that the method does not use. UserError."""
-    refuse_foreign_options(options, SELF_TAUGHT_LOSSES[method], method, SELF_TAUGHT_LOSSES, chosen_by="--method")
-    for dest in STML_ONLY:
-        if dest in typed and method != DEFAULT_METHOD:
-            raise UserError(f"{flag_of(dest)} is not used by --method {method}, but by {DEFAULT_METHOD}")
 
 
 def _check_weights(config: TrainConfig) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
-from dml.cli.parser import Parser, add_section, flag_of
+from dml.cli.parser import Parser, add_section
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
 from dml.errors import UserError
@@ -53,11 +53,6 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     loss = typed.pop("loss", DEFAULT_LOSS)
     spec, options = TRANSFER_LOSSES[loss], take_options(typed)
     refuse_foreign_options(options, spec, loss, TRANSFER_LOSSES)
-    for dest in ("init_type", "as_source", "head_lr"):
-        if dest in typed:
-            raise UserError(f"{flag_of(dest)} is not used by train_target.py")
-    if "proxy_lr_scale" in typed and not spec.with_proxy_anchor:
-        raise UserError(f"{flag_of('proxy_lr_scale')} is not used by --loss {loss}, which has no proxies")
     values = fill_defaults(RECIPES[RECIPE], typed)
     config = effective(train_config(RECIPE, LossConfig(loss, options=options), values, "transfer"))
     if config.transfer.cache_source:

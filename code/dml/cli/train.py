@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.kept_defaults import warn_of_kept
 from dml.cli.miners import add_miners, take_miner
-from dml.cli.parser import Parser, add_section, flag_of, kind_of, spellings_of
+from dml.cli.parser import Parser, add_section, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
+from dml.cli.twins import remarks_on_twins
+from dml.conditions import Condition, when
 from dml.config import (
     FEATURE_SAMPLERS,
-    OWN_SECTIONS,
-    SAMPLER_OPTIONS,
     ConfigWarning,
     LossConfig,
     TrainConfig,
@@ -34,6 +34,10 @@ from dml.recipes import RECIPES
 
 DEFAULT_LOSS = "Proxy_Anchor"
 SOURCE_RECIPE = "transfer_source"
+NO_MEMORY_TO_LEAVE_OUT = Condition(
+    lambda settings: settings["memory"] or "memory-size" not in settings,
+    "0 has no effect with --loss {loss}, which always has a memory",
+)
 
 
 def train_parser() -> Parser:
@@ -76,12 +80,19 @@ def train_parser() -> Parser:
         choices=["MLRC"],
         help="the same as --select-metric map_at_r (Metric Learning Reality Check)",
     )
+    parser.declare("memory", used_if=(NO_MEMORY_TO_LEAVE_OUT,))
+    parser.declare("eval_metric", used_if=(when("select_metric", "map_at_r"),))
     return parser
 
 
 def parse_train(arguments: Sequence[str] | None = None) -> TrainCommand:
     """Parse the command line of ``code/train.py``; exits with status 2 and a message if it does not fit."""
-    return parse_command(train_parser(), arguments, resolve_train)
+    return parse_command(
+        train_parser(),
+        arguments,
+        resolve_train,
+        remark=lambda typed, config: remarks_on_twins(typed, config, resolve_train),
+    )
 
 
 def resolve_train(typed: dict[str, Any]) -> TrainConfig:
@@ -100,15 +111,12 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     introspective = typed.pop("introspective", False)
     if introspective:
         _check_introspective(loss.loss, choice)
-    if "p" in typed and "IPC" not in typed and "sampler" not in typed:
-        warnings.warn("--p has no effect without --IPC or --sampler power_balanced", ConfigWarning)
     own = {
         "distillation": choice.distilled,
         "introspective": introspective,
         "feature_sampling": typed.get("sampler") in FEATURE_SAMPLERS,
         "noise": typed.pop("noisy_label", False),
     }
-    _refuse_idle_sections(loss.loss, own, typed)
     recipe = choice.recipe
     if introspective and recipe == "proxy_anchor":
         recipe = "idml"
@@ -117,8 +125,6 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
         typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
     values = fill_defaults(RECIPES[recipe], typed)
-    if values["scheduler"] == "cyclic" and choice.spec.lr_option in loss.options:
-        warnings.warn(f"--{choice.spec.lr_option} has no effect with --scheduler cyclic", ConfigWarning)
     if "select_metric" in typed and "storage_metrics" not in typed:
         values["storage_metrics"] = ()  # of the recipe, which would select
     if values.get("run_name") == "group_plus_seed":  # LSD's way of naming
@@ -156,9 +162,6 @@ def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed
             if flag not in spec.options and flag in LOSSES[spec.with_memory].options:
                 raise UserError(f"--{flag} is used by --loss {loss} with --enableMemory only")
     refuse_foreign_options(options, spec, loss, LOSSES)
-    for dest in ("proxy_lr_scale", "init_type"):
-        if dest in typed and spec.lr_scale is None:
-            raise UserError(f"{flag_of(dest)} is not used by --loss {loss}, which has no parameters")
     if spec.lr_option in options and "proxy_lr_scale" in typed:
         raise UserError(f"--proxy-lr-scale and --{spec.lr_option} set the same learning rate: leave out one of them")
 
@@ -168,24 +171,6 @@ def _check_introspective(loss: str, choice: LossChoice) -> None:
     if not choice.spec.takes_similarity:
         able = ", ".join(LOSSES.spelling(name) for name, spec in LOSSES.items() if spec.takes_similarity)
         raise UserError(f"--introspective is not used by --loss {loss}, but by {able}")
-
-
-def _refuse_idle_sections(loss: str, own: Mapping[str, bool], typed: dict[str, Any]) -> None:
-    """Flags of a section of ``OWN_SECTIONS`` that the run does not have, or of another sampler. UserError."""
-    users = {
-        "distillation": f"self-distillation only: --loss {loss}_lsd",
-        "introspective": "the introspective metric only: add --introspective",
-        "feature_sampling": f"samplers of features only: --sampler {', '.join(FEATURE_SAMPLERS)}",
-        "noise": "label noise only: add --noisy_label",
-    }
-    for name, used in own.items():
-        for item in dataclasses.fields(OWN_SECTIONS[name]):
-            if item.name in typed and not used:
-                raise UserError(f"{flag_of(item.name)} is used by {users[name]}")
-    for name, samplers in SAMPLER_OPTIONS.items():
-        if name in typed and typed["sampler"] not in samplers:
-            sampler = typed["sampler"]
-            raise UserError(f"{flag_of(name)} is not used by --sampler {sampler}, but by {', '.join(samplers)}")
 
 
 def _check_source(config: TrainConfig) -> None:

@@ -2,18 +2,16 @@
 
 from dml.config.base import ConfigWarning
 from dml.config.classification import ClassificationConfig
+from dml.config.data import ROOT, DataConfig, default_data_name
 from dml.config.evaluate import EvaluateConfig
 from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
-from dml.config.sampling import FEATURE_SAMPLERS, SAMPLER_OPTIONS, FeatureSamplingConfig
+from dml.config.sampling import FEATURE_SAMPLERS, FeatureSamplingConfig
 from dml.config.sections import (
-    ROOT,
-    DataConfig,
     EvalConfig,
     ModelConfig,
     OptimConfig,
     RunConfig,
-    default_data_name,
 )
 from dml.config.self_taught import SelfTaughtConfig
 from dml.config.train import (
@@ -30,7 +28,6 @@ __all__ = [
     "FEATURE_SAMPLERS",
     "OWN_SECTIONS",
     "ROOT",
-    "SAMPLER_OPTIONS",
     "SECTIONS",
     "ClassificationConfig",
     "ConfigWarning",

@@ -1,18 +1,20 @@
 """What the settings of a run are made of: frozen dataclasses, one a concern, whose fields are the flags.
 
 A field's name is its flag's (``batch_size`` is ``--batch-size`` and ``--batch_size``) and is unique over all
-sections; ``option`` keeps the help line and the historic spellings beside it. Checks of single values and of
-values against each other happen at construction, before any data is read.
+sections; ``option`` keeps beside it the help line, the historic spellings, the values that it may have and the other
+settings that it is used with. Checks of single values and of values against each other happen at construction, before
+any data is read; of flags without effect the command line tells (``dml.cli.unused``).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import field
-from typing import Any
+from typing import Any, ClassVar
 
+from dml.conditions import Condition, flag_of
 from dml.errors import UserError
+from dml.ranges import Range
 
 
 class ConfigWarning(UserWarning):
@@ -28,6 +30,8 @@ def option(
     *,
     aliases: tuple[str, ...] = (),
     choices: tuple[str, ...] = (),
+    within: Range | None = None,
+    used_if: Condition | tuple[Condition, ...] = (),
     before: Any = _THE_DEFAULT,
 ) -> Any:
     """A dataclass field that is also a flag.
@@ -37,9 +41,12 @@ def option(
         help: one line.
         aliases: historic flag names, without dashes, beside the field's own.
         choices: the valid values, where they are few and fixed.
+        within: of a number, or of each of several: the values that it may have, unset excepted.
+        used_if: conditions on the other settings, all of which must hold for it to be used.
         before: what runs did that were recorded before there was the setting, if not ``default``.
     """
-    metadata = {"help": help, "aliases": aliases, "choices": choices}
+    used_if = (used_if,) if isinstance(used_if, Condition) else used_if
+    metadata = {"help": help, "aliases": aliases, "choices": choices, "within": within, "used_if": used_if}
     return field(default=default, metadata=metadata if before is _THE_DEFAULT else metadata | {"before": before})
 
 
@@ -55,13 +62,19 @@ def like(section: type, name: str, default: Any) -> Any:
 
 
 class Section:
-    """Checks the ``choices`` of every field of a section, and that numbers are finite."""
+    """Checks the ``choices`` of every field of a section, and the range of every number.
+
+    Attributes:
+        used_if: conditions that every flag of the section has, beside its own.
+    """
+
+    used_if: ClassVar[tuple[Condition, ...]] = ()
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value, choices = getattr(self, item.name), item.metadata.get("choices")
+            flag, within = flag_of(item.name), item.metadata.get("within")
             if choices and value is not None and value not in choices:
-                flag = item.name.replace("_", "-")
-                raise UserError(f"--{flag} {value!r} is not one of {', '.join(choices)}")
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UserError(f"--{item.name.replace('_', '-')} must be a finite number, got {value}")
+                raise UserError(f"{flag} {value!r} is not one of {', '.join(choices)}")
+            if within is not None:
+                within.check(flag, value)

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dml.conditions import Condition, Settings
 from dml.config.base import Section, like, option, require
-from dml.config.sections import DataConfig, EvalConfig, ModelConfig, RunConfig
+from dml.config.data import DataConfig
+from dml.config.sections import EvalConfig, ModelConfig, RunConfig
+from dml.metric_names import metric_key
+from dml.ranges import between
+
+
+def _draws_at_random(settings: Settings) -> bool:
+    """Whether anything is drawn: clusters to begin with, or images to show."""
+    clustered = any(metric_key(name).rpartition("_")[2] in ("nmi", "f1") for name in settings["metrics"] or ())
+    return clustered or any(settings[name] for name in ("gallery", "tsne", "uncertainty"))
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,10 @@ class EvaluateConfig(Section):
         None,
         "of the clustering behind nmi and f1, and of the pictures' choices; unset: that of the checkpoint's run, 0 for"
         " a published checkpoint",
+        within=between(0, 2**32 - 1),
+        used_if=Condition(
+            _draws_at_random, "has no effect without --metrics nmi or f1, --gallery, --tsne or --uncertainty"
+        ),
     )
     json: str | None = option(None, "write the metrics to this file")
     save_embeddings: str | None = option(
@@ -60,7 +74,13 @@ class EvaluateConfig(Section):
         None, "draw the most and least certain images into this .png file; unset: uncertainty.png beside the checkpoint"
     )
     remark: str = option("", "accepted as published, of no effect")
-    bn_freeze: bool | None = option(None, "accepted as published; evaluation always uses running statistics")
+    bn_freeze: bool | None = option(
+        None,
+        "accepted as published; evaluation always uses running statistics",
+        used_if=Condition(
+            lambda settings: settings["bn_freeze"], "0 has no effect: evaluation always uses running statistics"
+        ),
+    )
     source_norm: bool | None = option(None, "accepted as published, of no effect")
 
     def __post_init__(self) -> None:
@@ -73,8 +93,6 @@ class EvaluateConfig(Section):
         ):
             require(file is None or file.endswith(suffix), f"{flag} {file}: the file's name must end in {suffix}")
         require(self.uncertainty or self.uncertainty_gallery is None, "--uncertainty-gallery needs --uncertainty")
-        require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
-        require(self.bits is None or 8 <= self.bits <= 16, f"--bits must lie in 8..16, got {self.bits}")
         if self.unlabelled:
             self._check_without_classes()
 

@@ -4,37 +4,50 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dml.conditions import Condition, unless
 from dml.config.base import Section, option, require
+from dml.ranges import above, at_least, unbounded
+
+INTROSPECTIVE = Condition(
+    lambda settings: settings["introspective"],
+    "is used by the introspective metric only: add --introspective",
+    refused=True,
+)
 
 
 @dataclass(frozen=True)
 class DistillationConfig(Section):
     """Listwise self-distillation, for a loss with _lsd at its end: --loss triplet_lsd."""
 
-    kd_alpha: float = option(200.0, "α, weight of self-distillation at the end of the training")
-    kd_tau: float = option(1.0, "τ, temperature of the lists")
-    kd_beta: float = option(1.0, "factor of the similarities of different classes in the lists")
+    used_if = (
+        Condition(
+            lambda settings: settings["distillation"],
+            "is used by self-distillation only: --loss {loss}_lsd",
+            refused=True,
+        ),
+    )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.kd_alpha >= 0, f"--kd_alpha must be 0 or more, got {self.kd_alpha}")
-        require(self.kd_tau > 0, f"--kd_tau must be positive, got {self.kd_tau}")
+    kd_alpha: float = option(200.0, "α, weight of self-distillation at the end of the training", within=at_least(0))
+    kd_tau: float = option(1.0, "τ, temperature of the lists", within=above(0), used_if=unless("kd_alpha", 0))
+    kd_beta: float = option(
+        1.0,
+        "factor of the similarities of different classes in the lists",
+        within=unbounded("below 0, classes that are alike count as unlike"),
+        used_if=unless("kd_alpha", 0),
+    )
 
 
 @dataclass(frozen=True)
 class IntrospectiveConfig(Section):
     """The introspective metric of IDML, for --introspective: a network that says how uncertain it is of each image."""
 
-    introspective_gamma: float = option(4.0, "γ, how alike even certain images are taken to be")
-    introspective_tau: float = option(5.0, "τ, how little uncertainty counts")
-    uncertainty_norm: bool = option(False, "uncertainties of unit length, as published, from which they cannot learn")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(
-            self.introspective_gamma >= 0, f"--introspective-gamma must be 0 or more, got {self.introspective_gamma}"
-        )
-        require(self.introspective_tau > 0, f"--introspective-tau must be positive, got {self.introspective_tau}")
+    introspective_gamma: float = option(
+        4.0, "γ, how alike even certain images are taken to be", within=at_least(0), used_if=INTROSPECTIVE
+    )
+    introspective_tau: float = option(5.0, "τ, how little uncertainty counts", within=above(0), used_if=INTROSPECTIVE)
+    uncertainty_norm: bool = option(
+        False, "uncertainties of unit length, as published, from which they cannot learn", used_if=INTROSPECTIVE
+    )
 
 
 @dataclass(frozen=True)
@@ -43,12 +56,20 @@ class TransferConfig(Section):
 
     source_ckpt: str = option("", "checkpoint of the source network: ours, a run folder, or published")
     source_model: str | None = option(None, "backbone that the checkpoint must hold; unset: whatever it holds")
-    source_embedding_size: int | None = option(None, "embedding size that the checkpoint must hold; unset: any")
-    source_norm: bool = option(True, "source embeddings of unit length")
-    view: int = option(1, "random crops of each image in a batch", aliases=("num_views",))
+    source_embedding_size: int | None = option(
+        None, "embedding size that the checkpoint must hold; unset: any", within=at_least(1)
+    )
+    source_norm: bool = option(
+        True,
+        "source embeddings of unit length",
+        used_if=Condition(
+            lambda settings: settings["compares"] == "embeddings",
+            "has no effect with --loss {loss}, which compares {compares}",
+        ),
+    )
+    view: int = option(1, "random crops of each image in a batch", aliases=("num_views",), within=at_least(1))
     cache_source: bool = option(False, "embed the training images by the source once, before the first epoch")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.source_ckpt != "", "--source-ckpt FILE says which source network to learn from")
-        require(self.view >= 1, f"--view must be at least 1, got {self.view}")

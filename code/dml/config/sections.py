@@ -1,128 +1,27 @@
-"""What every run is told: images, network, optimiser, evaluation, and what it leaves behind."""
+"""What every run is told beside its images: network, optimiser, evaluation, and what it leaves behind."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
+from dml.conditions import unless, when, while_unset
 from dml.config.base import Section, option, require
+from dml.config.data import ROOT
+from dml.config.used_with import (
+    BATCH_NORM,
+    DECAYING,
+    DRAWN_HEADS,
+    NAMES_A_GROUP,
+    NOT_OF_TARGETS,
+    OWN_IMAGES,
+    RANDOM_WEIGHTS,
+    SENT_TO_WANDB,
+    WITH_PARAMETERS,
+    WITH_PICTURES,
+    WITH_PROXIES,
+)
 from dml.metric_names import metric_key
-
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def default_data_name(dataset: str, data_dir: str) -> str:
-    """The name of the data where none is typed: the data set's, of a user's own that of the folder or CSV file."""
-    if dataset != "folder":
-        return dataset
-    path = Path(os.path.normpath(Path(data_dir).expanduser().absolute()))
-    return (path.stem if path.suffix.lower() == ".csv" else path.name) or dataset
-
-
-@dataclass(frozen=True)
-class DataConfig(Section):
-    """The images and how they become batches."""
-
-    dataset: str = option("cub", "data set: cub, cars, SOP, Inshop, glyphs or folder")
-    data_dir: str = option(
-        str(ROOT / "data"),
-        "where the data sets are; for --dataset folder the images themselves or a CSV",
-        aliases=("DATA_DIR", "source", "source_path"),
-    )
-    data_name: str | None = option(
-        None,
-        "name of the data: runs go to <log-dir>/<name>/ and are compared under it; unset: the data set's, of --dataset"
-        " folder the folder's own or that of the CSV file",
-    )
-    strict: bool = option(False, "of --dataset folder: stop at unreadable images instead of leaving them out")
-    bits: int | None = option(
-        None,
-        "of --dataset folder: how many bits the numbers of images of more than 8 bits fill, 8 to 16, where their files"
-        " do not say; unset: as many as the largest of all needs",
-    )
-    val_split: float | None = option(None, "share of the training classes held out for validation")
-    val_by_images: bool = option(
-        False,
-        "--val-split is a share of each training class's images: validation shares the classes then",
-        aliases=("tv_split_by_samples",),
-    )
-    fold: str | None = option(None, "i/k: hold out the i-th of k parts of the training classes")
-    batch_size: int = option(150, "images per step, over all processes", aliases=("bs",))
-    IPC: int | None = option(
-        None, "images per class in a batch; unset: no balance", aliases=("images_per_class", "samples_per_class")
-    )
-    sampler: str | None = option(
-        None,
-        "random, class_balanced, balanced, power_balanced, class_random, full_random, greedy_coreset, d2_coreset,"
-        " fid_batchmatch or disthist_batchmatch; unset: as published",
-        aliases=("data_sampler",),
-    )
-    p: float = option(0.2, "exponent of the class size in power-balanced sampling")
-    workers: int = option(4, "data loading processes; 0 loads in the main one", aliases=("kernels",))
-    resize: int = option(256, "shorter side of an evaluated image before its centre is cut out")
-    crop_size: int | None = option(None, "side of the network's input; unset: the network's own (224)")
-    crop_scale: float = option(0.08, "smallest share of the area that a random training crop takes")
-    flip: bool = option(True, "mirror training images at random")
-    augment: bool = option(True, "random crops in training; off: training images as they are evaluated")
-    augmentation: str = option(
-        "base",
-        "kind of random crops: of random scale; those with colours changed; larger ones; after --resize; of random"
-        " scale with brightness, contrast, saturation and lighting changed",
-        choices=("base", "adv", "big", "red", "lighting"),
-    )
-    pillow: bool = option(
-        False,
-        "crop, scale and recolour images by Pillow, to the very pixels of the published code; off: on tensors, in up to"
-        " half the time, a few pixels differing by a level of 255",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(
-            self.data_name is None or (self.data_name not in ("", ".", "..") and "/" not in self.data_name),
-            f"--data-name {self.data_name!r} is no name: it becomes that of a folder",
-        )
-        require(self.batch_size >= 1, f"--batch-size must be at least 1, got {self.batch_size}")
-        require(self.workers >= 0, f"--workers must be 0 or more, got {self.workers}")
-        require(self.bits is None or 8 <= self.bits <= 16, f"--bits must lie in 8..16, got {self.bits}")
-        require(
-            self.bits is None or self.dataset == "folder",
-            f"--bits is for --dataset folder; {self.dataset} is read as published",
-        )
-        require(0 < self.crop_scale <= 1, f"--crop-scale must lie in (0, 1], got {self.crop_scale}")
-        require(self.IPC is None or self.IPC >= 1, f"--IPC must be at least 1, got {self.IPC}")
-        for name in ("resize", "crop_size"):
-            side = getattr(self, name)
-            require(side is None or side >= 1, f"--{name.replace('_', '-')} must be at least 1, got {side}")
-        require(
-            self.val_split is None or 0 < self.val_split < 1,
-            f"--val-split is a share between 0 and 1, got {self.val_split}",
-        )
-        require(self.val_split is None or self.fold is None, "--val-split and --fold exclude each other")
-        require(
-            not self.val_by_images or self.val_split is not None,
-            "--val-by-images (--tv_split_by_samples) goes with --val-split (--use_tv_split)",
-        )
-        self.fold_numbers()
-
-    @property
-    def name(self) -> str:
-        """``data_name``, or what stands for it where it is unset."""
-        return self.data_name or default_data_name(self.dataset, self.data_dir)
-
-    def fold_numbers(self) -> tuple[int, int] | None:
-        """(i, k) of ``--fold i/k``, 1 ≤ i ≤ k; None without the flag. UserError if it is no such thing."""
-        if self.fold is None:
-            return None
-        parts = self.fold.split("/")
-        require(
-            len(parts) == 2 and all(p.isdigit() for p in parts),
-            f"--fold reads i/k, such as 1/5; got {self.fold}",
-        )
-        i, k = map(int, parts)
-        require(1 <= i <= k and k >= 2, f"--fold i/k needs 1 ≤ i ≤ k and k ≥ 2; got {self.fold}")
-        return i, k
+from dml.ranges import above, at_least, between
 
 
 @dataclass(frozen=True)
@@ -130,8 +29,12 @@ class ModelConfig(Section):
     """The embedding network."""
 
     model: str = option("bn_inception", "backbone")
-    embedding_size: int = option(512, "D, length of an embedding", aliases=("embed_dim",))
-    pretrained: bool = option(True, "start from ImageNet weights")
+    embedding_size: int = option(512, "D, length of an embedding", aliases=("embed_dim",), within=at_least(1))
+    pretrained: bool = option(
+        True,
+        "start from ImageNet weights",
+        used_if=(while_unset("init_from"), while_unset("resume"), while_unset("not_pretrained")),
+    )
     weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")
     init_from: str | None = option(
         None,
@@ -143,17 +46,28 @@ class ModelConfig(Section):
         "n_eps",
         "how x is brought to unit length: x / sqrt(|x|^2 + 1e-12), the same with 1e-5, or x / max(|x|, 1e-12)",
         choices=("n_eps", "n_eps_1e-5", "n_clamp"),
+        used_if=when("l2_norm", True),
     )
-    bn_freeze: bool = option(True, "keep the running statistics of the backbone's batch normalisation fixed")
-    bn_affine: bool = option(False, "with --bn-freeze, train batch normalisation's affine parameters all the same")
+    bn_freeze: bool = option(
+        True, "keep the running statistics of the backbone's batch normalisation fixed", used_if=BATCH_NORM
+    )
+    bn_affine: bool = option(
+        False,
+        "with --bn-freeze, train batch normalisation's affine parameters all the same",
+        used_if=(BATCH_NORM, when("bn_freeze", True)),
+    )
     bn_momentum: float = option(
-        0.1, "weight of a batch in the running statistics of the backbone's batch normalisation, without --bn-freeze"
+        0.1,
+        "weight of a batch in the running statistics of the backbone's batch normalisation, without --bn-freeze",
+        within=between(0, 1, without="low"),
+        used_if=(BATCH_NORM, when("bn_freeze", False)),
     )
     backbone_init: str = option(
         "published",
         "how convolutions start without pretrained weights: as published, or as torch draws them, 2.4 times smaller"
         " in a ResNet, so that steps of the same length change them more",
         choices=("published", "torch"),
+        used_if=RANDOM_WEIGHTS,
     )
     head: str = option(
         "linear",
@@ -162,39 +76,55 @@ class ModelConfig(Section):
     )
     pooling: str = option("avg_max", "global pooling: average, or average plus maximum", choices=("avg", "avg_max"))
     head_init: str = option(
-        "kaiming", "initialisation of a linear embedding layer", choices=("kaiming", "orthogonal", "torch")
+        "kaiming",
+        "initialisation of a linear embedding layer",
+        choices=("kaiming", "orthogonal", "torch"),
+        used_if=(
+            when("head", "linear"),
+            DRAWN_HEADS,
+        ),
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.embedding_size >= 1, f"--embedding-size must be at least 1, got {self.embedding_size}")
-        require(0 < self.bn_momentum <= 1, f"--bn-momentum must lie in (0, 1], got {self.bn_momentum}")
 
 
 @dataclass(frozen=True)
 class OptimConfig(Section):
     """Optimiser, schedule and the length of the training."""
 
-    epochs: int = option(60, "passes over the training set", aliases=("n_epochs", "epoch"))
+    epochs: int = option(60, "passes over the training set", aliases=("n_epochs", "epoch"), within=at_least(1))
     optimizer: str = option(
         "adamw", "optimiser", aliases=("optim",), choices=("sgd", "adam", "rmsprop", "adamw", "adamp")
     )
-    lr: float = option(1e-4, "base learning rate")
+    lr: float = option(1e-4, "base learning rate", within=above(0))
     proxy_lr_scale: float | None = option(
-        None, "learning rate of the proxies in multiples of --lr; unset: as published"
+        None,
+        "learning rate of the proxies in multiples of --lr; unset: as published",
+        within=at_least(0),
+        used_if=(WITH_PARAMETERS, unless("loss_margin_beta_constant", True), unless("scheduler", "cyclic")),
     )
     init_type: str = option(
         "normal",
         "how proxies start: Kaiming normal, Kaiming uniform, or at the class means of what the untrained network makes"
         " of random crops",
         choices=("normal", "uniform", "center"),
+        used_if=(NOT_OF_TARGETS, WITH_PROXIES),
     )
-    weight_decay: float = option(1e-4, "weight decay", aliases=("decay",))
-    adam_eps: float = option(1e-8, "added to the root of the second moment, for adam")
-    sgd_momentum: float = option(0.9, "momentum, for sgd")
-    nesterov: bool = option(True, "Nesterov momentum, for sgd")
+    weight_decay: float = option(1e-4, "weight decay", aliases=("decay",), within=at_least(0))
+    adam_eps: float = option(
+        1e-8, "added to the root of the second moment, for adam", within=above(0), used_if=when("optimizer", "adam")
+    )
+    sgd_momentum: float = option(
+        0.9,
+        "momentum, for sgd",
+        within=between(0, 1, without="high"),
+        used_if=(when("optimizer", "sgd"), unless("scheduler", "cyclic")),
+    )
+    nesterov: bool = option(True, "Nesterov momentum, for sgd", used_if=when("optimizer", "sgd"))
     head_lr: float | None = option(
-        None, "learning rate of the embedding layer; unset or −1: --lr", aliases=("fc_lr", "emb_lr")
+        None,
+        "learning rate of the embedding layer; unset or −1: --lr",
+        aliases=("fc_lr", "emb_lr"),
+        within=above(0, also=(-1,)),
+        used_if=(NOT_OF_TARGETS, unless("scheduler", "cyclic")),
     )
     scheduler: str = option(
         "step",
@@ -202,35 +132,37 @@ class OptimConfig(Section):
         " quarter of --lr and --lr, for all parameters alike, and the momentum of sgd and rmsprop between 0.9 and 0.8",
         choices=("step", "multistep", "cosine", "exp", "cyclic", "constant"),
     )
-    lr_decay_step: int = option(10, "epochs between two decays of the step schedule")
-    lr_decay_gamma: float = option(
-        0.5, "factor of a decay of the step, multistep and exp schedules", aliases=("gamma",)
+    lr_decay_step: int = option(
+        10, "epochs between two decays of the step schedule", within=at_least(1), used_if=when("scheduler", "step")
     )
-    milestones: tuple[int, ...] = option((), "epochs after which the multistep schedule decays", aliases=("tau",))
-    lr_warmup: float = option(0.0, "first epochs, or part of one, over which the learning rate rises linearly from 0")
-    warm: int = option(1, "first epochs in which only the new parameters (head, proxies) train")
-    clip_value: float = option(10.0, "gradients are cut to ±this; 0: not at all")
+    lr_decay_gamma: float = option(
+        0.5,
+        "factor of a decay of the step, multistep and exp schedules",
+        aliases=("gamma",),
+        within=above(0),
+        used_if=(when("scheduler", "step", "multistep", "exp"), DECAYING),
+    )
+    milestones: tuple[int, ...] = option(
+        (),
+        "epochs after which the multistep schedule decays",
+        aliases=("tau",),
+        within=at_least(1),
+        used_if=(when("scheduler", "multistep"), DECAYING),
+    )
+    lr_warmup: float = option(
+        0.0,
+        "first epochs, or part of one, over which the learning rate rises linearly from 0",
+        within=at_least(0),
+    )
+    warm: int = option(1, "first epochs in which only the new parameters (head, proxies) train", within=at_least(0))
+    clip_value: float = option(10.0, "gradients are cut to ±this; 0: not at all", within=at_least(0))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.epochs >= 1, f"--epochs must be at least 1, got {self.epochs}")
-        require(self.lr > 0, f"--lr must be positive, got {self.lr}")
-        require(self.weight_decay >= 0, f"--weight-decay must be 0 or more, got {self.weight_decay}")
-        require(0 <= self.sgd_momentum < 1, f"--sgd-momentum must lie in [0, 1), got {self.sgd_momentum}")
         require(
             self.optimizer != "sgd" or self.sgd_momentum > 0 or not self.nesterov,
             "--sgd-momentum 0 leaves nothing of Nesterov's: add --nesterov 0",
         )
-        require(self.lr_decay_step >= 1, f"--lr-decay-step must be at least 1, got {self.lr_decay_step}")
-        require(self.lr_decay_gamma > 0, f"--lr-decay-gamma must be positive, got {self.lr_decay_gamma}")
-        require(
-            self.head_lr is None or self.head_lr > 0 or self.head_lr == -1,
-            f"--head-lr (--fc_lr) must be positive, or −1 for --lr; got {self.head_lr}",
-        )
-        require(min(self.milestones, default=1) >= 1, f"--milestones (--tau) count from 1, got {self.milestones}")
-        require(self.lr_warmup >= 0, f"--lr-warmup must be 0 or more, got {self.lr_warmup}")
-        require(self.warm >= 0, f"--warm must be 0 or more, got {self.warm}")
-        require(self.clip_value >= 0, f"--clip-value must be 0 or more, got {self.clip_value}")
 
 
 @dataclass(frozen=True)
@@ -244,16 +176,24 @@ class EvalConfig(Section):
         " it each of these but recall by cosine; dists@intra, dists@inter, dists@intra_over_inter, rho_spectrum@m",
         aliases=("evaluation_metrics",),
     )
-    train_metrics: bool = option(False, "compute the metrics on the training images too, as train_set/...")
+    train_metrics: bool = option(
+        False,
+        "compute the metrics on the training images too, as train_set/...",
+        used_if=while_unset("no_train_metrics"),
+    )
     eval_first: bool = option(False, "evaluate the untrained network before the first step")
-    eval_every: int = option(1, "epochs between two evaluations; the last epoch is always evaluated")
+    eval_every: int = option(
+        1, "epochs between two evaluations; the last epoch is always evaluated", within=at_least(1)
+    )
     select: str | None = option(
         None,
         "choose the best epoch on the test split, as published, or on held-out classes; unset: val if there are any",
         choices=("test", "val"),
     )
     select_metric: str = option(
-        "recall_at_1", "metric that makes the best epoch: where it is highest, a distance within classes where lowest"
+        "recall_at_1",
+        "metric that makes the best epoch: where it is highest, a distance within classes where lowest",
+        used_if=while_unset("storage_metrics"),
     )
     storage_metrics: tuple[str, ...] = option(
         (), "the first one replaces --select-metric; of each other one the best epoch is kept as best_<metric>.pt"
@@ -262,12 +202,12 @@ class EvalConfig(Section):
         False,
         "let copies of an image answer it; unset: of --dataset folder an image is never found by itself, listed twice"
         " or copied, while the other data sets keep their published protocol, copies included",
+        used_if=OWN_IMAGES,
         before=True,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.eval_every >= 1, f"--eval-every must be at least 1, got {self.eval_every}")
         keys = tuple(dict.fromkeys(map(metric_key, self.storage_metrics)))
         object.__setattr__(self, "storage_metrics", keys)
         object.__setattr__(self, "select_metric", keys[0] if keys else metric_key(self.select_metric))
@@ -277,24 +217,29 @@ class EvalConfig(Section):
 class RunConfig(Section):
     """Where and how the run is executed and recorded."""
 
-    seed: int = option(1, "of initialisation, sampling and augmentation")
+    seed: int = option(1, "of initialisation, sampling and augmentation", within=between(0, 2**32 - 1))
     gpu_id: tuple[int, ...] = option(
         (),
         "GPU number or numbers, -1 for all visible ones; unset: the first, or the CPU where there is none",
         aliases=("gpu",),
+        within=at_least(0, also=(-1,)),
     )
     precision: str = option("32", "arithmetic of the network", choices=("32", "16-mixed", "bf16-mixed"))
     compile: bool = option(False, "compile the network with torch.compile")
     log_dir: str = option(str(ROOT / "logs"), "where run folders are made", aliases=("LOG_DIR", "save_path"))
     run_name: str | None = option(None, "name of the run folder; unset: made from the settings", aliases=("savename",))
-    remark: str = option("", "appended to the run's name")
+    remark: str = option("", "appended to the run's name", used_if=while_unset("run_name"))
     save: bool = option(True, "keep best.pt, the network of the best epoch")
     as_source: bool = option(
-        False, "train a source network of embedding transfer: its defaults, and best.pt copied to pretrained_source"
+        False,
+        "train a source network of embedding transfer: its defaults, and best.pt copied to pretrained_source",
+        used_if=NOT_OF_TARGETS,
     )
     pictures: bool = option(True, "draw curves, a retrieval gallery and a t-SNE page at the end")
     wandb_pictures: bool = option(
-        False, "of --dataset folder: send the pictures that show images to W&B, too; other data sets' always go there"
+        False,
+        "of --dataset folder: send the pictures that show images to W&B, too; other data sets' always go there",
+        used_if=(OWN_IMAGES, SENT_TO_WANDB, WITH_PICTURES),
     )
     visualize: bool = option(
         False, "draw t-SNE pages of test embeddings and proxies at the start and every tenth epoch"
@@ -304,12 +249,13 @@ class RunConfig(Section):
         "Weights & Biases; auto: as WANDB_MODE says, else online only where credentials are there already",
         choices=("online", "offline", "disabled", "auto"),
     )
-    project: str | None = option(None, "W&B project; unset: WANDB_PROJECT, else deep-metric-learning")
-    group: str | None = option(None, "W&B group; unset: WANDB_RUN_GROUP, else data set and loss")
+    project: str | None = option(
+        None, "W&B project; unset: WANDB_PROJECT, else deep-metric-learning", used_if=SENT_TO_WANDB
+    )
+    group: str | None = option(None, "W&B group; unset: WANDB_RUN_GROUP, else data set and loss", used_if=NAMES_A_GROUP)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 <= self.seed < 2**32, f"--seed must lie in 0..2³²−1, got {self.seed}")
         name = self.run_name
         require(
             name is None or (name not in ("", ".", "..") and "/" not in name),

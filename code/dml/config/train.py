@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dml.config.classification import ClassificationConfig
+from dml.config.data import DataConfig
 from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FeatureSamplingConfig
 from dml.config.sections import (
-    DataConfig,
     EvalConfig,
     ModelConfig,
     OptimConfig,

@@ -21,20 +21,23 @@ from dml.losses.proxy_isa import ProxyISALoss, proxy_isa_without_memory
 from dml.losses.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
 from dml.losses.similarity import Similarity
 from dml.losses.spec import LossOption, LossSpec
+from dml.ranges import above, at_least
 from dml.registry import Registry
 
 _PROXY_ANCHOR_OPTIONS = {
-    "mrg": LossOption("margin", "margin δ between a proxy's positives and negatives"),
-    "alpha": LossOption("alpha", "scale α of the similarities"),
+    "mrg": LossOption("margin", "margin δ between a proxy's positives and negatives", within=at_least(0)),
+    "alpha": LossOption("alpha", "scale α of the similarities", within=above(0)),
 }
 _PROXY_ISA_OPTIONS = {
     **_PROXY_ANCHOR_OPTIONS,
-    "V": LossOption("V", "effective number of samples at which a class counts as fully seen"),
-    "lam": LossOption("lam", "λ, least distance between learned similarity and outlier threshold"),
+    "V": LossOption("V", "effective number of samples at which a class counts as fully seen", within=at_least(1)),
+    "lam": LossOption("lam", "λ, least distance between learned similarity and outlier threshold", within=at_least(0)),
 }
 _MEMORY_OPTIONS = {
-    "memory-size": LossOption("memory_size", "rows of the cross-batch memory", ("T",)),
-    "start-epoch": LossOption("memory_from_epoch", "first epoch with memory, from 0; Proxy-ISA filters one later"),
+    "memory-size": LossOption("memory_size", "rows of the cross-batch memory", ("T",), within=at_least(1)),
+    "start-epoch": LossOption(
+        "memory_from_epoch", "first epoch with memory, from 0; Proxy-ISA filters one later", within=at_least(0)
+    ),
 }
 
 LOSSES: Registry[LossSpec] = Registry(
@@ -52,9 +55,15 @@ LOSSES: Registry[LossSpec] = Registry(
             recipe="proxy_isa",
             options={
                 **_PROXY_ISA_OPTIONS,
-                "k": LossOption("k", "how much the outlier threshold falls with the learned similarity"),
-                "isa-h": LossOption("h", "factor h from the mean similarity in the memory to the learned one"),
-                "isa-tau": LossOption("tau", "τ, how near to V the weights of positives begin to fall"),
+                "k": LossOption(
+                    "k", "how much the outlier threshold falls with the learned similarity", within=at_least(0)
+                ),
+                "isa-h": LossOption(
+                    "h", "factor h from the mean similarity in the memory to the learned one", within=above(0)
+                ),
+                "isa-tau": LossOption(
+                    "tau", "τ, how near to V the weights of positives begin to fall", within=above(0)
+                ),
                 **_MEMORY_OPTIONS,
             },
             lr_scale=100.0,
@@ -74,13 +83,19 @@ LOSSES: Registry[LossSpec] = Registry(
         "proxy_nca_with_positive": LossSpec(
             ProxyNCAWithPositive,
             recipe="proxy_anchor",
-            options={"nca-scale": LossOption("scale", "scale of the squared distances to proxies", ("ncaScale",))},
+            options={
+                "nca-scale": LossOption(
+                    "scale", "scale of the squared distances to proxies", ("ncaScale",), within=above(0)
+                )
+            },
             lr_scale=1.0,
         ),
         "proxy_nca_without_positive": LossSpec(
             ProxyNCAWithoutPositive,
             recipe="proxy_isa",
-            options={"nca-scale": LossOption("scale", "scale of the similarities to proxies", ("ncaScale",))},
+            options={
+                "nca-scale": LossOption("scale", "scale of the similarities to proxies", ("ncaScale",), within=above(0))
+            },
             lr_scale=100.0,
             clip=True,
         ),

@@ -20,6 +20,7 @@ class LossSpec:
         build: called with ``num_classes``, ``embedding_size`` and the options' arguments, all by keyword.
         recipe: whose published training defaults go with it (``dml.recipes``).
         options: flag name without dashes → what it sets.
+        has_proxies: whether its own parameters, if it has any, are a vector for each class, its ``proxies``.
         lr_scale: learning rate of the loss's own parameters, in multiples of the base rate; None if it has none.
         lr_option: the option that sets that rate; it is no argument of ``build``, and ``lr_scale`` is its default.
         lr_is_absolute: whether ``lr_option`` and ``lr_scale`` are learning rates and no multiples of the base rate.
@@ -38,6 +39,7 @@ class LossSpec:
     build: Callable[..., nn.Module]
     recipe: str
     options: Mapping[str, LossOption] = field(default_factory=dict)
+    has_proxies: bool = True
     lr_scale: float | None = None
     lr_option: str | None = None
     lr_is_absolute: bool = False

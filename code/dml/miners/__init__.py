@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from dml.conditions import Condition
 from dml.errors import UserError
 from dml.miners.contract import Miner, PairSets, Triplets
 from dml.miners.distance import DistanceMiner
@@ -18,6 +19,7 @@ from dml.miners.rho_distance import RhoDistanceMiner
 from dml.miners.semihard import SemihardMiner
 from dml.miners.softhard import SofthardMiner
 from dml.options import Option
+from dml.ranges import above, at_least, between, unbounded
 from dml.registry import Registry
 
 __all__ = ["MINERS", "Miner", "MinerSpec", "PairSets", "Triplets", "create_miner"]
@@ -47,10 +49,15 @@ class MinerSpec:
         return self.options[option].default_in(self.build)
 
 
-_NO_EFFECT = "accepted and without effect, as published"
+_UPPER_CUTOFF = Option(
+    "upper_cutoff",
+    "accepted and without effect, as published",
+    within=unbounded("it is not read"),
+    used_if=(Condition(lambda settings: False, "has no effect, as published"),),
+)
 _DISTANCE_OPTIONS = {
-    "miner_distance_lower_cutoff": Option("lower_cutoff", "distances below it count as it"),
-    "miner_distance_upper_cutoff": Option("upper_cutoff", _NO_EFFECT),
+    "miner_distance_lower_cutoff": Option("lower_cutoff", "distances below it count as it", within=at_least(0)),
+    "miner_distance_upper_cutoff": _UPPER_CUTOFF,
 }
 
 MINERS: Registry[MinerSpec] = Registry(
@@ -64,9 +71,13 @@ MINERS: Registry[MinerSpec] = Registry(
         "rho_distance": MinerSpec(
             RhoDistanceMiner,
             {
-                "miner_rho_distance_lower_cutoff": Option("lower_cutoff", "distances below it count as it"),
-                "miner_rho_distance_upper_cutoff": Option("upper_cutoff", _NO_EFFECT),
-                "miner_rho_distance_cp": Option("switch_probability", "how often a class is pushed apart, in 0..1"),
+                "miner_rho_distance_lower_cutoff": Option(
+                    "lower_cutoff", "distances below it count as it", within=at_least(0)
+                ),
+                "miner_rho_distance_upper_cutoff": _UPPER_CUTOFF,
+                "miner_rho_distance_cp": Option(
+                    "switch_probability", "how often a class is pushed apart, in 0..1", within=between(0, 1)
+                ),
             },
             ("embedding_size",),
         ),
@@ -77,9 +88,11 @@ MINERS: Registry[MinerSpec] = Registry(
             ParametricMiner,
             {
                 "miner_parametric_mode": Option("mode", f"which distances are wanted: {', '.join(MODES)}"),
-                "miner_parametric_num_bins": Option("num_bins", "support points of the histogram of distances"),
-                "miner_parametric_low": Option("low", "least distance of the support"),
-                "miner_parametric_high": Option("high", "largest distance of the support"),
+                "miner_parametric_num_bins": Option(
+                    "num_bins", "support points of the histogram of distances", within=at_least(3)
+                ),
+                "miner_parametric_low": Option("low", "least distance of the support", within=at_least(0)),
+                "miner_parametric_high": Option("high", "largest distance of the support", within=above(0)),
             },
         ),
     },

@@ -16,6 +16,7 @@ from dml.losses.self_taught.mean_shift import MeanShiftLoss
 from dml.losses.self_taught.moco import MoCoLoss
 from dml.losses.self_taught.stml import SelfTaughtLoss
 from dml.losses.spec import LossOption
+from dml.ranges import above, at_least
 from dml.registry import Registry
 
 __all__ = ["SELF_TAUGHT_LOSSES", "BYOLLoss", "MeanShiftLoss", "MoCoLoss", "SelfTaughtLoss", "SelfTaughtSpec"]
@@ -48,7 +49,7 @@ class SelfTaughtSpec:
         return {self.options[flag].argument: value for flag, value in options.items()}
 
 
-_MEMORY = {"memory-size": LossOption("memory_size", "embeddings of past batches in the queue")}
+_MEMORY = {"memory-size": LossOption("memory_size", "embeddings of past batches in the queue", within=at_least(1))}
 
 SELF_TAUGHT_LOSSES: Registry[SelfTaughtSpec] = Registry(
     "method",
@@ -57,20 +58,23 @@ SELF_TAUGHT_LOSSES: Registry[SelfTaughtSpec] = Registry(
             SelfTaughtLoss,
             recipe="stml",
             options={
-                "sigma": LossOption("sigma", "bandwidth σ of the teacher's similarity"),
-                "delta": LossOption("delta", "relative distance δ that dissimilar pairs are pushed to"),
+                "sigma": LossOption("sigma", "bandwidth σ of the teacher's similarity", within=above(0)),
+                "delta": LossOption(
+                    "delta", "relative distance δ that dissimilar pairs are pushed to", within=above(0)
+                ),
                 "student-norm": LossOption("normalize_student", "student embeddings of unit length in the loss"),
             },
         ),
         "moco": SelfTaughtSpec(
             MoCoLoss,
-            options=_MEMORY | {"temperature": LossOption("temperature", "temperature T of InfoNCE")},
+            options=_MEMORY | {"temperature": LossOption("temperature", "temperature T of InfoNCE", within=above(0))},
             head="mlp",
         ),
         "byol": SelfTaughtSpec(BYOLLoss, head="mlp_bn", has_predictor=True),
         "meanshift": SelfTaughtSpec(
             MeanShiftLoss,
-            options=_MEMORY | {"topk": LossOption("topk", "nearest neighbours of a target, itself included")},
+            options=_MEMORY
+            | {"topk": LossOption("topk", "nearest neighbours of a target, itself included", within=at_least(1))},
             head="mlp_bn",
             has_predictor=True,
         ),

@@ -21,6 +21,7 @@ from dml.losses.transfer.pkt import PKTLoss
 from dml.losses.transfer.relaxed_contrastive import RelaxedContrastiveLoss
 from dml.losses.transfer.relaxed_ms import RelaxedMSLoss
 from dml.losses.transfer.rkd import RKDLoss
+from dml.ranges import above, at_least
 from dml.registry import Registry
 
 __all__ = [
@@ -73,8 +74,8 @@ class TransferLossSpec:
 
 
 _RELAXED = {
-    "sigma": LossOption("sigma", "bandwidth σ of the source's similarity"),
-    "delta": LossOption("delta", "relative distance δ that dissimilar pairs are pushed to"),
+    "sigma": LossOption("sigma", "bandwidth σ of the source's similarity", within=above(0)),
+    "delta": LossOption("delta", "relative distance δ that dissimilar pairs are pushed to", within=above(0)),
 }
 
 TRANSFER_LOSSES: Registry[TransferLossSpec] = Registry(
@@ -96,7 +97,9 @@ TRANSFER_LOSSES: Registry[TransferLossSpec] = Registry(
         "crd": TransferLossSpec(
             CRDLoss,
             needs="features",
-            options={"crd-negatives": LossOption("num_negatives", "images of other classes per row")},
+            options={
+                "crd-negatives": LossOption("num_negatives", "images of other classes per row", within=at_least(1))
+            },
             sized_by=("target_features", "source_features", "labels"),
             with_proxy_anchor=True,
         ),

@@ -18,11 +18,13 @@ class Backbone(nn.Module, ABC):
     Attributes:
         input_spec: the normalisation that its images need.
         smallest_side: height and width, in pixels, of the smallest images that leave a map to every stage.
+        has_batch_norm: whether there are layers of batch normalisation.
         stage_channels: name of each stage → number of channels of its map, in order of depth.
     """
 
     input_spec: ClassVar[InputSpec]
     smallest_side: ClassVar[int] = 1
+    has_batch_norm: ClassVar[bool] = True
     stage_channels: dict[str, int]
 
     @property
