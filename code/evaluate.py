@@ -10,6 +10,8 @@ python code/evaluate.py --ckpt logs/photos/RUN/best.pt --data-dir PHOTOS --save-
 
 from __future__ import annotations
 
+import dml.packages  # noqa: F401  # isort: skip
+
 from dataclasses import replace
 from pathlib import Path
 

@@ -9,6 +9,8 @@ python code/main.py --resume-run logs/cub/RUN
 
 from __future__ import annotations
 
+import dml.packages  # noqa: F401  # isort: skip
+
 from pathlib import Path
 
 from torch import Tensor

@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
+import dml.packages  # noqa: E402, F401  # isort: skip
+
 import torch  # noqa: E402
 
 from benchmarks import BENCHMARKS  # noqa: E402

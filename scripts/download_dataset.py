@@ -9,6 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
+import dml.packages  # noqa: E402, F401  # isort: skip
+
 from dml.cli.parser import place  # noqa: E402
 from dml.cli.plain_text import write_plainly  # noqa: E402
 from dml.data import DatasetError  # noqa: E402

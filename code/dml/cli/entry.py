@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 from dml.cli.plain_text import write_plainly
+from dml.packages import end_with, lacking
 from dml.signals import heeded_signals
 
 
@@ -36,11 +35,15 @@ def guarded(main: Callable[[], None]) -> NoReturn:
         text = str(error) or type(error).__name__
         if "Original Traceback" in text:  # a loader worker's error comes wrapped in its traceback
             text = text.strip().splitlines()[-1].partition(": ")[2]
-        _end_with(text)
+        end_with(text)
+    except ModuleNotFoundError as error:
+        if os.environ.get("DML_TRACEBACK") == "1" or (advice := lacking(error)) is None:
+            raise
+        end_with(advice)
     except RuntimeError as error:
         if os.environ.get("DML_TRACEBACK") == "1" or (advice := _advice(error)) is None:
             raise
-        _end_with(advice)
+        end_with(advice)
     raise SystemExit(0)
 
 
@@ -53,11 +56,6 @@ def ending_like_ctrl_c() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _end_with(text: str) -> NoReturn:
-    print(f"{Path(sys.argv[0]).name}: error: {text}", file=sys.stderr)
-    raise SystemExit(2) from None
 
 
 def _advice(error: RuntimeError) -> str | None:
