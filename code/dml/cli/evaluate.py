@@ -22,14 +22,20 @@ from dml.models.convert import LoadedModel
 from dml.models.run_checkpoint import checkpoint_file
 
 
-def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
-    """Parse the command line of ``code/evaluate.py``; exits with status 2 and a message if it does not fit."""
+def evaluate_parser() -> Parser:
+    """The parser of ``code/evaluate.py``."""
     parser = Parser(
         prog="evaluate.py",
         description="Retrieval metrics of a checkpoint, ours or published, on the test split of a data set; of images"
         " without classes embeddings and pictures.",
     )
     add_section(parser, EvaluateConfig)
+    return parser
+
+
+def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
+    """Parse the command line of ``code/evaluate.py``; exits with status 2 and a message if it does not fit."""
+    parser = evaluate_parser()
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
     try:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in typed.items()}
