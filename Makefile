@@ -24,9 +24,7 @@ venv: $(VENV)/.tests
 
 demo: $(VENV)/.runtime
 	$(BIN)/python code/train.py --dataset glyphs --eval-first --wandb disabled --run-name demo --log-dir $(DEMO_LOGS)
-	@echo
-	@echo "Next, from here: source $(VENV)/bin/activate"
-	@echo "and, say, of your own photographs, a folder for each class: python code/train.py --dataset folder --data-dir DIR --model resnet18"
+	@echo "Next: source $(VENV)/bin/activate && python code/train.py --dataset folder --data-dir PHOTOS --model resnet18"
 
 test: venv
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -179,6 +180,15 @@ def test_printed_commands(shell, command, monkeypatch):
         assert started or variant.startswith("source "), f"{variant}: starts nothing"
         for words in started:
             shell.check(words)
+
+
+def test_what_make_demo_says_at_its_end(shell, monkeypatch):
+    monkeypatch.chdir(shell.folder)
+    done = subprocess.run([shutil.which("make"), "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
+    line = shlex.split(done.stdout.splitlines()[-1])[1]
+    (words,) = shell.started(line.removeprefix("Next: "))
+    assert words[:2] == ["python", "code/train.py"]
+    shell.check(words)
 
 
 @pytest.mark.parametrize(

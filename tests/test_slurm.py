@@ -36,13 +36,13 @@ class Slurm:
         own = {name: value for name, value in environment().items() if os.environ.get(name) != value}
         self.environment = variables | own | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
 
-    def __call__(self, *command: str | Path) -> str:
+    def __call__(self, *command: str | Path, typed: str = "") -> str:
         """Run it to its end, which must be a good one; returns what it printed."""
         done = subprocess.run(
             list(map(str, command)),
             cwd=self.folder,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -168,12 +168,24 @@ def test_a_cancelled_job_ends_in_order(slurm, arguments, logs, of_two_nodes):
     assert record(folder) == record(of_two_nodes)
 
 
-@pytest.mark.parametrize("shell", [("salloc",), ("salloc", "srun", "--nodes", "1", "--ntasks", "1")], ids=" ".join)
-def test_without_srun_a_process_works_alone(slurm, digits, of_two_nodes, shell):
-    """In an allocation's shell, where all variables of its two tasks are set; and in a step of one task."""
-    allocate, *step = shell
-    evaluate = [sys.executable, ROOT / "code" / "evaluate.py", "--ckpt", of_two_nodes / "last.pt", "--workers", "0"]
-    said = slurm(allocate, *ON_TWO_NODES, *step, *evaluate)
+def test_without_srun_a_process_works_alone(slurm, evaluation):
+    """In an allocation's shell, where all variables of its two tasks are set."""
+    works_alone(slurm("salloc", *ON_TWO_NODES, *evaluation))
+
+
+def test_in_the_shell_of_a_step_a_process_works_alone(slurm, evaluation):
+    """Which srun started, and all variables say so; but it has a terminal."""
+    in_a_terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    step = [sys.executable, "-c", in_a_terminal, "srun", *ON_TWO_NODES, "--pty", "sh"]
+    works_alone(slurm(*step, typed=shlex.join(evaluation) + "; exit\n"))
+
+
+@pytest.fixture
+def evaluation(of_two_nodes) -> list[str]:
+    program = str(ROOT / "code" / "evaluate.py")
+    return [sys.executable, program, "--ckpt", str(of_two_nodes / "last.pt"), "--workers", "0"]
+
+
+def works_alone(said: str) -> None:
     assert "R@1" in said
-    if not step:
-        assert "SLURM reserved 2 tasks, but this process was not started by srun" in said
+    assert said.count("SLURM reserved 2 tasks, but this process was not started by srun") == 1
