@@ -64,13 +64,14 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
             daemons.append(subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT))
 
     def up(condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 90
-        while not condition():
+        end, is_up = time.monotonic() + 90, False
+        while not is_up:
             dead = [daemon.args[0] for daemon in daemons if daemon.poll() is not None]
             if dead or time.monotonic() > end:
                 logs = "\n".join(f"{path.name}: {path.read_text()[-1000:]}" for path in (folder / "log").iterdir())
                 raise NoClusterError(f"SLURM does not start here ({', '.join(dead) or 'too slow'})\n{logs}")
             time.sleep(0.2)
+            is_up = condition()
 
     try:
         start("munged", "--foreground", "--force", *of_munge)
@@ -79,10 +80,11 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         for node in nodes:
             start("slurmd", "-D", "-N", node)
         up(lambda: _said(environment, "sinfo", "--noheader", "--format=%D %T") == "2 idle")
-        yield environment
-    finally:
-        if len(daemons) == 4:
+        try:
+            yield environment
+        finally:
             _end_jobs(environment)
+    finally:
         for daemon in reversed(daemons):
             daemon.terminate()
         for daemon in daemons:
