@@ -1,4 +1,4 @@
-"""The commands that README.md and docs/*.md print, with their shorthands written out.
+"""The commands that README.md, docs/*.md and the programs themselves print, with their shorthands written out.
 
 A fenced block is shell unless it says otherwise (```text, ```python). In it, and in commands within a sentence,
 
@@ -9,6 +9,7 @@ A fenced block is shell unless it says otherwise (```text, ```python). In it, an
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,6 +80,15 @@ def of_page(page: Path) -> Iterator[Printed]:
     for place, span, before in _spans(page):
         if STARTS_ONE.match(span) and not re.fullmatch(r"\w+ …", span) and "<" not in span:
             yield Printed(place, span, _losses_of(before, bare="[_lsd" in span))
+
+
+def of_docstring(program: Path) -> Iterator[Printed]:
+    """Each line of a program's docstring that begins with ``python``."""
+    text = program.read_text()
+    docstring = re.sub(r"\\\n\s*", "", ast.get_docstring(ast.parse(text)))
+    for line in docstring.splitlines():
+        if line.startswith("python "):
+            yield Printed(_place(program, text, 0), line)
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What README.md and docs/*.md print runs: every command is given to bash, and what it starts to the real parsers.
+"""What README.md, docs/*.md and docstrings print runs: bash takes every command, real parsers what it starts.
 
 Programs are not run but noted by stubs; a command that bash does not find, a flag that a parser does not know and a
 value that does not resolve are errors.
@@ -34,12 +34,13 @@ from dml.cli.target import parse_target, target_parser
 from dml.cli.train import parse_train, train_parser
 from dml.config import SECTIONS, LossConfig
 from dml.data.verify import EVERY_DATASET
-from dml.evaluation.evaluator import METRICS
+from dml.metric_names import is_metric, metric_key
 from entrypoints import ROOT
 from models.test_models_start import classifier, network, saved
-from printed_commands import PAGES, Printed, blocks, flags, headings, links, of_page, paths
+from printed_commands import PAGES, Printed, blocks, flags, headings, links, of_docstring, of_page, paths
 
 COMMANDS = [command for page in PAGES for command in of_page(page)]
+COMMANDS += [command for program in sorted(ROOT.glob("code/*.py")) for command in of_docstring(program)]
 NOTED = ("python", "python3", "torchrun", "srun", "sbatch", "make", "pip", "wandb")
 
 
@@ -57,8 +58,7 @@ def slurm_parser() -> argparse.ArgumentParser:
 
 def check_report(words: list[str]) -> None:
     command = parse_report(words)
-    for name in command.metrics:
-        METRICS.canonical(name)
+    assert all(is_metric(metric_key(name)) for name in command.metrics)
     settings = {item.name for section in (*SECTIONS.values(), LossConfig) for item in fields(section)}
     assert {name.rpartition(".")[2] for name in command.group_by} <= settings
 
@@ -104,6 +104,7 @@ class Shell:
         own = ["--dataset", "folder", "--data-dir", str(folder / "photos"), "--model", "resnet18"]
         for name, net, config in (
             ("cub/RUN", network(), parse_train(["--loss", "Proxy_Anchor"]).config),
+            ("cub/TRANSFER", network(), parse_target(["--source-ckpt", "best.pt"]).config),
             ("photos/RUN", network(), parse_stml([*own, "--unlabelled"]).config),
             ("photos/RUN2", network(), parse_train(own).config),
             ("glyphs/RUN", network(), parse_train(["--dataset", "glyphs", "--introspective"]).config),
