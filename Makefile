@@ -24,6 +24,7 @@ venv: $(VENV)/.tests
 
 demo: $(VENV)/.runtime
 	$(BIN)/python code/train.py --dataset glyphs --eval-first --wandb disabled --run-name demo --log-dir $(DEMO_LOGS)
+	@echo "Next: source $(VENV)/bin/activate && python code/train.py --dataset folder --data-dir PHOTOS --model resnet18"
 
 test: venv
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest

@@ -9,6 +9,8 @@ python code/classify.py --evaluate logs/cifar100/RUN/best.pt
 
 from __future__ import annotations
 
+import dml.packages  # noqa: F401  # isort: skip
+
 import json
 from pathlib import Path
 

@@ -5,10 +5,12 @@ Of images without classes, which nothing judges: embeddings and pictures.
 
 python code/evaluate.py --ckpt logs/cub/RUN/best.pt
 python code/evaluate.py --ckpt cub_bn_inception_512dim_Proxy_Anchor_ckpt.pth --dataset cub --json metrics.json
-python code/evaluate.py --ckpt logs/photos/RUN/best.pt --data-dir PHOTOS --save-embeddings new.npz --gallery new.png
+python code/evaluate.py --ckpt logs/photos/RUN/best.pt --data-dir new_photos --save-embeddings new.npz --gallery new.png
 """
 
 from __future__ import annotations
+
+import dml.packages  # noqa: F401  # isort: skip
 
 from dataclasses import replace
 from pathlib import Path

@@ -3,11 +3,13 @@
 
 python code/main.py --dataset cub --model googlenet --embedding_size 512 --view 2 --sigma 3 --delta 1 --IPC 5
 python code/main.py --method moco --dataset cub --model resnet50 --memory-size 4096
-python code/main.py --dataset folder --data-dir PHOTOS --model resnet18 --embedding_size 128
-python code/main.py --resume-run logs/cub/RUN
+python code/main.py --dataset folder --data-dir photos --model resnet18 --embedding_size 128
+python code/main.py --resume-run logs/photos/RUN
 """
 
 from __future__ import annotations
+
+import dml.packages  # noqa: F401  # isort: skip
 
 from pathlib import Path
 

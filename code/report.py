@@ -8,6 +8,8 @@ python code/report.py --wandb ENTITY/PROJECT
 
 from __future__ import annotations
 
+import dml.packages  # noqa: F401  # isort: skip
+
 import sys
 
 from dml.cli.entry import guarded

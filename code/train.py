@@ -8,6 +8,8 @@ python code/train.py --resume-run logs/cub/RUN
 
 from __future__ import annotations
 
+import dml.packages  # noqa: F401  # isort: skip
+
 from torch import Tensor
 
 from dml.cli.entry import guarded

@@ -3,10 +3,12 @@
 
 python code/train_target.py --loss Relaxed_Contra --dataset cub --model bn_inception --embedding-size 512 --IPC 3 \
     --view 2 --source-ckpt pretrained_source/bn_inception/cub_bn_inception_512dim_Proxy_Anchor_ckpt.pth
-python code/train_target.py --resume-run logs/cub/RUN
+python code/train_target.py --resume-run logs/cub/TRANSFER
 """
 
 from __future__ import annotations
+
+import dml.packages  # noqa: F401  # isort: skip
 
 from pathlib import Path
 

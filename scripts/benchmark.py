@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
+import dml.packages  # noqa: E402, F401  # isort: skip
+
 import torch  # noqa: E402
 
 from benchmarks import BENCHMARKS  # noqa: E402
@@ -27,14 +29,20 @@ from dml.registry import UnknownNameError  # noqa: E402
 TABLE_HEAD = ("name", "value", "unit", "yardstick", "ratio", "limit", "ok")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Exit code 0, or 1 if a row misses its limit."""
+def create_parser() -> argparse.ArgumentParser:
+    """The command line of this program."""
     parser = argparse.ArgumentParser(description="Measure speed and memory against yardsticks.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--json", type=place, metavar="FILE", help="also write the rows to FILE")
     parser.add_argument("--full", action="store_true", help="also the rows that take long")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
     parser.add_argument("--device", type=device, default=torch.device("cpu"), help="default: cpu")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 0, or 1 if a row misses its limit."""
+    parser = create_parser()
     args = parser.parse_args(argv)
     if args.threads < 1:
         parser.error(f"--threads must be at least 1, got {args.threads}")

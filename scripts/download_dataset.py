@@ -9,6 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
+import dml.packages  # noqa: E402, F401  # isort: skip
+
 from dml.cli.parser import place  # noqa: E402
 from dml.cli.plain_text import write_plainly  # noqa: E402
 from dml.data import DatasetError  # noqa: E402
@@ -17,8 +19,8 @@ from dml.data.verify import EVERY_DATASET  # noqa: E402
 from dml.registry import UnknownNameError  # noqa: E402
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Exit code 0, also where only the steps to take by hand are printed; 1 on failure."""
+def create_parser() -> argparse.ArgumentParser:
+    """The command line of this program."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("name", help=f"one of {', '.join(EVERY_DATASET)}")
     parser.add_argument("--data-dir", "--data_dir", type=place, default=ROOT / "data")
@@ -27,7 +29,12 @@ def main(argv: list[str] | None = None) -> int:
         "--from", dest="files", type=place, nargs="+", default=[], metavar="FILE", help="use files you have"
     )
     parser.add_argument("--keep-archive", "--keep_archive", action="store_true", help="after unpacking")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 0, also where only the steps to take by hand are printed; 1 on failure."""
+    args = create_parser().parse_args(argv)
     try:
         done = install(args.name, args.data_dir, url=args.url, files=args.files, keep_archive=args.keep_archive)
     except (UnknownNameError, DatasetError, OSError) as error:

@@ -17,7 +17,7 @@ TEMPLATE = """\
 # Reported: no figure is at hand for this script; compare {name} with {other} over seeds.
 # Further flags are passed on, and win: scripts/run_seeds.sh 5 scripts/{folder}/{name} --noisy_label --noisy_ratio 0.3
 set -euo pipefail
-exec "${{PYTHON:-python3}}" "$(dirname "$0")/../../code/train.py" \\
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/train.py" \\
     --loss {loss}{mining} --project LSD --group {group} --seed 0 \\
     --gpu 0 --bs 112 --data_sampler class_random --samples_per_class 2 --arch resnet50_frozen_normalize \\
     --dataset {dataset} --n_epochs 150 --lr 0.00001 --embed_dim 128{distillation} "$@"

@@ -24,7 +24,7 @@ TEMPLATE = """\
 # Further flags are passed on, and win: scripts/{folder}/{name} --seed 2 --precision bf16-mixed
 set -euo pipefail
 here="$(dirname "$0")"
-exec "${{PYTHON:-python3}}" "$here/../../code/train_target.py" \\
+exec "$here/../python" "$here/../../code/train_target.py" \\
     --gpu-id 0 --loss {loss} --model {model} --embedding-size {size} --batch-size 90 --IPC 3 \\
     --dataset {dataset} --epochs {epochs} --view 2 {sigma}--save 1 \\
     --source-ckpt "$here/../../pretrained_source/{source}/{dataset}_{source}_512dim_Proxy_Anchor_ckpt.pth" "$@"

@@ -45,4 +45,4 @@ for ((seed = first; seed <= last; seed++)); do
         exit "$status"
     fi
 done
-echo "== done; the table: ${PYTHON:-python3} code/report.py"
+echo "== done; the table: $(dirname "$0")/python code/report.py"

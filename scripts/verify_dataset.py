@@ -12,14 +12,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
+import dml.packages  # noqa: E402, F401  # isort: skip
+
 from dml.cli.parser import place  # noqa: E402
 from dml.cli.plain_text import write_plainly  # noqa: E402
 from dml.data.verify import EVERY_DATASET, verify  # noqa: E402
 from dml.registry import UnknownNameError  # noqa: E402
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Exit code 0 if nothing is wrong, else 1."""
+def create_parser() -> argparse.ArgumentParser:
+    """The command line of this program."""
     parser = argparse.ArgumentParser(
         description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -32,7 +34,12 @@ def main(argv: list[str] | None = None) -> int:
         metavar="DIR",
         help="of your own images move the unreadable ones there, with their paths; opens every image",
     )
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 0 if nothing is wrong, else 1."""
+    args = create_parser().parse_args(argv)
     try:
         report = verify(args.name, args.data_dir, open_images=args.images, move_unreadable=args.move_unreadable)
     except (UnknownNameError, ValueError, OSError) as error:

@@ -12,6 +12,7 @@ import torch
 
 from dml.training.compiling import require_compiler
 from entrypoints import ROOT, SMALL, environment, record, run, run_inside
+from training.test_launcher import BATCH_SCRIPT
 
 
 @pytest.fixture
@@ -66,6 +67,16 @@ def test_without_a_compiler_nothing_is_begun(arguments, tmp_path, capsys, monkey
     assert "--compile 1 needs a C++ compiler, and there is no no-such-compiler on this machine: install one" in said
     assert "or go on with --compile 0" in said
     assert not list(tmp_path.iterdir())
+
+
+def test_variables_of_slurm_without_srun_start_and_hang_nothing(arguments, tmp_path, monkeypatch):
+    """As in a batch script, or in the shell of an allocation, of four tasks."""
+    for name, value in BATCH_SCRIPT.items():
+        monkeypatch.setenv(name, value)
+    done = run("train.py", *arguments, "--run-name", "alone")
+    assert done.stderr.count("warning: SLURM reserved 8 tasks, but this process was not started by srun") == 1
+    assert "processes" not in done.stdout
+    assert record(tmp_path / "folder" / "alone")[-1]["epoch"] == 1
 
 
 @pytest.mark.parametrize(("device", "variable", "language"), [("cpu", "CXX", r"C\+\+"), ("cuda", "CC", "C")])

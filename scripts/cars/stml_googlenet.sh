@@ -5,6 +5,6 @@
 # NOTE: ImageNet weights of this network have no known download: --weights FILE names them.
 # Further flags are passed on, and win: scripts/cars/stml_googlenet.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
-exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/main.py" \
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/main.py" \
     --gpu-id 0 --model googlenet --embedding_size 512 --optimizer adamp --lr 1e-4 --dataset cars \
     --view 2 --sigma 3 --delta 1 --IPC 5 "$@"

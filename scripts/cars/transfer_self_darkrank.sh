@@ -6,7 +6,7 @@
 # Further flags are passed on, and win: scripts/cars/transfer_self_darkrank.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
 here="$(dirname "$0")"
-exec "${PYTHON:-python3}" "$here/../../code/train_target.py" \
+exec "$here/../python" "$here/../../code/train_target.py" \
     --gpu-id 0 --loss DarkRank --model bn_inception --embedding-size 512 --batch-size 90 --IPC 3 \
     --dataset cars --epochs 90 --view 2 --save 1 \
     --source-ckpt "$here/../../pretrained_source/bn_inception/cars_bn_inception_512dim_Proxy_Anchor_ckpt.pth" "$@"

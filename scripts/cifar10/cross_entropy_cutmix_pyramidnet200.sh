@@ -5,6 +5,6 @@
 # Settings: those of CutMix (Yun et al., ICCV 2019).
 # Further flags are passed on, and win: scripts/cifar10/cross_entropy_cutmix_pyramidnet200.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
-exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/classify.py" \
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/classify.py" \
     --gpu-id -1 --dataset cifar10 --model pyramidnet200 --mix cutmix \
     --epochs 300 --batch-size 64 --lr 0.25 --weight-decay 1e-4 "$@"

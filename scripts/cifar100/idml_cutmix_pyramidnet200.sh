@@ -5,6 +5,6 @@
 # Settings: those of the published command, which are CutMix's (Yun et al., ICCV 2019).
 # Further flags are passed on, and win: scripts/cifar100/idml_cutmix_pyramidnet200.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
-exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/classify.py" \
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/classify.py" \
     --gpu-id -1 --dataset cifar100 --model pyramidnet200 --introspective --mix cutmix \
     --epochs 300 --batch-size 64 --lr 0.25 --weight-decay 1e-4 "$@"

@@ -5,6 +5,6 @@
 # NOTE: the published command normalises uncertainties, from which they learn nothing: `--uncertainty-norm 1`.
 # Further flags are passed on, and win: scripts/cub/idml_resnet50.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
-exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/train.py" \
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/train.py" \
     --introspective --gpu -1 --loss Proxy_Anchor --model resnet50 --embedding-size 512 --batch-size 120 \
     --lr 6e-4 --dataset cub --warm 5 --bn-freeze 1 --lr-decay-step 5 "$@"

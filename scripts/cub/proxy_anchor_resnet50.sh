@@ -4,6 +4,6 @@
 # Reported: R@1 69.9, R@2 79.6, R@4 86.6, R@8 91.4 (best epoch on the test split).
 # Further flags are passed on, and win: scripts/cub/proxy_anchor_resnet50.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
-exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/train.py" \
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/train.py" \
     --gpu-id 0 --loss Proxy_Anchor --model resnet50 --embedding-size 512 --batch-size 120 \
     --lr 1e-4 --dataset cub --warm 5 --bn-freeze 1 --lr-decay-step 5 "$@"

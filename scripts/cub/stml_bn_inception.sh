@@ -4,6 +4,6 @@
 # Reported: none recorded here for this setting.
 # Further flags are passed on, and win: scripts/cub/stml_bn_inception.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
-exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/main.py" \
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/main.py" \
     --gpu-id 0 --model bn_inception --embedding_size 512 --optimizer adamp --lr 1e-4 --dataset cub \
     --view 2 --sigma 3 --delta 1 --IPC 5 --bn-freeze 1 "$@"

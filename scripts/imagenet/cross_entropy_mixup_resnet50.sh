@@ -5,6 +5,6 @@
 # Settings: those of CutMix (Yun et al., ICCV 2019); no command with mixup is published.
 # Further flags are passed on, and win: scripts/imagenet/cross_entropy_mixup_resnet50.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
-exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/classify.py" \
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/classify.py" \
     --gpu-id -1 --dataset imagenet --model resnet50 --mix mixup \
     --epochs 300 --batch-size 256 --lr 0.1 --weight-decay 1e-4 "$@"

@@ -6,7 +6,7 @@
 # normalisation; here False means False, and `--bn-freeze 1` behind this script repeats what ran there.
 # Further flags are passed on, and win: scripts/inshop/proxy_isa_bn_inception.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
-exec "${PYTHON:-python3}" "$(dirname "$0")/../../code/train.py" \
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/train.py" \
     --gpu-id 0 --loss ProxyISA --model bn_inception --optimizer adamw --embedding-size 512 --batch-size 128 \
     --lr 6e-4 --dataset Inshop --warm 1 --bn-freeze 0 --lr-decay-step 20 --lr-decay-gamma 0.25 \
     --enableMemory True --k 0.1 "$@"

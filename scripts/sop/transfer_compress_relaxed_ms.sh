@@ -6,7 +6,7 @@
 # Further flags are passed on, and win: scripts/sop/transfer_compress_relaxed_ms.sh --seed 2 --precision bf16-mixed
 set -euo pipefail
 here="$(dirname "$0")"
-exec "${PYTHON:-python3}" "$here/../../code/train_target.py" \
+exec "$here/../python" "$here/../../code/train_target.py" \
     --gpu-id 0 --loss Relaxed_MS --model resnet18 --embedding-size 128 --batch-size 90 --IPC 3 \
     --dataset SOP --epochs 150 --view 2 --sigma 1 --save 1 \
     --source-ckpt "$here/../../pretrained_source/resnet50/SOP_resnet50_512dim_Proxy_Anchor_ckpt.pth" "$@"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
+from published_flags import COMMON, EVALUATION, FLAGS, assert_arrives
 
 from dml.cli.evaluate import parse_evaluate
 from dml.cli.parser import parse_bool
@@ -15,7 +15,6 @@ from dml.config import SECTIONS, ConfigWarning, train_config_from_json
 from dml.losses import LOSSES
 from dml.training.launch import FIRST
 
-FLAGS = json.loads((Path(__file__).parent.parent / "reference" / "flags.json").read_text())
 PUBLISHED_NAMES = {
     "sz_embedding": "embedding_size",
     "sz_batch": "batch_size",
@@ -67,18 +66,25 @@ def test_published_defaults_of_proxy_anchor(entry):
 
 
 @pytest.mark.parametrize("entry", FLAGS["proxy_anchor/train"], ids=lambda e: e["flags"][0])
-@pytest.mark.parametrize("join", ["-", "_"])
-def test_published_flags_parse_in_both_spellings(entry, join):
-    flag = "--" + entry["flags"][0].strip("-").replace("-", join).replace("_", join)
-    value = {"--dataset": "cars", "--model": "resnet18", "--loss": "Proxy_Anchor", "--optimizer": "sgd"}.get(flag, "1")
-    train(flag, value)
+def test_published_flags_arrive_in_both_spellings(entry):
+    assert_arrives(train, entry, COMMON)
 
 
-@pytest.mark.parametrize("entry", FLAGS["proxy_anchor/evaluate"], ids=lambda e: e["flags"][0])
-def test_published_flags_of_evaluation_parse(entry):
-    flag = entry["flags"][0]
-    value = {"--dataset": "cars", "--model": "resnet18"}.get(flag, "1")
-    parse_evaluate(["--ckpt", "some.pth", flag, value])
+@pytest.mark.parametrize("entry", FLAGS["label_relaxation/train_source"], ids=lambda e: e["flags"][0])
+def test_published_flags_of_source_networks_arrive(entry):
+    assert_arrives(train, entry, COMMON, beside=["--as-source"])
+
+
+@pytest.mark.parametrize(
+    ("program", "entry"),
+    [(program, entry) for program in FLAGS if program.endswith("/evaluate") for entry in FLAGS[program]],
+    ids=lambda value: value if isinstance(value, str) else value["flags"][0],
+)
+def test_published_flags_of_evaluation_arrive(program, entry):
+    def evaluation(*words: str):
+        return parse_evaluate(["--ckpt", "some.pth", *words])
+
+    assert_arrives(evaluation, entry, EVALUATION)
 
 
 @pytest.mark.parametrize(

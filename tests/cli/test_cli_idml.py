@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
 
+import published_flags
 import pytest
+from published_flags import COMMON, assert_arrives
 from test_cli import assert_default, error_of, flat, train
 
-from dml.cli.evaluate import parse_evaluate
 from dml.config import IntrospectiveConfig, train_config_from_json
 from dml.losses import LOSSES
 from test_scripts import ROOT, command_of
 
 REFERENCE = Path(__file__).parent.parent / "reference"
-PUBLISHED_FLAGS = json.loads((REFERENCE / "flags.json").read_text())
-FLAGS = PUBLISHED_FLAGS["idml/train"]
+FLAGS = published_flags.FLAGS["idml/train"]
 
 
 def published_commands() -> list[list[str]]:
@@ -64,11 +63,9 @@ def test_published_defaults(entry):
         assert_default(config, name, expected)
 
 
-def test_published_flags_of_evaluation_parse():
-    words = {"--dataset": "cars", "--model": "resnet50", "--resume": "some.pth"}
-    flags = [entry["flags"][0] for entry in PUBLISHED_FLAGS["idml/evaluate"]]
-    config = parse_evaluate([word for flag in flags for word in (flag, words.get(flag, "1"))])
-    assert (config.ckpt, config.model, config.dataset) == ("some.pth", "resnet50", "cars")
+@pytest.mark.parametrize("entry", FLAGS, ids=lambda e: e["flags"][0])
+def test_published_flags_arrive_in_both_spellings(entry):
+    assert_arrives(train, entry, COMMON, beside=["--introspective"])
 
 
 def test_evaluated_by_cosine_with_the_metrics_of_its_tables():

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
+from published_flags import FLAGS, LSD, assert_arrives
 
-from dml.cli.train import parse_train, train_parser
+from dml.cli.train import parse_train
+from dml.config import ConfigWarning
 from dml.losses import LOSSES
 from dml.miners import MINERS
 
-REFERENCE = Path(__file__).parent.parent / "reference"
-PUBLISHED = json.loads((REFERENCE / "flags.json").read_text())["lsd/parameters"]
+PUBLISHED = FLAGS["lsd/parameters"]
 BASIC = [
     *("--loss", "triplet", "--batch_mining", "distance", "--log_online", "--project", "DML_Project"),
     *("--group", "CUB_Triplet_distance", "--seed", "0", "--gpu", "0", "--bs", "112", "--data_sampler", "class_random"),
@@ -31,9 +29,54 @@ def refused(capsys, *arguments: str) -> str:
     return capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", [flag for entry in PUBLISHED for flag in entry["flags"]])
-def test_every_published_flag_is_known(flag):
-    assert flag in train_parser()._option_string_actions
+WITHOUT_EFFECT = ("evaluate_on_gpu", "evaltypes")
+BESIDE = {
+    "tv_split_by_samples": ["--use_tv_split"],
+    "tv_split_perc": ["--use_tv_split"],
+    "kd_tau": ["--loss", "triplet_lsd"],
+    "kd_alpha": ["--loss", "triplet_lsd"],
+    "noisy_ratio": ["--noisy_label", "--noisy_ratio", "0.1"],
+}
+SAMPLERS = {
+    "data_gc": "greedy_coreset",
+    "data_batchmatch": "fid_batchmatch",
+    "data_mb": "d2_coreset --data_idx_full_prec --data_mb_mom 0.3",
+}
+
+
+def unlike_the_default_of(entry: dict) -> bool | int | float:
+    if "action" in entry:
+        return True
+    return entry["default"] + 1 if entry["type"] == "int" else entry["default"] * 0.75 or 0.25
+
+
+def place_of(entry: dict) -> tuple[tuple[str, object, object], list[str]]:
+    """Where a published flag ends, with words and a value, and what must be typed beside it."""
+    name = entry["flags"][0].strip("-")
+    specs = {"loss": LOSSES, "miner": MINERS}.get(name.partition("_")[0], {})
+    owner = next((owner for owner, spec in specs.items() if name in spec.options), None)
+    if owner is not None:
+        value = unlike_the_default_of(entry)
+        beside = ["--loss", owner] if specs is LOSSES else ["--loss", "triplet", "--batch_mining", owner]
+        if name == "loss_snr_reg_lambda":
+            beside += ["--batch_mining", "random"]  # the default miner sets it to 0, as published
+        return (f"loss.options.{name}", str(value), value), beside
+    if LSD[name][0].startswith("feature_sampling."):
+        sampler = next((value for key, value in SAMPLERS.items() if name.startswith(key)), "d2_coreset")
+        return LSD[name], ["--loss", "triplet", "--data_sampler", *sampler.split()]
+    return LSD[name], ["--loss", "triplet", *BESIDE.get(name, [])]
+
+
+@pytest.mark.parametrize("entry", [e for e in PUBLISHED if e["flags"] != ["--wandb_key"]], ids=lambda e: e["flags"][0])
+def test_published_flags_arrive_in_both_spellings(entry):
+    name = entry["flags"][0].strip("-")
+    if name in WITHOUT_EFFECT:
+        words = ["x"] if name == "evaltypes" else []
+        for spelling in (name, name.replace("_", "-")):
+            assert config("--loss", "triplet", f"--{spelling}", *words) == config("--loss", "triplet")
+        return
+    place, beside = place_of(entry)
+    assert_arrives(config, entry, {name: place}, beside=beside, is_default=name == "log_online")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +173,11 @@ def test_miners_and_their_options():
     ).loss.options
     cutoffs = {"miner_rho_distance_lower_cutoff": 0.5, "miner_rho_distance_upper_cutoff": 1.4}
     assert options == {"loss_triplet_margin": 0.2, "miner_rho_distance_cp": 0.5} | cutoffs
+
+
+def test_an_option_that_the_miner_sets_has_no_effect_and_that_is_said():
+    with pytest.warns(ConfigWarning, match="--loss_snr_reg_lambda has no effect with --batch_mining distance"):
+        config("--loss", "snr", "--loss_snr_reg_lambda", "0.1")
 
 
 @pytest.mark.parametrize(

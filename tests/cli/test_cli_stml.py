@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from published_flags import FLAGS, STML, assert_arrives
 from test_cli import error_of, flat
 
 from dml.cli.stml import ABSENT, parse_stml
@@ -17,7 +17,6 @@ from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from test_scripts import command_of
 
 REFERENCE = Path(__file__).parent.parent / "reference"
-FLAGS = json.loads((REFERENCE / "flags.json").read_text())
 ENTRIES = {
     "stml": FLAGS["stml/main"],
     "moco": [entry for entry in FLAGS["stml/main_SSL"] if entry["flags"] != ["--topk"]],
@@ -60,14 +59,13 @@ def test_published_defaults(method, entry):
 
 
 @pytest.mark.parametrize(("method", "entry"), CASES, ids=lambda v: v if isinstance(v, str) else v["flags"][0])
-def test_published_flags_parse_in_both_spellings(method, entry, tmp_path):
-    (tmp_path / "file.pt").touch()
-    named = {"dataset": "cars", "model": "resnet50", "optimizer": "sgd", "method": method, "view": "3"}
-    named |= {"resume": str(tmp_path / "file.pt"), "momentum": "0.5", "memory-size": "400", "num_neighbors": "2"}
-    named |= {"batch-size": "8"}
-    name = entry["flags"][0].strip("-")
-    for spelling in (name.replace("-", "_"), name.replace("_", "-")):
-        parse("--method", method, "--model", "resnet50", f"--{spelling}", named.get(name, "1"))
+def test_published_flags_arrive_in_both_spellings(method, entry, tmp_path):
+    file = tmp_path / "file.pt"
+    file.touch()
+    table = STML | {"resume": ("self_taught.resume", str(file), str(file))}
+    other = "moco" if method == "byol" else "byol"
+    table["method"] = ("loss.loss", other, other)
+    assert_arrives(parse, entry, table, beside=["--method", method, "--model", "resnet50"])
 
 
 def test_published_commands_parse():

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 from dml.cli.plain_text import write_plainly
 from dml.errors import Note, UserError, notes_of
+from dml.packages import end_with, lacking
 from dml.signals import heeded_signals
 
 
@@ -40,10 +39,10 @@ def guarded(main: Callable[[], None]) -> NoReturn:
         text = str(error) or type(error).__name__
         if "Original Traceback" in text:  # a loader worker's error comes wrapped in its traceback
             text = text.strip().splitlines()[-1].partition(": ")[2]
-        _end_with("\n".join([text, *notes_of(error)]))
+        end_with("\n".join([text, *notes_of(error)]))
     except Exception as error:
-        if os.environ.get("DML_TRACEBACK") != "1" and (advice := _advice(error)) is not None:
-            _end_with("\n".join([advice, *notes_of(error)]))
+        if os.environ.get("DML_TRACEBACK") != "1" and (advice := lacking(error) or _advice(error)) is not None:
+            end_with("\n".join([advice, *notes_of(error)]))
         if sys.version_info < (3, 11):  # later ones print the notes below the traceback
             sys.excepthook(type(error), error, error.__traceback__)
             print(*notes_of(error), sep="\n", file=sys.stderr)
@@ -65,11 +64,6 @@ def ending_like_ctrl_c() -> Iterator[None]:
 
 def _format_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> str:
     return f"{message}\n" if issubclass(category, Note) else f"warning: {message}\n"
-
-
-def _end_with(text: str) -> NoReturn:
-    print(f"{Path(sys.argv[0]).name}: error: {text}", file=sys.stderr)
-    raise SystemExit(2) from None
 
 
 def _advice(error: Exception) -> str | None:

@@ -151,6 +151,13 @@ def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:
     options = take_options(typed)
     _refuse_unused(name, choice, options, typed)
     miner, of_miner = take_miner(typed, name, choice.spec)
+    used = miner or next(iter(choice.spec.miners), None)
+    for flag, value in choice.spec.fixed_by_miner.get(used, {}).items():
+        if options.get(flag, value) != value:
+            warnings.warn(
+                f"--{flag} has no effect with --batch_mining {used}, which sets it to {value:g}, as published",
+                ConfigWarning,
+            )
     return choice, LossConfig(name, memory=memory, miner=miner, options=options | of_miner)
 
 
