@@ -23,7 +23,7 @@ LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 def torchrun(entry: str, *arguments: str) -> str:
     """Two processes of ``code/<entry>``; returns what they printed."""
     done = launched([*LAUNCHER, str(ROOT / "code" / entry), *map(str, arguments)])
-    assert done.stderr.count("no GPU is there") == 1
+    assert "no GPU is there" not in done.stderr
     return done.stdout
 
 

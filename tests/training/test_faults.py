@@ -28,16 +28,12 @@ def test_each_process_adds_its_own_and_says_how_to_go_on(tmp_path):
     assert "test_faults.py" in written
 
 
-@pytest.mark.parametrize("error", [UserError("--lr"), UnreadableImageError("a.jpg"), Interrupted()])
+@pytest.mark.parametrize(
+    "error", [UserError("--lr"), UnreadableImageError("a.jpg"), OSError(28, "No space left"), Interrupted()]
+)
 def test_what_the_user_can_mend_or_asked_for_leaves_none(tmp_path, error):
     assert fail(tmp_path, error) == []
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_fails_has_been_answered_already(tmp_path):
-    assert fail(tmp_path, OSError(28, "No space left on device")) == [
-        f"This traceback is in {tmp_path}/{TRACEBACK_FILE} too."
-    ]
 
 
 def test_a_folder_that_cannot_be_written_to_hides_nothing(tmp_path):

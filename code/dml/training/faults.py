@@ -17,7 +17,7 @@ TRACEBACK_FILE = "traceback.txt"
 def keeping_traceback(folder: Path, *, process: int, resume_hint: str) -> Iterator[None]:
     """Whatever leaves the block, but for what a user can mend, is written to ``traceback.txt`` in ``folder``.
 
-    The error leaves the block with a note that says where that is, and how the run goes on.
+    A user can mend an ``OSError`` too: it names a file, or a disk that is full. The error leaves the block with a note that says where that is, and how the run goes on.
 
     Args:
         process: the number of this one among those of the run; each that fails adds its own.
@@ -25,7 +25,7 @@ def keeping_traceback(folder: Path, *, process: int, resume_hint: str) -> Iterat
     """
     try:
         yield
-    except UserError:
+    except (UserError, OSError):
         raise
     except Exception as error:
         file = folder / TRACEBACK_FILE
@@ -33,7 +33,6 @@ def keeping_traceback(folder: Path, *, process: int, resume_hint: str) -> Iterat
         with suppress(OSError), file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{now}, process {process}\n{''.join(traceback.format_exception(error))}\n")
             add_note(error, f"This traceback is in {file} too.")
-        if not isinstance(error, OSError):  # which stops a run in order: it has been said how to go on
-            done = "last.pt is as it was saved last" if (folder / "last.pt").exists() else "nothing is saved yet"
-            add_note(error, f"Stopped: {done}. Continue with:\n  {resume_hint}")
+        done = "last.pt is as it was saved last" if (folder / "last.pt").exists() else "nothing is saved yet"
+        add_note(error, f"Stopped: {done}. Continue with:\n  {resume_hint}")
         raise
