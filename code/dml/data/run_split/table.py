@@ -80,6 +80,19 @@ class SplitTable:
         )
         return SplitTable(paths, self.labels[rows], classes, splits, self.sizes[rows])
 
+    def judged_in(self, splits: Sequence[str]) -> SplitTable:
+        """The table with its judging classes in ``splits``, all in each, and none of their images."""
+        kept = self.take(np.flatnonzero([split not in JUDGING for split in self.splits]))
+        rows = [(label, name, split) for split in splits for label, name in enumerate(self.classes_of(JUDGING))]
+        labels, classes, names = zip(*rows, strict=True)
+        return SplitTable(
+            kept.paths + ("",) * len(rows),
+            np.concatenate([kept.labels, np.array(labels, np.int64)]),
+            kept.classes + classes,
+            kept.splits + names,
+            np.concatenate([kept.sizes, np.zeros(len(rows), np.int64)]),
+        )
+
     def to_csv(self) -> bytes:
         """The content of ``split.csv``."""
         file = io.StringIO()
