@@ -19,6 +19,7 @@ from dml.cli.entry import guarded
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.config import EvaluateConfig
 from dml.data import load_dataset
+from dml.data.copies import same_image_in
 from dml.data.findings import warn_of_findings
 from dml.data.run_split import judged_as_in_the_run
 from dml.data.screening import screened, screening_for
@@ -67,6 +68,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
             say("\n".join(notes))
         if data.is_own:
             warn_of_findings(data, copies_answer=config.keep_copies)
+    same = same_image_in(data) if data.is_own and not config.keep_copies else None
     evaluator = create_evaluator(
         data.query,
         data.gallery,
@@ -79,7 +81,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         workers=config.workers,
         recall_ks=data.recall_ks,
         metrics=config.metrics,
-        leave_out_copies=data.is_own and not config.keep_copies,
+        image_numbers=None if same is None else [same[split] for split in data.searched],
         distance=config.eval_distance,
         ties_count_for_query=data.ties_count_for_query,
         seed=config.seed,

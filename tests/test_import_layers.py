@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
     (
         *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
-        *("processes", "signals", "plain_text"),
+        *("processes", "signals", "plain_text", "positives", "places"),
     ),
     ("config", "recipes"),
     ("data",),
