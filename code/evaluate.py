@@ -26,6 +26,7 @@ from dml.data.screening import screened, screening_for
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.models import EmbeddingNet
 from dml.models.convert import LoadedModel, load_model_checkpoint
+from dml.places import from_home
 from dml.tracking import say, table
 from dml.training.collection import Collection
 from dml.training.embedding import create_evaluator, embed_records
@@ -101,7 +102,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
 def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     """Embed images without classes, and write what was asked for."""
     at_least = FEWEST_TO_MAP if config.tsne else 2 if config.gallery else 1
-    folder = Path(config.data_dir).expanduser()
+    folder = from_home(config.data_dir)
     images = load_unlabelled(folder, at_least=at_least, screening=screening_for(config)).train
     embeddings = embed_records(model, images, config, fabric, progress="images")
     if fabric.is_global_zero:

@@ -9,9 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
+    ("places",),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
-        *("processes", "signals", "plain_text", "positives", "places"),
+        *("processes", "signals", "plain_text", "positives"),
     ),
     ("config", "recipes"),
     ("data",),

@@ -19,6 +19,7 @@ from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES
 from dml.models.run_checkpoint import checkpoint_file
+from dml.places import from_home
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.record import read_utf8
 from dml.registry import Registry
@@ -99,13 +100,13 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
 
 def _make_absolute(values: dict[str, Any]) -> None:
     """Of the paths among ``values``: a run is continued from any directory. A run folder in place of a checkpoint
-    becomes the checkpoint in it. CheckpointError for a folder of no run."""
+    becomes the checkpoint in it. CheckpointError for a folder of no run; ValueError for the home of nobody."""
     for name in ("source_ckpt", "init_from", "resume"):
         if values.get(name):
             values[name] = checkpoint_file(values[name], flag=flag_of(name))
     for name in ("data_dir", "log_dir", "weights", "source_ckpt", "init_from", "resume"):
         if values.get(name):
-            values[name] = str(Path(values[name]).absolute())
+            values[name] = str(from_home(values[name]).absolute())
 
 
 def _check_first_weights(values: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from dml.cli.parser import Parser, add_section
@@ -20,6 +19,7 @@ from dml.models.backbones import BACKBONES
 from dml.models.backbones.base import class_of
 from dml.models.convert import LoadedModel
 from dml.models.run_checkpoint import checkpoint_file
+from dml.places import from_home
 
 
 def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
@@ -95,7 +95,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         filled["bits"] = None
     backbone = class_of(BACKBONES[network.backbone])
     check_crop(network.backbone, backbone, crop_size=filled["crop_size"], resize=filled["resize"])
-    folder = Path(filled["data_dir"]).expanduser()
+    folder = from_home(filled["data_dir"])
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:
         # Those of the run, and those that every network can be compared by.

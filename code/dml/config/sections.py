@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dml.config.base import ConfigWarning, Section, option, require
 from dml.metric_names import metric_key
+from dml.places import from_home
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -17,7 +18,7 @@ def default_data_name(dataset: str, data_dir: str) -> str:
     """The name of the data where none is typed: the data set's, of a user's own that of the folder or CSV file."""
     if dataset != "folder":
         return dataset
-    path = Path(os.path.normpath(Path(data_dir).expanduser().absolute()))
+    path = Path(os.path.normpath(from_home(data_dir).absolute()))
     return (path.stem if path.suffix.lower() == ".csv" else path.name) or dataset
 
 

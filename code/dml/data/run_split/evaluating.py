@@ -14,6 +14,7 @@ from dml.data.layout import DatasetError, DatasetWarning
 from dml.data.run_split.changes import Changes, compare, name_some
 from dml.data.run_split.continuing import carry_over, passed_over
 from dml.data.run_split.table import JUDGING, TRAINING, SplitData, SplitTable, split_table, table_with_digest
+from dml.places import expanded, from_home
 
 Data = TypeVar("Data")  # a SplitData
 
@@ -104,7 +105,7 @@ def judged_as_in_the_run(
         return data, []
     if record is None:
         return data, [f"{checkpoint} does not say what it was trained on: some of these images may be among it"]
-    own = Path(data_dir).expanduser().resolve() == Path(settings.get("data_dir", "")).expanduser().resolve()
+    own = from_home(data_dir).resolve() == expanded(settings.get("data_dir", "")).resolve()
     if not record.test_classes:
         return data, ["the network was trained on every image of this folder, without their classes"] if own else []
     run = checkpoint if checkpoint.is_dir() else checkpoint.parent

@@ -17,6 +17,7 @@ import numpy as np
 from dml.data.glyphs import IMAGE_SIZE
 from dml.data.layout import DatasetError
 from dml.data.records import ImageRecords, PixelRecords
+from dml.places import from_home
 
 FILE_NAME = "split.csv"
 COLUMNS = ("path", "label", "class", "split", "size")
@@ -138,7 +139,7 @@ def split_table(data: SplitData, data_dir: str | Path) -> SplitTable:
     One look at the file system per image: a third of a second for the 120,000 of SOP on a local disk.
     """
     parts = data.parts | ({} if data.unused is None else {UNUSED: data.unused})
-    root = _root_of(data, Path(data_dir).expanduser())
+    root = _root_of(data, from_home(data_dir))
     columns: tuple[list, ...] = ([], [], [], [], [])
     for split, records in parts.items():
         labels = [-1] * len(records) if split == UNUSED else records.labels.tolist()
