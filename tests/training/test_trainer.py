@@ -467,7 +467,7 @@ def test_what_to_do_about_an_image_is_said_of_images_alone(tmp_path, monkeypatch
 def test_a_full_disk_met_while_stopping(tmp_path, monkeypatch, capsys):
     run = trainer(tmp_path, epochs=2)
     monkeypatch.setattr(run, "loader", BrokenAfterTwo(run.loader))
-    monkeypatch.setattr(run.checkpoints, "save", mock.Mock(side_effect=OSError("no room")))
+    monkeypatch.setattr(run.keeper.checkpoints, "save", mock.Mock(side_effect=OSError("no room")))
     with pytest.raises(OSError, match="no room"):
         run.fit()
     assert "Stopped by an image: nothing is saved yet. Continue with:" in capsys.readouterr().out
