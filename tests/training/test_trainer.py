@@ -460,7 +460,7 @@ def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypa
 @pytest.mark.parametrize(("error", "hint"), [(UnreadableImageError, "mend it"), (OSError, "Continue with:\n  go on")])
 def test_what_to_do_about_an_image_is_said_of_images_alone(tmp_path, monkeypatch, capsys, error, hint):
     run = trainer(tmp_path)
-    run.mend_hint = "mend it"
+    run.keeper.mend_hint = "mend it"
     monkeypatch.setattr(run, "after_epoch", mock.Mock(side_effect=error("x.png")))
     with pytest.raises(error):
         run.fit()
