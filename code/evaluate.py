@@ -64,6 +64,8 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         take_new=config.new_classes,
     )
     data = screened(data, config.data_dir, screening_for(config, only=("query", "gallery")))
+    if config.tsne and len(data.query) < FEWEST_TO_MAP:
+        raise ValueError(f"--tsne: of {len(data.query)} images there is no map, it takes {FEWEST_TO_MAP}: leave it out")
     if fabric.is_global_zero:
         if notes:
             say("\n".join(notes))
