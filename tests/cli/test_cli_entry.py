@@ -6,6 +6,7 @@ import signal
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from dml.cli.entry import guarded
 from dml.signals import STOP_SIGNALS
@@ -76,3 +77,10 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
         guarded(raising(ValueError("--lr")))
     with pytest.raises(RuntimeError, match="memory"):
         guarded(raising(torch.OutOfMemoryError("out of memory")))
+
+
+def test_torch_s_own_word_on_loading_processes_is_not_repeated(capsys):
+    """It would be said of every loader; ``dml.cli.workers`` says it once."""
+    with pytest.raises(SystemExit):
+        guarded(lambda: DataLoader([1], num_workers=10_000))  # which starts none before it is iterated over
+    assert capsys.readouterr().err == ""

@@ -13,6 +13,7 @@ from dml.cli.kept_defaults import warn_of_kept_defaults
 from dml.cli.parser import Parser, flag_of
 from dml.cli.sizes import check_sizes
 from dml.cli.start import check_start
+from dml.cli.workers import loading_processes
 from dml.config import ConfigWarning, DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
 from dml.methods.effective import effective
@@ -94,7 +95,9 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     except ValueError as error:
         raise ValueError(f"--resume-run {folder}: {error}") from error
     epochs = typed.pop("epochs", None)
-    config = effective(train_config_from_json(text, typed))
+    config = train_config_from_json(text, typed)
+    workers = loading_processes(config.data.workers, is_typed="workers" in typed)
+    config = effective(replace(config, data=replace(config.data, workers=workers)))
     return TrainCommand(config if epochs is None else with_epochs(config, epochs, folder), folder)
 
 
@@ -134,6 +137,7 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     warn_of_kept_defaults(defaults, typed)
     values = defaults | typed
     values |= {"model": model, "dataset": datasets.canonical(values["dataset"])}
+    values["workers"] = loading_processes(values.get("workers", DataConfig.workers), is_typed="workers" in typed)
     _make_absolute(values)
     values.setdefault("data_name", default_data_name(values["dataset"], values.get("data_dir", DataConfig.data_dir)))
     _check_first_weights(values)

@@ -10,6 +10,7 @@ from typing import Any
 
 from dml.cli.parser import Parser, add_section
 from dml.cli.sizes import check_crop
+from dml.cli.workers import loading_processes
 from dml.config import ConfigWarning, DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
 from dml.data.depth import FULL_DEPTH
@@ -39,7 +40,8 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
             METRICS.canonical(name)
         if values.get("ckpt"):
             values["ckpt"] = str(checkpoint_file(values["ckpt"], flag="--ckpt"))
-        return EvaluateConfig(**values)
+        workers = values.get("workers", EvaluateConfig.workers)
+        return EvaluateConfig(**values | {"workers": loading_processes(workers, is_typed="workers" in typed)})
     except ValueError as error:
         parser.error(str(error))
 

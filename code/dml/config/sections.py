@@ -61,7 +61,11 @@ class DataConfig(Section):
         aliases=("data_sampler",),
     )
     p: float = option(0.2, "exponent of the class size in power-balanced sampling")
-    workers: int = option(4, "data loading processes; 0 loads in the main one", aliases=("kernels",))
+    workers: int = option(
+        4,
+        "data loading processes; 0 loads in the main one; by default no more than there are cores",
+        aliases=("kernels",),
+    )
     resize: int = option(256, "shorter side of an evaluated image before its centre is cut out")
     crop_size: int | None = option(None, "side of the network's input; unset: the network's own (224)")
     crop_scale: float = option(0.08, "smallest share of the area that a random training crop takes")
