@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -75,4 +76,14 @@ def test_every_program_says_it_in_a_line(entry, words, checkpoint, tmp_path, mon
     said = run_inside(entry, *words, status=2, capsys=capsys).err
     errors = [line for line in said.splitlines() if not line.startswith("warning: ")]
     assert len(errors) == 1 and NOBODY in errors[0], said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("script", ["verify_dataset", "download_dataset"])
+def test_scripts_too(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        importlib.import_module(script).main(["cub", "--data-dir", NOBODY])
+    assert stop.value.code == 2
+    assert TOLD in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from dml.places import from_home
+
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -56,8 +58,11 @@ class Parser(argparse.ArgumentParser):
 
 def place(text: str) -> Path:
     """The type of a flag that names a file or folder, in the user's home if it begins with ``~``: a shell says so of
-    ``--flag ~/x`` but not of ``--flag=~/x``."""
-    return _from_home(Path(text))
+    ``--flag ~/x`` but not of ``--flag=~/x``. ArgumentTypeError for the home of nobody."""
+    try:
+        return from_home(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _from_home(value: Any) -> Any:

@@ -18,8 +18,6 @@ from dml.data.run_split.table import SplitData
 _THREADS = 8  # they wait for the disk
 _HEAD = 2**12  # bytes that tell most files of equal size apart
 _PIECE = 2**20  # bytes read at a time
-
-
 _known: WeakKeyDictionary[SplitData, dict[str, np.ndarray]] = WeakKeyDictionary()
 
 
