@@ -10,6 +10,8 @@ python code/evaluate.py --ckpt logs/photos/RUN/best.pt --data-dir new_photos --s
 
 from __future__ import annotations
 
+from dml.errors import UserError
+
 import dml.packages  # noqa: F401  # isort: skip
 
 from dataclasses import replace
@@ -21,12 +23,14 @@ from dml.cli.entry import guarded
 from dml.cli.evaluate import complete, parse_evaluate
 from dml.config import EvaluateConfig
 from dml.data import load_dataset
+from dml.data.copies import same_image_in
 from dml.data.findings import warn_of_findings
 from dml.data.run_split import judged_as_in_the_run
 from dml.data.screening import screened, screening_for
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.models import EmbeddingNet
 from dml.models.convert import LoadedModel, load_model_checkpoint
+from dml.places import from_home
 from dml.tracking import say, table
 from dml.training.collection import Collection
 from dml.training.embedding import create_evaluator, embed_records
@@ -64,11 +68,14 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         take_new=config.new_classes,
     )
     data = screened(data, config.data_dir, screening_for(config, only=("query", "gallery")))
+    if config.tsne and len(data.query) < FEWEST_TO_MAP:
+        raise UserError(f"--tsne: of {len(data.query)} images there is no map, it takes {FEWEST_TO_MAP}: leave it out")
     if fabric.is_global_zero:
         if notes:
             say("\n".join(notes))
         if data.is_own:
             warn_of_findings(data, copies_answer=config.keep_copies)
+    same = same_image_in(data) if data.is_own and not config.keep_copies else None
     evaluator = create_evaluator(
         data.query,
         data.gallery,
@@ -81,7 +88,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         workers=config.workers,
         recall_ks=data.recall_ks,
         metrics=config.metrics,
-        leave_out_copies=data.is_own and not config.keep_copies,
+        image_numbers=None if same is None else [same[split] for split in data.searched],
         distance=config.eval_distance,
         ties_count_for_query=data.ties_count_for_query,
         seed=config.seed,
@@ -101,7 +108,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
 def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
     """Embed images without classes, and write what was asked for."""
     at_least = FEWEST_TO_MAP if config.tsne else 2 if config.gallery else 1
-    folder = Path(config.data_dir).expanduser()
+    folder = from_home(config.data_dir)
     images = load_unlabelled(folder, at_least=at_least, screening=screening_for(config)).train
     embeddings = embed_records(model, images, config, fabric, progress="images")
     if fabric.is_global_zero:

@@ -216,6 +216,29 @@ def test_evaluation_repeats_the_runs_figures(finished, tmp_path):
         assert saved["labels"].shape == saved["paths"].shape == (120,)
 
 
+@pytest.mark.parametrize("per_class", [1, 2])
+def test_too_few_images_for_a_map_are_said_beforehand(digits, finished, tmp_path, capsys, per_class):
+    for name in ("digit_0", "digit_1", "digit_8", "digit_9"):
+        (tmp_path / name).mkdir()
+        for file in sorted((digits / name).iterdir())[:per_class]:
+            (tmp_path / name / file.name).symlink_to(file)
+    words = (
+        "--ckpt",
+        finished[0] / "last.pt",
+        "--data-dir",
+        tmp_path,
+        "--workers",
+        "0",
+        "--gallery",
+        tmp_path / "g.png",
+    )
+    said = run_inside("evaluate.py", *words, "--tsne", tmp_path / "t.html", status=2, capsys=capsys)
+    assert f"--tsne: of {2 * per_class} images there is no map, it takes 5: leave it out" in said.err
+    assert "R@1" not in said.out
+    said = run_inside("evaluate.py", *words, status=0, capsys=capsys)
+    assert "R@1" in said.out and (tmp_path / "g.png").stat().st_size > 1000
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from dml.methods.classification import ClassificationMethod
-from entrypoints import ROOT, environment, record, run_inside
+from entrypoints import ROOT, environment, record, run, run_inside
 
 SMALL = [
     *("--dataset", "folder", "--model", "resnet18", "--crop-size", "16", "--resize", "16", "--crop-padding", "2"),
@@ -32,9 +32,15 @@ def arguments(digits: Path, logs: Path, name: str, *extra: str) -> list[str]:
 MIXED = ("--mix", "cutmix", "--mix-probability", "0.5", "--val-split", "0.1")
 
 
-def test_a_run_leaves_its_files_and_learns(digits, logs, capsys):
-    said = run_inside("classify.py", *arguments(digits, logs, "whole", *MIXED), status=0, capsys=capsys).out
-    folder = logs / "folder" / "whole"
+@pytest.fixture(scope="module")
+def finished(digits, logs) -> tuple[Path, str]:
+    """An uninterrupted run: its folder and what it printed."""
+    done = run("classify.py", *arguments(digits, logs, "whole", *MIXED))
+    return logs / "folder" / "whole", done.stdout
+
+
+def test_a_run_leaves_its_files_and_learns(finished):
+    folder, said = finished
     expected = {"config.json", "metrics.jsonl", "last.pt", "best.pt", "best_results.txt", "curves.png", "confusion.png"}
     assert expected <= {path.name for path in folder.iterdir()}
     assert "folder: 10 classes, training 170 images; test 50 images; validation 20 images" in said
@@ -47,7 +53,7 @@ def test_a_run_leaves_its_files_and_learns(digits, logs, capsys):
     assert {"eval/top_1", "eval/top_5"} <= set(lines[1])
 
 
-def test_interrupted_and_resumed_equals_uninterrupted(digits, logs, capsys, monkeypatch):
+def test_interrupted_and_resumed_equals_uninterrupted(digits, logs, finished, capsys, monkeypatch):
     """In the second step of the second epoch: what is mixed afterwards must be drawn as if nothing had happened."""
     steps = []
 
@@ -64,13 +70,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(digits, logs, capsys, monk
     assert "1 epochs and 2 batches are saved" in said
     assert f"classify.py --resume-run {folder}" in said
     run_inside("classify.py", "--resume-run", folder, status=0, capsys=capsys)
-    assert record(folder) == record(logs / "folder" / "whole")
-    ours, theirs = (torch.load(logs / "folder" / name / "last.pt", weights_only=True) for name in ("stopped", "whole"))
+    assert record(folder) == record(finished[0])
+    ours, theirs = (torch.load(of / "last.pt", weights_only=True) for of in (folder, finished[0]))
     torch.testing.assert_close(ours["model"], theirs["model"], rtol=0, atol=0)
 
 
-def test_a_checkpoint_is_evaluated(digits, logs, tmp_path, capsys):
-    file, out = logs / "folder" / "whole" / "last.pt", tmp_path / "metrics.json"
+def test_a_checkpoint_is_evaluated(digits, finished, tmp_path, capsys):
+    file, out = finished[0] / "last.pt", tmp_path / "metrics.json"
     said = run_inside("classify.py", "--evaluate", file, "--json", out, status=0, capsys=capsys).out
     last = [line for line in record(file.parent) if "eval/top_1" in line][-1]
     metrics = json.loads(out.read_text())
@@ -121,8 +127,8 @@ def test_mistakes_end_in_one_line(digits, tmp_path, capsys, extra, message):
     assert not list(tmp_path.glob("*/*"))
 
 
-def test_another_entry_point_does_not_continue_the_run(logs, capsys):
-    folder = logs / "folder" / "whole"
+def test_another_entry_point_does_not_continue_the_run(finished, capsys):
+    folder, _ = finished
     said = run_inside("train.py", "--resume-run", folder, status=2, capsys=capsys).err
     assert "a run of code/classify.py" in said
     said = run_inside("evaluate.py", "--ckpt", folder / "best.pt", status=2, capsys=capsys).err

@@ -69,17 +69,19 @@ def test_an_image_that_is_query_and_gallery_item_does_not_find_itself(finished):
 
 
 def evaluated(finished, tmp_path, capsys, *more) -> tuple[dict, str]:
-    # Away from its run, whose split.csv would say which images judge it.
-    out, file = tmp_path / "metrics.json", shutil.copy(finished[0] / "last.pt", tmp_path)
-    told = run_inside("evaluate.py", "--ckpt", file, "--json", out, "--workers", "0", *more, status=0, capsys=capsys)
+    out = tmp_path / "metrics.json"
+    where = ("--ckpt", finished[0] / "last.pt", "--json", out, "--workers", "0")
+    told = run_inside("evaluate.py", *where, *more, status=0, capsys=capsys)
     return json.loads(out.read_text()), told.out
 
 
 @pytest.mark.parametrize("table", ["itself", "twice", "copied"])
 def test_copies_are_kept_where_that_is_asked_for(finished, noise, tmp_path, capsys, table):
     where = ("--data-dir", noise / f"{table}.csv")
-    honest, _ = evaluated(finished, tmp_path, capsys, *where)
+    honest, said = evaluated(finished, tmp_path, capsys, *where)
     assert honest["eval/recall_at_1"] <= 2 * CHANCE
+    other_kind = "is judged by test, the run was by query and gallery: the names of the classes say which images are"
+    assert (other_kind in said) == (table != "itself")
     kept, _ = evaluated(finished, tmp_path, capsys, *where, "--keep-copies", "1")
     assert kept["eval/recall_at_1"] == 1
 

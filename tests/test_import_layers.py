@@ -10,10 +10,10 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
     ("errors", "devices"),
-    ("ranges", "conditions"),
+    ("ranges", "conditions", "places"),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
-        *("processes", "signals", "plain_text", "packages"),
+        *("processes", "signals", "plain_text", "packages", "positives"),
     ),
     ("config", "recipes"),
     ("data",),

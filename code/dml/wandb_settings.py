@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dml.places import expanded
+
 SERVER = "https://api.wandb.ai"
 IDENTITY_FILE, ID_FILE = "wandb.json", "wandb_id.txt"  # the latter of runs that began before the former was there
 SECTION = "default"  # of settings files
@@ -42,7 +44,7 @@ def setting(name: str) -> str | None:
 
 def _from_files() -> dict[str, str]:
     found: dict[str, str] = {}
-    home = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    home = expanded(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb")
     for file in (home / "settings", Path(".wandb" if Path(".wandb").exists() else "wandb") / "settings"):
         parser = configparser.ConfigParser(interpolation=None)
         try:
@@ -69,7 +71,7 @@ def _in_netrc(host: str) -> bool:
     named = os.environ.get("NETRC")
     for file in [named] if named else ["~/.netrc", "~/_netrc"]:
         try:
-            return host in netrc.netrc(Path(file).expanduser()).hosts
+            return host in netrc.netrc(expanded(file)).hosts
         except FileNotFoundError:
             continue
         except (OSError, ValueError, netrc.NetrcParseError):

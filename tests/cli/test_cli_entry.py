@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from dml.cli.entry import guarded
 from dml.errors import Note, UserError, add_note
@@ -133,3 +134,10 @@ guarded(main)
     assert "Traceback" in done.stderr and "in main" in done.stderr
     assert "ValueError: shapes" in done.stderr.splitlines()
     assert "it is there" in done.stderr.splitlines()
+
+
+def test_torch_s_own_word_on_loading_processes_is_not_repeated(capsys):
+    """It would be said of every loader; ``dml.cli.workers`` says it once."""
+    with pytest.raises(SystemExit):
+        guarded(lambda: DataLoader([1], num_workers=10_000))  # which starts none before it is iterated over
+    assert capsys.readouterr().err == ""

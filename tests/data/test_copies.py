@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dml.data.copies import same_image
-from dml.data.records import ImageRecords, PixelRecords
+from dml.data import copies
+from dml.data.copies import same_image, same_image_in
+from dml.data.findings import findings
+from dml.data.records import ImageRecords, PixelRecords, RetrievalData
 
 
 def _records(folder, contents: dict[str, bytes]) -> ImageRecords:
@@ -44,3 +46,18 @@ def test_files_that_begin_alike_are_read_to_their_ends(tmp_path):
     start = bytes(3 * 2**20)
     records = _records(tmp_path, {"a": start + b"x", "b": start + b"y", "c": start + b"x"})
     assert same_image(records)[0].tolist() == [0, 1, 0]
+
+
+def test_the_images_of_a_data_set_are_looked_at_once(tmp_path, monkeypatch):
+    train, query = _records(tmp_path, {"a": b"one", "b": b"two"}), _records(tmp_path, {"c": b"one", "d": b"one"})
+    data, looks = RetrievalData("folder", train, query, None, None, ()), []
+
+    def looking(*parts):
+        looks.append(parts)
+        return same_image(*parts)
+
+    monkeypatch.setattr(copies, "same_image", looking)
+    found = same_image_in(data)
+    assert {split: numbers.tolist() for split, numbers in found.items()} == {"train": [0, 1], "test": [0, 0]}
+    assert same_image_in(data) is found and any("copy of another" in line for line in findings(data))
+    assert len(looks) == 1

@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tiny_images import write_image
 
 from dml.data import load_dataset
 from dml.data.classification import load_classification
-from dml.data.findings import findings, unanswered
+from dml.data.findings import findings
 from dml.data.unlabelled import load_unlabelled
 
 
@@ -119,18 +118,6 @@ def test_images_without_classes(photos):
     assert [line.partition(" (")[0] for line in findings(data)] == [
         "1 of 13 images is a copy of another, byte for byte"
     ]
-
-
-def test_unanswered_counts_other_images_of_the_class():
-    """Against the definition, query by query."""
-    rng = np.random.default_rng(0)
-    labels, numbers = rng.integers(0, 12, 40), rng.integers(0, 30, 40)
-    others, other_numbers = rng.integers(0, 14, 25), rng.integers(0, 30, 25)
-    for gallery, gallery_numbers in ((labels, numbers), (others, other_numbers)):
-        plain = [not ((gallery == c) & (gallery_numbers != n)).any() for c, n in zip(labels, numbers, strict=True)]
-        given = () if gallery is labels else (gallery, gallery_numbers)
-        assert unanswered(labels, numbers, *given).tolist() == plain
-        assert 0 < sum(plain) < len(plain)
 
 
 def test_copies_that_may_answer_leave_no_query_without_an_answer(photos):

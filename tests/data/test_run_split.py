@@ -494,6 +494,54 @@ def test_another_folder(photos, best, tmp_path):
     assert set(judge(declared, best[0], best[1], photos, take_new=True)[0].values()) == {"r", "s", "e"}
 
 
+def listed(root: Path, name: str, **splits: str) -> Path:
+    """``root/name``: a table of all images of ``splits``' classes."""
+    rows = [
+        f"{path.relative_to(root)},{path.parent.name},{split}"
+        for split, classes in splits.items()
+        for letter in classes
+        for path in sorted((root / letter).iterdir())
+    ]
+    (root / name).write_text("\n".join(["path,label,split", *rows]) + "\n")
+    return root / name
+
+
+SIDES = [{"test": "efgh"}, {"query": "efgh", "gallery": "efgh"}]
+
+
+@pytest.mark.parametrize(("own", "other"), [SIDES, SIDES[::-1]], ids=["test", "query and gallery"])
+def test_a_table_with_another_kind_of_split_is_judged_by_class_names(photos, tmp_path, own, other):
+    """The same images, with a test split in place of query and gallery, or the other way."""
+    table = listed(photos, "own.csv", train="abcd", **own)
+    run = tmp_path / "run"
+    record = begin(load_dataset("folder", table), table, run)
+    judged = [judge(listed(photos, "other.csv", train="abcd", **other), run / "best.pt", record, table)]
+    judged += [judge(table.with_name("other.csv"), tmp_path / "best.pt", record, table)]  # no split.csv beside it
+    assert judged[0][0] == judged[1][0] and set(judged[0][0].values()) == set("efgh") and len(judged[0][0]) == 12
+    sides = [" and ".join(side) for side in (other, own)]
+    assert f"other.csv is judged by {sides[0]}, the run was by {sides[1]}: the names of the classes say" in judged[0][1]
+    assert "since the run" not in judged[0][1]
+
+
+@pytest.mark.parametrize(("own", "other"), [SIDES, SIDES[::-1]], ids=["test", "query and gallery"])
+def test_a_trained_class_never_comes_back_by_another_kind_of_split(photos, tmp_path, own, other):
+    """Neither under its name, nor renamed, nor an image of it under the name of a class that judges."""
+    table = listed(photos, "own.csv", train="abcd", **own)
+    run = tmp_path / "run"
+    record = begin(load_dataset("folder", table), table, run)
+    (photos / "b").rename(photos / "z")
+    found = dict.fromkeys(other, "azefgn")
+    moved = listed(fill(photos, "n"), "other.csv", train="cd", **found)
+    moved.write_text(moved.read_text() + "".join(f"c/0.png,e,{split}\n" for split in other))
+    images, said = judge(moved, run / "best.pt", record, table)
+    assert set(images.values()) == set("efg") and "c/0.png" not in images
+    assert "3 classes were trained on and not evaluated: a, c, d" in said and "1 class is new since the run: n;" in said
+    images, _ = judge(moved, run / "best.pt", record, table, take_new=True)
+    assert set(images.values()) == set("efgn") and "c/0.png" not in images
+    with pytest.raises(DatasetError, match=r"0 class\(es\)"):
+        judge(listed(photos, "other.csv", train="cdef", **dict.fromkeys(other, "az")), run / "best.pt", record, table)
+
+
 def test_held_out_classes_were_training_classes(photos, tmp_path):
     record = begin(load_dataset("folder", photos, val_split=0.5, seed=3), photos, tmp_path / "run")
     assert sorted(record.train_classes) == list("abcd")

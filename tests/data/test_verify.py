@@ -34,17 +34,16 @@ def test_listed_but_missing_files_are_named(tmp_path, capsys):
     assert "lost_train.jpg" in out
 
 
-def test_unreadable_images_are_found_on_request(tmp_path, capsys):
-    write_classes(tmp_path, ["a", "b", "c", "d"])
-    damaged = [write_image(tmp_path / "c" / f"{i}.jpg") for i in range(12)]
+@pytest.mark.parametrize(("name", "root"), [("folder", "."), ("cub", "cub200/images")])
+def test_unreadable_images_are_found_on_request(tmp_path, name, root):
+    write_classes(tmp_path / root, ["a", "b", "c", "d"])
+    damaged = [write_image(tmp_path / root / "c" / f"{i}.jpg") for i in range(12)]
     for path in damaged:
         path.write_text(f"damaged {path}")
-    arguments = ["folder", "--data-dir", str(tmp_path)]
-    assert verify_dataset.main(arguments) == 0
-    assert verify_dataset.main([*arguments, "--images"]) == 1
-    out = capsys.readouterr().out
-    assert "12 unreadable:" in out
-    assert all(f"cannot read image {path}" in out for path in damaged)
+    assert not any("unreadable" in problem for problem in verify_dataset.verify(name, tmp_path).problems)
+    (told,) = (p for p in verify_dataset.verify(name, tmp_path, open_images=True).problems if "unreadable" in p)
+    assert told.startswith("12 unreadable:")
+    assert all(f"cannot read image {path}: it is no image" in told for path in damaged)
 
 
 def test_copies_of_a_benchmark_are_counted_and_no_problem_of_their_own(tmp_path, capsys):

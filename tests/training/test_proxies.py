@@ -81,6 +81,17 @@ def test_center_follows_from_the_seed_alone(build):
     assert not torch.equal(starts[0], starts[2])
 
 
+def test_the_proxy_of_a_class_without_images_stays(build):
+    """One that a continued run has left when the images of a class were taken away before its first checkpoint."""
+    config, data, method = build("--loss", "ProxyAnchor", "--init_type", "center")
+    before = method.proxies().clone()
+    records = data.train.take(np.flatnonzero(data.train.labels != 2))
+    start_at_class_means(config, Fabric(accelerator="cpu", devices=1), training_crops(config, records, method), method)
+    changed = (method.proxies() != before).any(1)
+    assert changed.tolist() == [label != 2 for label in range(data.train.num_classes)]
+    assert method.proxies().isfinite().all()
+
+
 def test_uniform_and_normal_starts(build):
     uniform = build("--loss", "ProxyNCA", "--init_type", "uniform")[2].criterion.proxies
     normal = build("--loss", "ProxyNCA")[2].criterion.proxies

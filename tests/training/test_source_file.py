@@ -28,7 +28,8 @@ def test_sources_of_own_images_are_named_after_them(tmp_path):
     assert keep_as_source(config, tmp_path, tmp_path).name == "photos_bn_inception_512dim_Proxy_Anchor_ckpt.pth"
 
 
-def test_as_source_brings_the_published_defaults_of_sources():
+def test_as_source_brings_the_published_defaults_of_sources(monkeypatch):
+    monkeypatch.setattr("dml.cli.workers.cores", lambda: 8)
     config = parse_train(["--as-source"]).config
     assert config.recipe == "transfer_source"
     assert config.run.save, "which the published code does not"

@@ -73,7 +73,9 @@ class Planned:
             yield Batch(x, torch.zeros(len(row), dtype=torch.int64), torch.tensor(row))
 
 
-def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true", warmup=0.0, **evaluation) -> Trainer:
+def trainer(
+    folder, *, evaluate=None, method=None, epochs=4, precision="32-true", warmup=0.0, answers=None, **evaluation
+) -> Trainer:
     source, evaluation = Planned(), EvalConfig(**evaluation)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     return Trainer(
@@ -96,6 +98,7 @@ def trainer(folder, *, evaluate=None, method=None, epochs=4, precision="32-true"
         tracker=Tracker(folder),
         folder=folder,
         description={"config": {}, "architecture": {}},
+        answers=answers,
         resume_hint="go on",
     )
 
@@ -372,8 +375,8 @@ def test_a_value_that_is_no_number_is_never_the_best_for_long(tmp_path):
 
 
 def test_figures_say_over_how_many_queries_they_are(tmp_path, capsys):
-    run = trainer(tmp_path, epochs=1, evaluate=lambda model: {"map_at_r": 0.5, "recall_at_1": 0.25})
-    run.answers = {"eval": Answers(14, 12)}
+    figures, answers = {"map_at_r": 0.5, "recall_at_1": 0.25}, {"eval": Answers(14, 12)}
+    run = trainer(tmp_path, epochs=1, evaluate=lambda model: figures, answers=answers)
     state = run.fit()
     assert (lines(tmp_path)[-1]["eval/queries"], lines(tmp_path)[-1]["eval/queries_with_answer"]) == (14, 12)
     assert state.latest["eval"] == {"map_at_r": 0.5, "recall_at_1": 0.25}, "what can choose an epoch"
@@ -457,7 +460,7 @@ def test_an_unreadable_image_stops_the_run_where_it_can_go_on(tmp_path, monkeypa
 @pytest.mark.parametrize(("error", "hint"), [(UnreadableImageError, "mend it"), (OSError, "Continue with:\n  go on")])
 def test_what_to_do_about_an_image_is_said_of_images_alone(tmp_path, monkeypatch, capsys, error, hint):
     run = trainer(tmp_path)
-    run.mend_hint = "mend it"
+    run.keeper.mend_hint = "mend it"
     monkeypatch.setattr(run, "after_epoch", mock.Mock(side_effect=error("x.png")))
     with pytest.raises(error):
         run.fit()
@@ -467,7 +470,7 @@ def test_what_to_do_about_an_image_is_said_of_images_alone(tmp_path, monkeypatch
 def test_a_full_disk_met_while_stopping(tmp_path, monkeypatch, capsys):
     run = trainer(tmp_path, epochs=2)
     monkeypatch.setattr(run, "loader", BrokenAfterTwo(run.loader))
-    monkeypatch.setattr(run.checkpoints, "save", mock.Mock(side_effect=OSError("no room")))
+    monkeypatch.setattr(run.keeper.checkpoints, "save", mock.Mock(side_effect=OSError("no room")))
     with pytest.raises(OSError, match="no room"):
         run.fit()
     assert "Stopped by an image: nothing is saved yet. Continue with:" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from dml.cli.parser import Parser, add_section
 from dml.cli.shared import add_continuing, settle_historic
 from dml.cli.sizes import check_crop
 from dml.cli.unused import settings_of, warn_of_unused
+from dml.cli.workers import loading_processes
 from dml.conditions import flag_of
 from dml.config import (
     LossConfig,
@@ -186,7 +187,8 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
         typed["dataset"] = CLASSIFICATION_DATASETS.canonical(typed["dataset"])
         if typed["dataset"] != run.data.dataset:
             del values["data_dir"], values["bits"]
-    config = train_config(run.recipe, run.loss, values | typed, "classification")
+    workers = loading_processes((values | typed)["workers"], is_typed="workers" in typed)
+    config = train_config(run.recipe, run.loss, values | typed | {"workers": workers}, "classification")
     network = type(loaded.model.backbone)
     check_crop(config.model.model, network, crop_size=config.data.crop_size, resize=config.data.resize)
     return ClassifyCommand(config, evaluate=loaded, checkpoint=file, json=None if out is None else Path(out))

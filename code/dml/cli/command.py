@@ -15,6 +15,7 @@ from dml.cli.selected import check_metrics
 from dml.cli.sizes import check_sizes
 from dml.cli.start import check_start
 from dml.cli.unused import settings_of, warn_of_unused
+from dml.cli.workers import loading_processes
 from dml.conditions import flag_of
 from dml.config import DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
@@ -23,6 +24,7 @@ from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES
 from dml.models.run_checkpoint import checkpoint_file
+from dml.places import from_home
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
 from dml.record import read_utf8
 from dml.registry import Registry
@@ -113,19 +115,21 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     except UserError as error:
         raise UserError(f"--resume-run {folder}: {error}") from error
     epochs = typed.pop("epochs", None)
-    config = effective(train_config_from_json(text, typed))
+    config = train_config_from_json(text, typed)
+    workers = loading_processes(config.data.workers, is_typed="workers" in typed)
+    config = effective(replace(config, data=replace(config.data, workers=workers)))
     return TrainCommand(config if epochs is None else with_epochs(config, epochs, folder), folder)
 
 
 def _make_absolute(values: dict[str, Any]) -> None:
     """Of the paths among ``values``: a run is continued from any directory. A run folder in place of a checkpoint
-    becomes the checkpoint in it. CheckpointError for a folder of no run."""
+    becomes the checkpoint in it. CheckpointError for a folder of no run; ValueError for the home of nobody."""
     for name in ("source_ckpt", "init_from", "resume"):
         if values.get(name):
             values[name] = checkpoint_file(values[name], flag=flag_of(name))
     for name in ("data_dir", "log_dir", "weights", "source_ckpt", "init_from", "resume"):
         if values.get(name):
-            values[name] = str(Path(values[name]).absolute())
+            values[name] = str(from_home(values[name]).absolute())
 
 
 def _check_first_weights(values: dict[str, Any]) -> None:
@@ -153,6 +157,7 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
     warn_of_kept_defaults(defaults, typed)
     values = defaults | typed
     values |= {"model": model, "dataset": datasets.canonical(values["dataset"])}
+    values["workers"] = loading_processes(values.get("workers", DataConfig.workers), is_typed="workers" in typed)
     _make_absolute(values)
     values.setdefault("data_name", default_data_name(values["dataset"], values.get("data_dir", DataConfig.data_dir)))
     _check_first_weights(values)

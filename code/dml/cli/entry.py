@@ -27,6 +27,8 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     """
     write_plainly()
     warnings.formatwarning = _format_warning
+    # Of torch's, wherever a loader is made; dml.cli.workers says it once, and names the flag.
+    warnings.filterwarnings("ignore", "This DataLoader will create")
     if any(int(os.environ.get(rank, 0)) > 0 for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         warnings.simplefilter("ignore")  # the first of several processes says it
     try:

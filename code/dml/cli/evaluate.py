@@ -6,13 +6,13 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from dml.cli.outputs import require_writable_file
 from dml.cli.parser import Parser, add_section
 from dml.cli.sizes import check_crop
 from dml.cli.unused import warn_of_unused
+from dml.cli.workers import loading_processes
 from dml.conditions import flag_of
 from dml.config import DataConfig, EvalConfig, EvaluateConfig
 from dml.data import DATASETS
@@ -24,6 +24,7 @@ from dml.models.backbones import BACKBONES
 from dml.models.backbones.base import class_of
 from dml.models.convert import LoadedModel
 from dml.models.run_checkpoint import checkpoint_file
+from dml.places import from_home
 
 OUTPUTS = ("json", "save_embeddings", "gallery", "tsne", "uncertainty_gallery")
 """Flags that name a file to write."""
@@ -52,7 +53,8 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
             METRICS.canonical(name)
         if values.get("ckpt"):
             values["ckpt"] = str(checkpoint_file(values["ckpt"], flag="--ckpt"))
-        config = EvaluateConfig(**values)
+        workers = values.get("workers", EvaluateConfig.workers)
+        config = EvaluateConfig(**values | {"workers": loading_processes(workers, is_typed="workers" in typed)})
         for name in OUTPUTS:
             if (file := getattr(config, name)) is not None:
                 require_writable_file(file, flag=flag_of(name))
@@ -108,7 +110,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         filled["bits"] = None
     backbone = class_of(BACKBONES[network.backbone])
     check_crop(network.backbone, backbone, crop_size=filled["crop_size"], resize=filled["resize"])
-    folder = Path(filled["data_dir"]).expanduser()
+    folder = from_home(filled["data_dir"])
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:
         # Those of the run, and those that every network can be compared by.

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from dml.errors import UserError
+from dml.places import from_home
 
 
 def require_writable(folder: Path | str, *, flag: str) -> None:
@@ -13,7 +14,7 @@ def require_writable(folder: Path | str, *, flag: str) -> None:
 
     Tried by making a folder and removing it again: permissions alone do not tell.
     """
-    place = Path(folder).expanduser().absolute()
+    place = from_home(folder).absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
     try:
@@ -25,7 +26,7 @@ def require_writable(folder: Path | str, *, flag: str) -> None:
 
 def require_writable_file(file: Path | str, *, flag: str) -> None:
     """UserError, naming ``flag``, unless ``file`` can be written; its folder has to be there."""
-    path = Path(file).expanduser().absolute()
+    path = from_home(file).absolute()
     if path.is_dir():
         raise UserError(f"{flag} {file} is a folder: name a file")
     if not path.parent.is_dir():

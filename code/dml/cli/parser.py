@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from dml.conditions import Condition, flag_of
 from dml.errors import UserError
+from dml.places import from_home
 from dml.ranges import Range
 
 MAY_BE_EMPTY = ("remark", "project", "group")
@@ -99,10 +100,13 @@ class Parser(argparse.ArgumentParser):
 
 def place(text: str) -> Path:
     """The type of a flag that names a file or folder, in the user's home if it begins with ``~``: a shell says so of
-    ``--flag ~/x`` but not of ``--flag=~/x``."""
+    ``--flag ~/x`` but not of ``--flag=~/x``. ArgumentTypeError for nothing, and for the home of nobody."""
     if not text:
         raise argparse.ArgumentTypeError(EMPTY)
-    return _from_home(Path(text))
+    try:
+        return from_home(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _from_home(value: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from dml.conditions import unless, when
 from dml.config.base import Section, option, require
 from dml.config.used_with import COUNTED_BY_CLASS, OWN_IMAGES, RANDOM_CROPS
+from dml.places import from_home
 from dml.ranges import at_least, between, unbounded
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,7 +19,7 @@ def default_data_name(dataset: str, data_dir: str) -> str:
     """The name of the data where none is typed: the data set's, of a user's own that of the folder or CSV file."""
     if dataset != "folder":
         return dataset
-    path = Path(os.path.normpath(Path(data_dir).expanduser().absolute()))
+    path = Path(os.path.normpath(from_home(data_dir).absolute()))
     return (path.stem if path.suffix.lower() == ".csv" else path.name) or dataset
 
 
@@ -79,7 +80,10 @@ class DataConfig(Section):
         used_if=when("sampler", "power_balanced"),
     )
     workers: int = option(
-        4, "data loading processes; 0 loads in the main one", aliases=("kernels",), within=at_least(0)
+        4,
+        "data loading processes; 0 loads in the main one; by default no more than there are cores",
+        aliases=("kernels",),
+        within=at_least(0),
     )
     resize: int = option(256, "shorter side of an evaluated image before its centre is cut out", within=at_least(1))
     crop_size: int | None = option(

@@ -8,18 +8,17 @@ from pathlib import Path
 from dml.config import DataConfig, NoiseConfig
 from dml.data import cars, cub, folder, glyphs, inshop, sop
 from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize
+from dml.data.loading import data_of_run, load_whole
 from dml.data.noise import with_label_noise
 from dml.data.records import ImageRecords, RetrievalData
 from dml.data.run_split import (
     FILE_NAME,
     carried_over_noise,
-    continued,
     earlier_files,
-    has_split,
     read_split,
     split_table,
 )
-from dml.data.screening import Screening, screening_for
+from dml.data.screening import Screening
 from dml.data.splits import hold_out
 from dml.registry import Registry
 
@@ -34,7 +33,6 @@ __all__ = [
     "SplitSize",
     "data_from_config",
     "load_dataset",
-    "size_differences",
 ]
 
 _SPECS = (cub.SPEC, cars.SPEC, sop.SPEC, inshop.SPEC, glyphs.SPEC, folder.SPEC)
@@ -63,26 +61,15 @@ def data_from_config(
     Raises:
         DatasetError: besides those of ``load_dataset``, images that have changed; see ``run_split.continued``.
     """
-    screening = screening_for(config, run=run, anew=accept_changes)
-    if has_split(run):
-        data = load_dataset(config.dataset, config.data_dir, screening=screening)
-        data = continued(data, config.data_dir, run, accept=accept_changes)
-        if noise is None:
-            return data
-        tables = [*map(read_split, (*earlier_files(run), run / FILE_NAME)), split_table(data, config.data_dir)]
-        return carried_over_noise(data, tables, ratio=noise.noisy_ratio, kind=noise.noise_kind, seed=seed)
-    data = load_dataset(
-        config.dataset,
-        config.data_dir,
-        val_split=config.val_split,
-        val_by_images=config.val_by_images,
-        fold=config.fold_numbers(),
-        seed=seed,
-        screening=screening,
-    )
+    held_out = {"val_split": config.val_split, "val_by_images": config.val_by_images, "fold": config.fold_numbers()}
+    data = data_of_run(load_dataset, config, run, accept_changes=accept_changes, seed=seed, **held_out)
     if noise is None:
         return data
-    return with_label_noise(data, ratio=noise.noisy_ratio, kind=noise.noise_kind, seed=seed)
+    how = {"ratio": noise.noisy_ratio, "kind": noise.noise_kind, "seed": seed}
+    if run is None or not (run / FILE_NAME).is_file():
+        return with_label_noise(data, **how)
+    tables = [*map(read_split, (*earlier_files(run), run / FILE_NAME)), split_table(data, config.data_dir)]
+    return carried_over_noise(data, tables, **how)
 
 
 def load_dataset(
@@ -110,11 +97,7 @@ def load_dataset(
     Warns:
         DatasetWarning: for each split whose size is not the official one.
     """
-    spec = DATASETS[name]
-    place = Path(data_dir).expanduser()
-    data = spec.load(place) if screening is None else spec.load(place, screening)
-    for difference in size_differences(spec, data):
-        warnings.warn(difference, DatasetWarning, stacklevel=2)
+    data = load_whole(DATASETS[name], data_dir, screening)
     _warn_of_overlap(data)
     if val_split is None and fold is None:
         return data
@@ -135,14 +118,3 @@ def _warn_of_overlap(data: RetrievalData) -> None:
                 DatasetWarning,
                 stacklevel=3,
             )
-
-
-def size_differences(spec: DatasetSpec, data: RetrievalData) -> list[str]:
-    """One line for each split of ``data`` that has not the official number of classes and images."""
-    lines = []
-    for split, official in spec.official.items():
-        records: ImageRecords = getattr(data, split)
-        found = SplitSize(int((records.class_counts() > 0).sum()), len(records))
-        if found != official:
-            lines.append(f"{spec.name}, {split}: found {found}; official {official}")
-    return lines

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from tqdm import tqdm
 
 from dml.data import DatasetError, DatasetNotFoundError, DatasetWarning, ImageRecords, RetrievalData
 from dml.data.classification import ClassificationData
@@ -59,12 +55,6 @@ def splits_of(data: Data) -> list[tuple[str, ImageRecords]]:
 def paths_of(data: Data) -> list[str]:
     """The image files; images in memory have been read already."""
     return [path for _, records in splits_of(data) if not isinstance(records, PixelRecords) for path in records.paths]
-
-
-def in_threads(function: Callable, items: Sequence[str], unit: str) -> list:
-    """``[function(item) for item in items]`` in several threads, with a progress bar."""
-    with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
-        return list(tqdm(pool.map(function, items), total=len(items), unit=f" {unit}"))
 
 
 def named(what: str, faults: Sequence[str], at_most: int | None = None) -> list[str]:

@@ -8,14 +8,25 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from dml.data.records import ImageRecords, PixelRecords
+from dml.data.run_split.table import SplitData
 
 _THREADS = 8  # they wait for the disk
 _HEAD = 2**12  # bytes that tell most files of equal size apart
 _PIECE = 2**20  # bytes read at a time
+_known: WeakKeyDictionary[SplitData, dict[str, np.ndarray]] = WeakKeyDictionary()
+
+
+def same_image_in(data: SplitData) -> dict[str, np.ndarray]:
+    """``same_image`` of all ``data.parts``, by their names. The files are looked at once for ``data``, whoever asks."""
+    if data not in _known:
+        parts = data.parts
+        _known[data] = dict(zip(parts, same_image(*parts.values()), strict=True))
+    return _known[data]
 
 
 def same_image(*parts: ImageRecords) -> list[np.ndarray]:

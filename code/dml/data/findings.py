@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from dml.data.classification.structure import ClassificationData
-from dml.data.copies import same_image
+from dml.data.copies import same_image_in
 from dml.data.layout import DatasetWarning
 from dml.data.own_images import counted, some
 from dml.data.records import ImageRecords, RetrievalData
+from dml.data.run_split.table import JUDGING
 from dml.data.unlabelled import UnlabelledData
+from dml.positives import ids_or_own, num_positives
 
 _NAMED = 3  # images that a line names
 
@@ -40,9 +43,8 @@ def findings(data: RetrievalData | ClassificationData | UnlabelledData, *, copie
     if isinstance(data, RetrievalData):
         return _of_retrieval(data, copies_answer)
     if isinstance(data, ClassificationData):
-        parts = _parts({"training": data.train, "test": data.test, "validation": data.val})
-        return [*_of_copies(parts), *_without_test(data)]
-    return _of_copies(_parts({"": data.train}))
+        return [*_of_copies(_parts(data)), *_without_test(data)]
+    return _of_copies(_parts(data))
 
 
 def warn_of_findings(data: RetrievalData | ClassificationData | UnlabelledData, *, copies_answer: bool = False) -> None:
@@ -56,8 +58,7 @@ def warn_of_findings(data: RetrievalData | ClassificationData | UnlabelledData, 
 
 
 def _of_retrieval(data: RetrievalData, copies_answer: bool) -> list[str]:
-    searched = {"test": data.query} if data.gallery is None else {"query": data.query, "gallery": data.gallery}
-    parts = _parts({"training": data.train_as_it_is, **searched, "validation": data.val})
+    parts = _parts(data)
     lines = _of_copies(parts)
     query, gallery = parts[1], None
     if data.gallery is not None:
@@ -70,10 +71,12 @@ def _of_retrieval(data: RetrievalData, copies_answer: bool) -> list[str]:
     return lines
 
 
-def _parts(splits: dict[str, ImageRecords | None]) -> list[_Part]:
-    there = {name: records for name, records in splits.items() if records is not None}
-    numbers = same_image(*there.values())
-    return [_Part(name, *pair) for name, pair in zip(there, zip(there.values(), numbers, strict=True), strict=True)]
+def _parts(data: RetrievalData | ClassificationData | UnlabelledData) -> list[_Part]:
+    """The splits, what is trained on first, held-out images last."""
+    names = {"train": "" if isinstance(data, UnlabelledData) else "training"}
+    names |= {split: split for split in JUDGING} | {"val": "validation"}
+    parts, numbers = data.parts, same_image_in(data)
+    return [_Part(name, parts[split], numbers[split]) for split, name in names.items() if split in parts]
 
 
 def _of_copies(parts: Sequence[_Part]) -> list[str]:
@@ -144,35 +147,13 @@ def _examples(shown: Sequence[str], number: int) -> str:
     return "; ".join(shown) + ("; …" if number > len(shown) else "")
 
 
-def unanswered(
-    labels: np.ndarray,
-    numbers: np.ndarray,
-    gallery_labels: np.ndarray | None = None,
-    gallery_numbers: np.ndarray | None = None,
-) -> np.ndarray:
-    """(Q,) bool: queries to which the gallery has no other image of their class.
-
-    Args:
-        labels, numbers: (Q,) int64 class of each query, and the number that images of equal content share.
-        gallery_labels, gallery_numbers: (N,) int64 of the gallery; None: the queries themselves.
-    """
-    if gallery_labels is None or gallery_numbers is None:
-        gallery_labels, gallery_numbers = labels, numbers
-    classes = max(labels.max(initial=0), gallery_labels.max(initial=0)) + 1
-    of_class = np.bincount(gallery_labels, minlength=classes)[labels]
-    keys, counts = np.unique(gallery_numbers * classes + gallery_labels, return_counts=True)
-    own = numbers * classes + labels
-    place = np.searchsorted(keys, own).clip(max=max(len(keys) - 1, 0))
-    itself = np.where(keys[place] == own, counts[place], 0) if len(keys) else np.zeros_like(own)
-    return of_class == itself
-
-
 def _unanswered(query: _Part, gallery: _Part | None, copies_answer: bool) -> list[str]:
-    numbers = [part.numbers for part in (query, gallery) if part is not None]
-    if copies_answer:  # every listing is an image of its own
-        numbers = np.split(np.arange(sum(map(len, numbers))), [len(numbers[0])])
-    of_gallery = () if gallery is None else (gallery.records.labels, numbers[1])
-    mask = unanswered(query.records.labels, numbers[0], *of_gallery)
+    sides = (query, query if gallery is None else gallery)
+    labels = [torch.from_numpy(side.records.labels) for side in sides]
+    numbers = tuple(torch.from_numpy(side.numbers) for side in sides)
+    # Where copies answer, every listing is an image of its own.
+    ids = ids_or_own(None if copies_answer else numbers, len(query.numbers), own_gallery=gallery is None)
+    mask = (num_positives(*labels, ids) == 0).numpy()
     if not mask.any():
         return []
     queries = "queries" if gallery is not None else f"{query.name} images"

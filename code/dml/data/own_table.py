@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from dml.data.layout import DatasetError, class_folders
 from dml.data.own_classes import class_name
 from dml.data.own_splits import SPLITS, UNSPLIT, split_of
 from dml.data.records import ImageRecords
+from dml.places import expanded
 
 SUFFIXES = (".csv", ".tsv")
 # What is looked for → how its column may be called, in any case; the first name wins over the others.
@@ -211,7 +211,7 @@ def _read_row(values: dict[str, str], folder: Path, where: str) -> tuple[str, st
 def _file_of(path: str, folder: Path) -> str | None:
     """The file that a row means; None: there is none."""
     for spelling in dict.fromkeys((path, path.replace("\\", "/"))):
-        file = folder / os.path.expanduser(spelling)  # noqa: PTH111 (Path's raises for a ~ that is no home)
+        file = folder / expanded(spelling)
         if file.is_file():
             return str(file)
     return None

@@ -166,8 +166,13 @@ class RetrievalData:
     @property
     def parts(self) -> dict[str, ImageRecords]:
         """Split → images under their own labels, as ``split.csv`` names them."""
-        searched = {"test": self.query} if self.gallery is None else {"query": self.query, "gallery": self.gallery}
+        searched = dict(zip(self.searched, (self.query, self.gallery), strict=False))
         return {"train": self.train_as_it_is} | ({"val": self.val} if self.val is not None else {}) | searched
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The names in ``parts`` of what is searched with and, if it is not the same, in."""
+        return ("test",) if self.gallery is None else ("query", "gallery")
 
     def with_parts(self, parts: Mapping[str, ImageRecords], unused: ImageRecords | None) -> RetrievalData:
         """The same data set, split as ``parts`` says."""

@@ -16,16 +16,16 @@ import numpy as np
 from dml.config import DataConfig, EvaluateConfig
 from dml.data.depth import FULL_DEPTH, bits_that_hold, to_8_bits, white_of
 from dml.data.layout import DatasetError, DatasetWarning
+from dml.data.own_images import some
 from dml.data.own_splits import UNSPLIT
 from dml.data.readable import Examined, examine_all
 from dml.data.records import ImageRecords, LeftOut
+from dml.places import from_home
 
 Splits = TypeVar("Splits")  # a dataclass whose fields hold image records, among others ``left_out``
 
 OWN = "folder"  # the data set of a user's own images
 LEFT_OUT_FILE = "left_out.csv"
-YET_TO_BE_SPLIT = UNSPLIT
-MAX_NAMED = 5  # files that a warning names
 NEARLY_BLACK = 16  # of 255: an image without a brighter pixel was hardly meant so
 
 
@@ -56,7 +56,7 @@ class Screening:
         Costs ``examine_all``.
 
         Args:
-            splits: name → images; ``YET_TO_BE_SPLIT`` → images.
+            splits: name → images; ``UNSPLIT`` → images.
             root: the folder that left-out files are named relative to.
 
         Raises:
@@ -67,7 +67,7 @@ class Screening:
                 nearly black.
         """
         if self.only:
-            splits = {name: records for name, records in splits.items() if name in (*self.only, YET_TO_BE_SPLIT)}
+            splits = {name: records for name, records in splits.items() if name in (*self.only, UNSPLIT)}
         recorded, bits = self._recorded(), self.bits
         left_out = recorded or ()
         kept = _without(left_out, splits, root)
@@ -98,8 +98,8 @@ class Screening:
         total = len({path for records in splits.values() for path in records.paths})
         counted = f"{root}: {len(left_out):,} of {total:,} images cannot be read"
         if self.strict:
-            raise DatasetError("\n  ".join([f"{counted} (--strict 1):", *map(_named, left_out)]))
-        warnings.warn(f"{counted} and are left out: {_some(left_out)}; --strict 1 stops instead", DatasetWarning)
+            raise DatasetError("\n  ".join([f"{counted} (--strict 1):", *_named(left_out)]))
+        warnings.warn(f"{counted} and are left out: {some(_named(left_out))}; --strict 1 stops instead", DatasetWarning)
 
     def _settle_bits(self, found: Mapping[str, Examined], root: Path) -> int | None:
         """How many bits images of more than 8 bits have: as asked, else by the largest number in all of them."""
@@ -114,13 +114,13 @@ class Screening:
         if top > white_of(bits):
             over = [relative_to(root, path) for path, peak in peaks.items() if peak > white_of(bits)]
             told = f"{len(over):,} images have numbers above {white_of(bits)}, which is white at --bits {bits}"
-            warnings.warn(f"{root}: {told}: {_some(over)}", DatasetWarning)
+            warnings.warn(f"{root}: {told}: {some(over)}", DatasetWarning)
         brightest = to_8_bits(np.array(list(peaks.values())), white_of(bits))
         is_dark = (brightest > 0) & (brightest < NEARLY_BLACK)
         dark = [relative_to(root, path) for path, value in zip(peaks, is_dark, strict=True) if value]
         if dark:
             told = f"at {bits} bits {len(dark):,} of {len(peaks):,} images of more than 8 bits are nearly black"
-            warnings.warn(f"{root}: {told}: {_some(dark)}; convert them to 8 bits", DatasetWarning)
+            warnings.warn(f"{root}: {told}: {some(dark)}; convert them to 8 bits", DatasetWarning)
         return bits
 
 
@@ -140,7 +140,7 @@ def screened(data: Splits, place: str | Path, screening: Screening | None) -> Sp
     """
     if screening is None:
         return data
-    place = Path(place).expanduser()
+    place = from_home(place)
     parts = {field.name: getattr(data, field.name) for field in fields(data)}
     splits = {name: part for name, part in parts.items() if isinstance(part, ImageRecords)}
     kept, left_out = screening(splits, place.parent if place.is_file() else place)
@@ -203,21 +203,15 @@ def _require_classes(
     if not len(lost):
         return
     files = {relative_to(root, before.paths[i]) for i in np.flatnonzero(np.isin(before.labels, lost))}
-    faults = _some([file for file in left_out if file.path in files])
+    faults = some(_named([file for file in left_out if file.path in files]))
     if not len(after):
         split = f" of the split {name!r}" if name else ""
         raise DatasetError(f"{root}: none of the {len(before):,} images{split} can be read: {faults}")
     raise DatasetError(
         f"{root}: no image of {len(lost):,} of {before.num_classes:,} classes can be read"
-        f" ({_some([before.class_names[c] for c in lost])}): mend the files, or remove the classes: {faults}"
+        f" ({some([before.class_names[c] for c in lost])}): mend the files, or remove the classes: {faults}"
     )
 
 
-def _named(item: LeftOut | str) -> str:
-    return item if isinstance(item, str) else f"{item.path} ({item.reason})"
-
-
-def _some(items: Sequence[LeftOut | str]) -> str:
-    """The first few of ``items``, then how many more there are."""
-    more = f" and {len(items) - MAX_NAMED:,} more" if len(items) > MAX_NAMED else ""
-    return ", ".join(map(_named, items[:MAX_NAMED])) + more
+def _named(left_out: Sequence[LeftOut]) -> list[str]:
+    return [f"{file.path} ({file.reason})" for file in left_out]

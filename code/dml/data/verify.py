@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from dml.data import DATASETS, DatasetSpec, SplitSize, size_differences
+from dml.data import DATASETS, DatasetSpec, SplitSize
 from dml.data.checks import (
     MAX_MISSING,
     Data,
     Report,
-    in_threads,
     load_with_warnings,
     named,
     paths_of,
@@ -20,7 +20,8 @@ from dml.data.checks import (
 )
 from dml.data.classification import CLASSIFICATION_DATASETS, ClassificationSpec
 from dml.data.copies import same_image
-from dml.data.images import UnreadableImageError, read_image
+from dml.data.loading import size_differences
+from dml.data.readable import fault_of, in_threads
 from dml.data.verify_own import verify_own
 from dml.errors import UserError
 from dml.registry import Registry
@@ -65,7 +66,9 @@ def verify(name: str, data_dir: Path, *, open_images: bool = False, move_unreada
     problems += named("listed but missing", missing, MAX_MISSING)
     if open_images:
         there = sorted(set(paths) - set(missing))
-        problems += named("unreadable", [fault for fault in in_threads(_fault_of, there, "images") if fault])
+        faults = in_threads(partial(fault_of, whole=True), there, "images")
+        unreadable = [f"cannot read image {path}: {fault}" for path, fault in zip(there, faults, strict=True) if fault]
+        problems += named("unreadable", unreadable)
     return Report(summary, problems)
 
 
@@ -74,11 +77,3 @@ def _copies(name: str, data: Data) -> list[str]:
     numbers = np.concatenate(same_image(*(records for _, records in splits_of(data))))
     copies = len(numbers) - len(np.unique(numbers))
     return [f"{name}: {copies:,} of {len(numbers):,} images are copies of others, byte for byte"] if copies else []
-
-
-def _fault_of(path: str) -> str | None:
-    try:
-        read_image(path)
-    except UnreadableImageError as error:
-        return str(error)
-    return None

@@ -17,7 +17,6 @@ from dml.data.checks import (
     Data,
     Loader,
     Report,
-    in_threads,
     load_with_warnings,
     named,
     paths_of,
@@ -30,6 +29,7 @@ from dml.data.images import UnreadableImageError, read_image
 from dml.data.near_duplicates import FINGERPRINT, fingerprint, near_pairs
 from dml.data.own_images import counted
 from dml.data.own_table import lists_in
+from dml.data.readable import in_threads
 from dml.data.unlabelled import UnlabelledData, is_unlabelled, load_unlabelled
 from dml.errors import UserError
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dml.evaluation.ranking import ImageIds, Positives, ids_or_own, left_out
+from dml.evaluation.ranking import left_out
 from dml.metric_names import ANSWERED, COUNTS, family_label, metric_of
+from dml.positives import ImageIds, ids_or_own, num_positives
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class Answers:
         :func:`dml.evaluation.retrieval.retrieval_metrics`."""
         own_gallery = gallery_labels is None
         ids = ids_or_own(image_ids, len(query_labels), own_gallery=own_gallery)
-        positives = Positives.build(query_labels, query_labels if own_gallery else gallery_labels, ids)
+        num = num_positives(query_labels, query_labels if own_gallery else gallery_labels, ids)
         unseen = left_out(ids)
         copied = 0 if unseen is None else int((unseen.size > int(own_gallery)).sum())
-        return cls(len(query_labels), int((positives.num > 0).sum()), copied)
+        return cls(len(query_labels), int((num > 0).sum()), copied)
 
     @property
     def counts(self) -> dict[str, int]:

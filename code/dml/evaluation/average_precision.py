@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dml.evaluation.ranking import ImageIds, Positives
+from dml.evaluation.ranking import Positives
 from dml.evaluation.retrieval import make_ranking
+from dml.positives import ImageIds
 from dml.registry import Registry
 
 _BLOCK_BYTES = 64 * 2**20  # a block of float64 scores; a few times as much is held beside it

@@ -11,10 +11,10 @@ from torch.nn.functional import normalize
 
 from dml.evaluation.average_precision import mean_average_precision
 from dml.evaluation.clustering import kmeans, nmi, pair_f1
-from dml.evaluation.ranking import ImageIds
 from dml.evaluation.retrieval import retrieval_metrics
 from dml.evaluation.spread import class_distances, spectra
 from dml.metric_names import metric_key
+from dml.positives import ImageIds
 
 Values = dict[str, float | list[float]]
 

@@ -14,9 +14,10 @@ from dml.errors import UserError
 from dml.evaluation.answers import Answers
 from dml.evaluation.computations import Metric, Values, Work
 from dml.evaluation.metrics import DEFAULT_METRICS, METRICS, metric_keys
-from dml.evaluation.ranking import ImageIds, ids_or_own, left_out
+from dml.evaluation.ranking import left_out
 from dml.evaluation.spread import collapse
 from dml.neighbours import ItemSets
+from dml.positives import ImageIds, ids_or_own
 from dml.structures import Batch
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dml.neighbours import ItemSets, SimilarityScores, grouped_topk, ordered_topk
+from dml.positives import ImageIds, num_positives
 
 _FAST_BYTES = 320 * 2**20  # a block of float32 scores
 _EXACT_BYTES = 128 * 2**20  # a block of float64 scores
@@ -20,18 +21,6 @@ _PAIR_BYTES = 64  # held for each query and positive while a block is worked on
 _SLACK = 8  # neighbours looked at beyond the R-th, to see whether the cut is clear
 _COUNT_COLUMNS = 4096  # scores compared at a time, so that they stay in cache
 _NO_POSITIVE = torch.iinfo(torch.int64).max
-
-
-ImageIds = tuple[Tensor, Tensor]
-"""Numbers (Q,) of the query images and (N,) of the gallery's, integers, equal exactly for images that are the same;
-where the queries are their own gallery, one tensor twice."""
-
-
-def ids_or_own(image_ids: ImageIds | None, num_queries: int, *, own_gallery: bool) -> ImageIds | None:
-    """``image_ids``; without, queries that are their own gallery are an image each, others leave out nothing: None."""
-    if image_ids is None and own_gallery:
-        return (torch.arange(num_queries),) * 2
-    return image_ids
 
 
 def left_out(image_ids: ImageIds | None) -> ItemSets | None:
@@ -60,20 +49,11 @@ class Positives:
         """From integer labels (Q,) and (N,). A query leaves out what has its number in ``image_ids``; None: nothing.
         All on one device; time grows as that of sorting."""
         of_class = ItemSets.of_same_group(query_labels, gallery_labels)
-        num = of_class.size
-        if image_ids is not None:
-            num = num - ItemSets.of_same_group(*_joined((query_labels, gallery_labels), image_ids)).size
-        return cls(gallery_labels, query_labels, of_class, num)
+        return cls(gallery_labels, query_labels, of_class, num_positives(query_labels, gallery_labels, image_ids))
 
     def hits(self, rows: Tensor, indices: Tensor) -> Tensor:
         """Which of the gallery items ``indices`` (r, L) are of the class of the queries ``rows`` (r,): bool."""
         return self.labels[indices] == self.query_labels[rows, None]
-
-
-def _joined(labels: tuple[Tensor, Tensor], image_ids: ImageIds) -> list[Tensor]:
-    """Numbers (Q,) and (N,) that are equal exactly where both label and image are."""
-    label, image = (torch.cat(pair).unique(return_inverse=True)[1] for pair in (labels, image_ids))
-    return list((image * (label.max() + 1) + label).split([len(part) for part in labels]))
 
 
 @dataclass

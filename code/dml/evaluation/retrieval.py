@@ -10,16 +10,15 @@ import torch
 from torch import Tensor
 
 from dml.evaluation.ranking import (
-    ImageIds,
     Positives,
     QueryResults,
     Ranking,
-    ids_or_own,
     left_out,
     rank_queries,
 )
 from dml.metric_names import ANSWERED, EMBEDDING_METRICS
 from dml.neighbours import SimilarityScores
+from dml.positives import ImageIds, ids_or_own
 from dml.registry import Registry
 
 

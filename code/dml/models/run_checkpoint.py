@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dml.config import ConfigWarning
 from dml.models.reading import CheckpointError
+from dml.places import from_home
 
 
 def checkpoint_file(place: Path | str, *, flag: str) -> Path:
@@ -20,7 +21,7 @@ def checkpoint_file(place: Path | str, *, flag: str) -> Path:
     Raises:
         CheckpointError: a folder of no run, or of a run without a checkpoint.
     """
-    place = Path(place).expanduser()
+    place = from_home(place)
     if not place.is_dir():
         return place
     if not (place / "config.json").is_file():

@@ -12,6 +12,7 @@ from typing import Any
 from dml.data.run_split import data_digest_of_run
 from dml.errors import UserError
 from dml.metric_names import best_of
+from dml.places import from_home
 from dml.record import read_record, read_utf8
 from dml.report.data import with_data
 from dml.tracking import METRICS_FILE
@@ -130,7 +131,7 @@ def read_runs(places: Sequence[str], leave_out: Sequence[str] = ()) -> tuple[lis
 
 def _run_folders(place: str) -> list[Path]:
     """Folders with any file of a run: one without its configuration is to be named, too. UserError if none."""
-    path = Path(place).expanduser()
+    path = from_home(place)
     # A pattern may be absolute, which Path.glob refuses.
     given = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     found = [run for folder in given for run in sorted({f.parent for n in RUN_FILES for f in folder.rglob(n)})]

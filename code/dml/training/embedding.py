@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -12,12 +13,10 @@ from torch.utils.data import DataLoader
 
 from dml.config import DataConfig
 from dml.data import ImageRecords
-from dml.data.copies import same_image
 from dml.data.images import ImageDataset
 from dml.data.loader import eval_loader
 from dml.data.transforms import eval_transform, whole_image_transform
 from dml.evaluation.evaluator import Evaluator
-from dml.evaluation.ranking import ImageIds
 from dml.models import EmbeddingNet
 from dml.models.extract import embed, embedding_of
 from dml.models.input_spec import InputSpec
@@ -138,15 +137,15 @@ def create_evaluator(
     crop_size: int | None,
     batch_size: int,
     workers: int,
-    leave_out_copies: bool,
+    image_numbers: Sequence[np.ndarray] | None,
     pillow: bool = False,
     **options,
 ) -> Evaluator:
     """An evaluator over image files; see ``eval_batches`` for how they are read.
 
     Args:
-        leave_out_copies: whether no query is answered by itself under another name, or by a copy byte for byte; files
-            of equal size are read for it, see ``same_image``.
+        image_numbers: of ``query`` and, where there is one, of ``gallery``: images of equal numbers never answer each
+            other, see ``same_image``; None: only itself does not answer a query.
         options: of ``Evaluator``: recall_ks, metrics, distance, ties_count_for_query, seed.
     """
     reading = {
@@ -159,11 +158,6 @@ def create_evaluator(
         "pillow": pillow,
     }
     loaders = [None if records is None else eval_batches(records, **reading) for records in (query, gallery)]
-    image_ids = _image_ids(query, gallery) if leave_out_copies else None
+    ids = None if image_numbers is None else [torch.from_numpy(numbers) for numbers in image_numbers]
+    image_ids = None if ids is None else (ids[0], ids[-1])
     return Evaluator(*loaders, embed=FabricEmbed(fabric), image_ids=image_ids, **options)
-
-
-def _image_ids(query: ImageRecords, gallery: ImageRecords | None) -> ImageIds:
-    """Which images are the same: numbers of the query images and of those they are searched in."""
-    ids = [torch.from_numpy(numbers) for numbers in same_image(query, *([] if gallery is None else [gallery]))]
-    return ids[0], ids[-1]

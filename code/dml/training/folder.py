@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
 from dml.errors import UserError
+from dml.places import from_home
 from dml.training.atomic import remove_leftovers, write_text_atomically
 
 
@@ -24,7 +25,7 @@ def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:
     folder = None
     if fabric.is_global_zero:
         name = config.run.run_name or config.default_run_name()
-        parent = Path(config.run.log_dir).expanduser().resolve() / config.data.name
+        parent = from_home(config.run.log_dir).resolve() / config.data.name
         try:
             parent.mkdir(parents=True, exist_ok=True)
             folder = _first_free(parent, name)

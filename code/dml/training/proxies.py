@@ -30,7 +30,7 @@ def start_at_class_means(config: TrainConfig, fabric: Fabric, images: ImageDatas
 
     NOTE: the published code takes what its training loader gives in one epoch, which leaves out the last images, or
     with ``--IPC`` draws them with replacement; a class that is not among them gets proxies of NaN. Here every image
-    counts once.
+    counts once, and a class without an image, as a continued run may have, keeps the proxy that it has.
 
     Args:
         images: the training images, transformed as a step sees them.
@@ -48,7 +48,10 @@ def start_at_class_means(config: TrainConfig, fabric: Fabric, images: ImageDatas
     order = indices.argsort(stable=True)  # sums of floats depend on it
     sums = torch.zeros(images.records.num_classes, embeddings.shape[1])
     sums.index_add_(0, labels[order], embeddings[order])
-    method.proxies().copy_(sums / torch.bincount(labels, minlength=len(sums))[:, None])
+    counts = torch.bincount(labels, minlength=len(sums))
+    seen = counts > 0
+    proxies = method.proxies()
+    proxies[seen.to(proxies.device)] = (sums[seen] / counts[seen, None]).to(proxies)
 
 
 class ProxyPages:

@@ -10,6 +10,7 @@ from torch import nn
 
 from dml.config import TrainConfig
 from dml.data import ImageRecords, RetrievalData
+from dml.data.copies import same_image_in
 from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, train_transform
 from dml.evaluation.answers import Answers
@@ -46,22 +47,30 @@ class RetrievalTask(Task):
             "workers": config.data.workers,
             "recall_ks": data.recall_ks,
             "metrics": config.evaluation.metrics,
-            "leave_out_copies": data.is_own and not config.evaluation.keep_copies,
             "distance": config.evaluation.eval_distance,
             "seed": config.run.seed,
         }
-        self.searched: dict[str, tuple[ImageRecords, ImageRecords | None]] = {"eval": (data.query, data.gallery)}
+        self.searched = {"eval": data.searched}
         if data.val is not None:
-            self.searched["val"] = (data.val, None)
+            self.searched["val"] = ("val",)
         if config.evaluation.train_metrics:
-            self.searched["train_set"] = (data.train_as_it_is, None)
+            self.searched["train_set"] = ("train",)
+        numbers = same_image_in(data) if data.is_own and not config.evaluation.keep_copies else None
         self.evaluators = {
             prefix: create_evaluator(
-                query, gallery, ties_count_for_query=data.ties_count_for_query and gallery is not None, **options
+                *self._images(prefix),
+                image_numbers=None if numbers is None else [numbers[split] for split in splits],
+                ties_count_for_query=data.ties_count_for_query and len(splits) > 1,
+                **options,
             )
-            for prefix, (query, gallery) in self.searched.items()
+            for prefix, splits in self.searched.items()
         }
         self._collapse_is_said = False
+
+    def _images(self, prefix: str) -> tuple[ImageRecords, ImageRecords | None]:
+        """What is searched with, and what in; None: among itself."""
+        query, *gallery = (self.data.parts[split] for split in self.searched[prefix])
+        return query, *(gallery or [None])
 
     def metric_names(self) -> list[str]:
         """Those of ``--metrics``, recall once for every k; not the spectrum, which is a list."""
@@ -98,8 +107,8 @@ class RetrievalTask(Task):
     def answers(self) -> dict[str, Answers]:
         """Of every split, from its labels."""
         found = {}
-        for prefix, images in self.searched.items():
-            labels = (None if records is None else torch.from_numpy(records.labels) for records in images)
+        for prefix in self.searched:
+            labels = (None if records is None else torch.from_numpy(records.labels) for records in self._images(prefix))
             found[prefix] = Answers.count(*labels, self.evaluators[prefix].image_ids)
         return found
 

@@ -110,12 +110,12 @@ def _train_in(
     finished = False
     try:
         if config.optim.init_type == "center" and not (folder / "last.pt").exists():
-            with trainer.stopping_in_order(saving=False), trainer.guard.immediately():
+            with trainer.keeper.stopping_in_order(saving=False), trainer.guard.immediately():
                 start_at_class_means(config, fabric, task.training_set(), task.method)
         if not is_new:
             trainer.resume(folder / "last.pt")
         trainer.fit()
-        with trainer.stopping_in_order(), trainer.guard.immediately():
+        with trainer.keeper.stopping_in_order(), trainer.guard.immediately():
             # A finished run was taken up again, or nothing is evaluated on the way.
             if not task.is_evaluated and (config.run.pictures or not task.splits):
                 task.evaluate("eval", task.method.model)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,13 @@ from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
 from dml.training.checkpoint import Checkpoints
 from dml.training.interrupt import Interrupted, InterruptGuard
+from dml.training.keeper import Keeper
 from dml.training.losswatch import LossWatch, all_zero_text
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.peers import Peers
-from dml.training.results import write_results
 from dml.training.selection import Selection
 from dml.training.state import Metrics, TrainingState
-from dml.training.stopping import stopping_in_order
 
-WHOLE_DAY = 86_400
 Evaluate = Callable[[torch.nn.Module], Metrics]
 
 
@@ -85,16 +82,31 @@ class Trainer:
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
         self.evaluate, self.selection, self.optim, self.evaluation = evaluate, selection, optim, evaluation
         self.tracker, self.folder, self.answers = tracker, folder, answers or {}
-        self.keep_best, self.after_epoch = keep_best, after_epoch
-        self.resume_hint, self.mend_hint = resume_hint, mend_hint
-        self.state = TrainingState()
+        self.after_epoch = after_epoch
         self._zero_is_said = False
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
         self.step_module, self.optimizer = self._set_up()
-        self.peers = Peers(fabric.world_size)
-        self.checkpoints = Checkpoints(fabric, self.peers, method, self._optimizer, self.schedule, folder, description)
-        self.guard = InterruptGuard(self.peers)
+        peers = Peers(fabric.world_size)
+        self.guard = InterruptGuard(peers)
+        self.keeper = Keeper(
+            fabric,
+            peers,
+            self.guard,
+            Checkpoints(fabric, peers, method, self._optimizer, self.schedule, folder, description),
+            tracker=tracker,
+            folder=folder,
+            selection=selection,
+            answers=self.answers,
+            keep_best=keep_best,
+            resume_hint=resume_hint,
+            mend_hint=mend_hint,
+        )
+
+    @property
+    def state(self) -> TrainingState:
+        """Where the run stands."""
+        return self.keeper.state
 
     def _set_up(self) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
         """Hand method and optimiser to Fabric with every parameter that ever trains trainable for that moment.
@@ -117,10 +129,10 @@ class Trainer:
         """Train from where the state stands to the last epoch.
 
         Raises:
-            Interrupted, OSError: see ``stopping_in_order``.
+            Interrupted, OSError: see ``dml.training.stopping.stopping_in_order``.
             NonFiniteLossError: the loss stopped being a number; last.pt is left as it was.
         """
-        with self.stopping_in_order():
+        with self.keeper.stopping_in_order():
             if self.state.plan is None:  # of a continued run too: it may have been stopped while it drew
                 self._after_epoch()
                 if self.state.epoch == 0 and self.evaluation.eval_first and not self.state.untrained:
@@ -129,24 +141,11 @@ class Trainer:
                 self._epoch()
         return self.state
 
-    def stopping_in_order(self, *, saving: bool = True) -> AbstractContextManager[None]:
-        """What stops the block from outside leaves a saved run, and the way to continue it is said.
-
-        Args:
-            saving: False where a run that goes on from here would have missed something.
-
-        Raises:
-            Interrupted, OSError: see ``dml.training.stopping.stopping_in_order``.
-        """
-        return stopping_in_order(
-            self.guard, lambda error, torn, together: self._stop(error, save=saving and not torn, together=together)
-        )
-
     def _epoch(self) -> None:
         state = self.state
         if state.plan is None:
             share_buffers(self.method)
-            with self._between_steps():  # planning may embed the whole training set
+            with self.keeper.between_steps():  # planning may embed the whole training set
                 state.plan = self.method.epoch_batches(state.epoch)
         training = self._train(state.plan)
         if self.is_due(state.epoch + 1):
@@ -163,7 +162,7 @@ class Trainer:
         state.plan, state.batches_done, state.totals = None, 0, {}
         if improved:
             state.best_epoch, state.best = state.epoch, state.latest
-        self._save(kept)
+        self.keeper.save(kept)
         self._after_epoch()
 
     def is_due(self, epoch: int) -> bool:
@@ -232,15 +231,8 @@ class Trainer:
         state.step += 1
         state.batches_done += 1
 
-    @contextmanager
-    def _between_steps(self) -> Iterator[None]:
-        """What stops this is begun again when the run goes on, with the random state that it began with."""
-        self.checkpoints.note_random_state(self.state)
-        with self.guard.immediately():
-            yield
-
     def _after_epoch(self) -> None:
-        with self._between_steps():
+        with self.keeper.between_steps():
             self.after_epoch(self.state.epoch)
 
     def _progress(self, plan: np.ndarray) -> Progress:
@@ -251,7 +243,7 @@ class Trainer:
     def _evaluate(self, epoch: int, training: Metrics | None = None) -> dict[str, Metrics]:
         """Evaluate every split, then write the epoch's lines, all together."""
         results, records = {}, {"train": training} if training is not None else {}
-        with self._between_steps():
+        with self.keeper.between_steps():
             for prefix, evaluate in self.evaluate.items():
                 started = time.perf_counter()
                 results[prefix] = evaluate(self.method.model)
@@ -275,39 +267,7 @@ class Trainer:
         values = "  ".join(f"{label(name)} {value_text(name, metrics[name])}" for name in shown)
         return f"{'test' if prefix == 'eval' else prefix}: {values}"
 
-    # ------------------------------------------------------------------ checkpoints
-
-    def _stop(self, error: Exception, *, save: bool, together: bool) -> None:
-        """Save a stopped run where it stands, in the middle of an epoch if need be, and say how to continue it."""
-        done = "last.pt is as it was saved last" if (self.folder / "last.pt").exists() else "nothing is saved yet"
-        interrupted, by_an_image = isinstance(error, Interrupted), isinstance(error, UnreadableImageError)
-        what = "Interrupted" if interrupted else "Stopped by an image" if by_an_image else "Stopped"
-        hint = (self.mend_hint if by_an_image else None) or f"Continue with:\n  {self.resume_hint}"
-        with self.guard.holding():
-            try:
-                if save and (together or self.peers.number == 1) and not self.checkpoints.has_noted(self.state):
-                    self.checkpoints.note_random_state(self.state)
-                if save and self.checkpoints.has_noted(self.state):
-                    self._write()
-                    done = f"{self.state.epoch} epochs and {self.state.batches_done} batches are saved"
-            finally:  # a full disk can be what stops the run, or what it meets when it is stopped
-                if self.fabric.is_global_zero or not interrupted:  # the process that met the file knows of it
-                    say(f"{what}: {done}. {hint}")
-        if interrupted:  # while the first writes; one that was signalled alone does not wait long
-            self.peers.leave(10 if self.fabric.is_global_zero else WHOLE_DAY if together else 60)
-
-    def _save(self, best: Sequence[str] = ()) -> None:
-        """Write last.pt, before it the files ``best`` of what this epoch is the best in, and the summary for people."""
-        self.checkpoints.note_random_state(self.state)
-        with self.guard.holding():
-            self._write(best)
-
-    def _write(self, best: Sequence[str] = ()) -> None:
-        state = self.state
-        record_size = self.tracker.size() if self.fabric.is_global_zero else 0
-        self.checkpoints.save(state, best=best if self.keep_best else (), record_size=record_size)
-        if self.fabric.is_global_zero and state.best and state.latest_epoch == state.epoch:
-            write_results(self.folder, state, self.selection, self.answers)
+    # ------------------------------------------------------------------ going on
 
     def resume(self, path: Path) -> None:
         """Continue from ``path``, or from the beginning if no epoch had been completed.
@@ -315,17 +275,4 @@ class Trainer:
         Raises:
             UserError: not a checkpoint of this run.
         """
-        record_size = 0
-        if path.exists():
-            self.state, record_size = self.checkpoints.load(path)
-            told = f"Continuing after {self.state.epoch} epochs and {self.state.batches_done} batches"
-            if (evaluated := self.state.latest_epoch) and not self.is_due(evaluated):
-                told += (
-                    f". Epoch {evaluated} was evaluated as the last one of a shorter training: that stays on record,"
-                    " and it may be the best"
-                )
-        else:
-            told = f"{path} is not there: no epoch was completed, so the run begins again"
-        if self.fabric.is_global_zero:
-            self.tracker.rewind(record_size)
-            say(told)
+        self.keeper.resume(path, is_due=self.is_due)

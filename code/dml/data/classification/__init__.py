@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
 from dml.config import DataConfig
-from dml.data import size_differences
 from dml.data.classification import cifar, folders
 from dml.data.classification.splits import hold_out_images
 from dml.data.classification.structure import ClassificationData, ClassificationSpec
-from dml.data.layout import DatasetError, DatasetWarning
-from dml.data.run_split import continued, has_split
-from dml.data.screening import Screening, screening_for
+from dml.data.layout import DatasetError
+from dml.data.loading import data_of_run, load_whole
+from dml.data.screening import Screening
 from dml.registry import Registry
 
 __all__ = [
@@ -45,13 +43,8 @@ def classification_from_config(
     Raises:
         DatasetError: besides those of ``load_classification``, images that have changed; see ``run_split.continued``.
     """
-    screening = screening_for(config, run=run, anew=accept_changes)
-    if has_split(run):
-        data = load_classification(config.dataset, config.data_dir, screening=screening)
-        return continued(data, config.data_dir, run, accept=accept_changes)
-    return load_classification(
-        config.dataset, config.data_dir, val_split=config.val_split, seed=seed, screening=screening
-    )
+    how = {"val_split": config.val_split, "seed": seed}
+    return data_of_run(load_classification, config, run, accept_changes=accept_changes, **how)
 
 
 def load_classification(
@@ -77,11 +70,7 @@ def load_classification(
     Warns:
         DatasetWarning: for each split whose size is not the official one.
     """
-    spec = CLASSIFICATION_DATASETS[name]
-    place = Path(data_dir).expanduser()
-    data = spec.load(place) if screening is None else spec.load(place, screening)
-    for difference in size_differences(spec, data):
-        warnings.warn(difference, DatasetWarning, stacklevel=2)
+    data = load_whole(CLASSIFICATION_DATASETS[name], data_dir, screening)
     if val_split is None:
         return data
     if data.val is not None:

@@ -23,7 +23,7 @@ from dml.data.own_data import read_own_data
 from dml.data.own_images import turned_upright
 from dml.data.own_splits import CLASSIFICATION, UNSPLIT
 from dml.data.records import ImageRecords
-from dml.data.screening import YET_TO_BE_SPLIT, Screening, screened
+from dml.data.screening import Screening, screened
 
 TEST_SHARE = 0.2  # of each class, where a folder has no split of its own
 TEST_SEED = 0  # fixed, so that runs of every seed are judged by the same images
@@ -56,8 +56,8 @@ def load_folder(data_dir: Path, screening: Screening | None = None) -> Classific
     records, left_out = splits[UNSPLIT], ()
     require_classes(records, source)
     if screening is not None:  # before the draw, so that a file that was left out may be deleted
-        kept, left_out = screening({YET_TO_BE_SPLIT: records}, source.parent if source.is_file() else source)
-        records = kept[YET_TO_BE_SPLIT]
+        kept, left_out = screening({UNSPLIT: records}, source.parent if source.is_file() else source)
+        records = kept[UNSPLIT]
     held = hold_out_images(records, TEST_SHARE, seed=TEST_SEED, flag=f"{source}: a test share of")
     return turned_upright(ClassificationData("folder", *held, by_rule=True, left_out=left_out))
 

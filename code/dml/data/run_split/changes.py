@@ -181,12 +181,12 @@ def _renamed(recorded: SplitTable, now: SplitTable, places: np.ndarray) -> dict[
 
 
 def _signatures(table: SplitTable, classes: Collection[str]) -> dict[str, frozenset]:
-    """Of each of ``classes`` its files: path without the class's name, size, how often."""
-    files: dict[str, Counter] = {name: Counter() for name in sorted(classes)}
+    """Of each of ``classes`` its files: path without the class's name, size; however often and in which splits."""
+    files: dict[str, set] = {name: set() for name in sorted(classes)}
     for path, name, size in zip(table.paths, table.classes, table.sizes.tolist(), strict=True):
         if name in files and path and size != MISSING:
-            files[name][(_with_class(path, name, ""), size)] += 1
-    return {name: frozenset(found.items()) for name, found in files.items() if found}
+            files[name].add((_with_class(path, name, ""), size))
+    return {name: frozenset(found) for name, found in files.items() if found}
 
 
 def _with_class(path: str, name: str, other: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -26,10 +25,10 @@ from dml.data.run_split.table import (
     read_split,
     split_table,
 )
+from dml.data.screening import LEFT_OUT_FILE, read_left_out
 
 Data = TypeVar("Data")  # a SplitData
 
-LEFT_OUT_FILE = "left_out.csv"
 _SIDES = (("train",), ("val",), JUDGING)
 """A class that is in one of these splits may have images in the others beside it."""
 
@@ -99,10 +98,7 @@ def continued(data: Data, data_dir: str | Path, run: Path, *, accept: bool) -> D
 def passed_over(run: Path) -> set[str]:
     """The paths of the images that the run leaves out because they cannot be read: those of its ``left_out.csv``."""
     file = run / LEFT_OUT_FILE
-    if not file.is_file():
-        return set()
-    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
-        return {row["path"] for row in csv.DictReader(stream) if row.get("path")}
+    return {left_out.path for left_out in read_left_out(file)} if file.is_file() else set()
 
 
 def carry_over(

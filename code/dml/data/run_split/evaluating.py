@@ -14,6 +14,7 @@ from dml.data.layout import DatasetError, DatasetWarning
 from dml.data.run_split.changes import Changes, compare, name_some
 from dml.data.run_split.continuing import carry_over, passed_over
 from dml.data.run_split.table import JUDGING, TRAINING, SplitData, SplitTable, split_table, table_with_digest
+from dml.places import expanded, from_home
 
 Data = TypeVar("Data")  # a SplitData
 
@@ -84,9 +85,10 @@ def judged_as_in_the_run(
     """``data``, as they are now, with the images to judge the network of a checkpoint by, and lines that say what was
     done; named data sets, and networks that were trained on one, are left alone.
 
-    On the run's images its ``split.csv`` decides, found beside the checkpoint, and otherwise the names of its classes.
-    Whatever the folder, a class of the name of one that was trained on does not judge, unless images of its name did
-    so in the run. A folder without any class of the run is split as the loader has it.
+    On the run's images its ``split.csv`` decides, found beside the checkpoint, and otherwise the names of its classes;
+    these, too, where a test split stands in place of the run's query and gallery, or the other way. Whatever the
+    folder, a class of the name of one that was trained on does not judge, unless images of its name did so in the run.
+    A folder without any class of the run is split as the loader has it.
 
     Args:
         data_dir: where ``data`` were found.
@@ -103,7 +105,7 @@ def judged_as_in_the_run(
         return data, []
     if record is None:
         return data, [f"{checkpoint} does not say what it was trained on: some of these images may be among it"]
-    own = Path(data_dir).expanduser().resolve() == Path(settings.get("data_dir", "")).expanduser().resolve()
+    own = from_home(data_dir).resolve() == expanded(settings.get("data_dir", "")).resolve()
     if not record.test_classes:
         return data, ["the network was trained on every image of this folder, without their classes"] if own else []
     run = checkpoint if checkpoint.is_dir() else checkpoint.parent
@@ -114,6 +116,13 @@ def judged_as_in_the_run(
         return data, [_untold(data_dir, own)]
     judging = [split for split in JUDGING if split in data.parts]
     recorded = record.classes_alone(judging) if table is None else table
+    lines = []
+    if not data.by_rule and (others := [split for split in JUDGING if split in recorded.splits]) != judging:
+        recorded = table.judged_in(judging)
+        lines.append(
+            f"{data_dir} is judged by {' and '.join(judging)}, the run was by {' and '.join(others)}: the names of the"
+            " classes say which images are evaluated"
+        )
     changes = compare(recorded, now, by_rule=data.by_rule, passed_over=passed_over(run))
     finds_images = bool((changes.places[recorded.is_used] >= 0).any())
     if not own and (nothing := _nothing_of_the_run(data, record, now, changes, finds_images)):
@@ -128,7 +137,8 @@ def judged_as_in_the_run(
     except DatasetError as error:
         raise DatasetError(f"{data_dir}: {error} to evaluate: {changes}{hint * bool(changes.classes_new)}") from None
     new = "evaluated, as asked for" if take_new else f"not evaluated{hint}"
-    return judged, _lines(record, now, changes, finds_images=finds_images, new=new)
+    by_images = finds_images and not lines
+    return judged, lines + _lines(record, now, changes, by_images=by_images, new=new)
 
 
 def _nothing_of_the_run(
@@ -165,13 +175,13 @@ def _untold(data_dir: str | Path, own: bool) -> str:
     return f"{data_dir}: {reason}: whether some of them were trained on cannot be told"
 
 
-def _lines(record: RunRecord, now: SplitTable, changes: Changes, *, finds_images: bool, new: str) -> list[str]:
+def _lines(record: RunRecord, now: SplitTable, changes: Changes, *, by_images: bool, new: str) -> list[str]:
     """What is said of images that ``changes``; ``new`` is what becomes of new classes."""
     lines = []
     trained = sorted((set(record.train_classes) - set(record.test_classes)) & set(now.classes))
-    if finds_images and changes:
+    if by_images and changes:
         lines.append(f"since the run: {changes}")
-    elif trained and not finds_images:
+    elif trained and not by_images:
         count = "1 class was" if len(trained) == 1 else f"{len(trained)} classes were"
         lines.append(f"{count} trained on and not evaluated: {name_some(trained)}")
     if changes.classes_new:

@@ -17,6 +17,7 @@ import numpy as np
 from dml.data.glyphs import IMAGE_SIZE
 from dml.data.layout import DatasetError
 from dml.data.records import ImageRecords, PixelRecords
+from dml.places import from_home
 
 FILE_NAME = "split.csv"
 COLUMNS = ("path", "label", "class", "split", "size")
@@ -80,6 +81,19 @@ class SplitTable:
         )
         return SplitTable(paths, self.labels[rows], classes, splits, self.sizes[rows])
 
+    def judged_in(self, splits: Sequence[str]) -> SplitTable:
+        """The table with its judging classes in ``splits``, all in each, and none of their images."""
+        kept = self.take(np.flatnonzero([split not in JUDGING for split in self.splits]))
+        rows = [(label, name, split) for split in splits for label, name in enumerate(self.classes_of(JUDGING))]
+        labels, classes, names = zip(*rows, strict=True)
+        return SplitTable(
+            kept.paths + ("",) * len(rows),
+            np.concatenate([kept.labels, np.array(labels, np.int64)]),
+            kept.classes + classes,
+            kept.splits + names,
+            np.concatenate([kept.sizes, np.zeros(len(rows), np.int64)]),
+        )
+
     def to_csv(self) -> bytes:
         """The content of ``split.csv``."""
         file = io.StringIO()
@@ -125,7 +139,7 @@ def split_table(data: SplitData, data_dir: str | Path) -> SplitTable:
     One look at the file system per image: a third of a second for the 120,000 of SOP on a local disk.
     """
     parts = data.parts | ({} if data.unused is None else {UNUSED: data.unused})
-    root = _root_of(data, Path(data_dir).expanduser())
+    root = _root_of(data, from_home(data_dir))
     columns: tuple[list, ...] = ([], [], [], [], [])
     for split, records in parts.items():
         labels = [-1] * len(records) if split == UNUSED else records.labels.tolist()
