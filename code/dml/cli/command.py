@@ -123,7 +123,7 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
 
 def _make_absolute(values: dict[str, Any]) -> None:
     """Of the paths among ``values``: a run is continued from any directory. A run folder in place of a checkpoint
-    becomes the checkpoint in it. CheckpointError for a folder of no run; ValueError for the home of nobody."""
+    becomes the checkpoint in it. CheckpointError for a folder of no run; UserError for the home of nobody."""
     for name in ("source_ckpt", "init_from", "resume"):
         if values.get(name):
             values[name] = checkpoint_file(values[name], flag=flag_of(name))

@@ -39,16 +39,17 @@ def read_own_data(data_dir: Path, rules: SplitRules, how_to_give: str) -> tuple[
     else:
         folders = split_folders(data_dir, rules)
         splits = {split: own_classes(read_class_folders(folder)) for split, folder in folders.items()}
-        if not any(map(len, splits.values())):
-            raise DatasetError(_without_images(data_dir, how_to_give))
+        is_empty = not any(map(len, splits.values()))
+        if is_empty and is_unlabelled(data_dir):
+            raise DatasetError(_of_images_without_classes(data_dir, how_to_give))
         warn_of_left_out(data_dir, class_roots=list(folders.values()))
+        if is_empty:
+            raise DatasetError(f"no images in {data_dir}. {how_to_give}")
     warn_of_alike_classes(name for records in splits.values() for name in records.class_names)
     return splits, table or data_dir
 
 
-def _without_images(data_dir: Path, how_to_give: str) -> str:
-    if not is_unlabelled(data_dir):
-        return f"no images in {data_dir}. {how_to_give}"
+def _of_images_without_classes(data_dir: Path, how_to_give: str) -> str:
     return (
         f"the images of {data_dir} lie in it side by side, and nothing says their classes. Without classes:"
         f" python code/main.py --dataset folder{data_dir_flag(data_dir)} learns from the images alone. With classes:"

@@ -17,8 +17,8 @@ TRACEBACK_FILE = "traceback.txt"
 def keeping_traceback(folder: Path, *, process: int, resume_hint: str) -> Iterator[None]:
     """Whatever leaves the block, but for what a user can mend, is written to ``traceback.txt`` in ``folder``.
 
-    An ``OSError`` a user can mend too: it names a file, or a full disk. The error leaves the block with a note that says
-    where the traceback is, and how the run goes on.
+    An ``OSError`` a user can mend too: it names a file, or a full disk. The error leaves the block with a note that
+    says where the traceback is, and how the run goes on.
 
     Args:
         process: the number of this one among those of the run; each that fails adds its own.

@@ -112,7 +112,7 @@ class Keeper:
             is_due: whether an epoch, counted from 1, ends with an evaluation.
 
         Raises:
-            ValueError: not a checkpoint of this run.
+            UserError: not a checkpoint of this run.
         """
         record_size = 0
         if path.exists():
