@@ -19,6 +19,7 @@ from dml.conditions import flag_of
 from dml.config import DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
 from dml.errors import UserError
+from dml.methods.build_sampler import check_sampler
 from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES
@@ -87,6 +88,8 @@ def parse_command(
         check_metrics(config)
         check_sizes(config)
         check_start(config)
+        if config.self_taught is None:  # whose batches are of neighbours
+            check_sampler(config)
         require_writable(config.run.log_dir, flag="--log-dir")
         return TrainCommand(config, typed=frozenset(typed), remarks=tuple(remark(typed, config)))
     except UserError as error:
