@@ -64,6 +64,13 @@ def test_every_signal_that_asks_it_to_end_ends_a_program_like_ctrl_c(capsys, num
     assert signal.getsignal(number) == before
 
 
+def test_a_number_of_a_process_that_is_empty_is_none(monkeypatch):
+    monkeypatch.setenv("RANK", "")
+    with pytest.raises(SystemExit) as stop:
+        guarded(lambda: None)
+    assert stop.value.code == 0
+
+
 def test_a_terminal_may_close_under_nohup():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

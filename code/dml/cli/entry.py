@@ -27,7 +27,7 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     """
     write_plainly()
     warnings.formatwarning = _format_warning
-    if any(int(os.environ.get(rank, 0)) > 0 for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+    if any(int(os.environ.get(rank) or 0) > 0 for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         warnings.simplefilter("ignore")  # the first of several processes says it
     try:
         with ending_like_ctrl_c():

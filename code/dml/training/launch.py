@@ -70,7 +70,7 @@ def devices_of(gpu_ids: tuple[int, ...], launcher: Launcher) -> list[torch.devic
     and with −1 these are the first ones.
 
     Raises:
-        UserError: other numbers of GPUs and of processes.
+        UserError: other numbers of GPUs and of processes, or a GPU that is named twice.
     """
     available, processes = torch.cuda.device_count(), launcher.local
     asked = "--gpu-id " + (" ".join(map(str, gpu_ids)) or "0")
@@ -80,6 +80,8 @@ def devices_of(gpu_ids: tuple[int, ...], launcher: Launcher) -> list[torch.devic
         return [torch.device("mps", 0)]
     if not available and not gpu_ids:
         return [torch.device("cpu")] * (processes or 1)
+    if len(set(gpu_ids)) < len(gpu_ids):
+        raise UserError(f"{asked} names a GPU twice: each process needs one of its own")
     wanted = list(range(available)) if -1 in gpu_ids else list(gpu_ids or (0,))
     if processes is not None and gpu_ids in FIRST:
         wanted = list(range(processes))
