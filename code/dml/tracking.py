@@ -38,8 +38,26 @@ INIT_TIMEOUT = 20.0  # seconds to wait for a server of W&B
 
 
 def say(text: str) -> None:
-    """Print a line without tearing a progress bar."""
-    tqdm.write(text)
+    """Print a line without tearing a progress bar.
+
+    A pipe or terminal that is closed, or a full disk behind it, stops no run: that is said once, and nothing more.
+    """
+    try:
+        tqdm.write(text)
+    except OSError as error:
+        drop_output(error)
+        warnings.warn(f"the output cannot be written to any more ({error.strerror}): going on without it")
+
+
+def drop_output(error: OSError) -> None:
+    """Let what is printed vanish from now on, since writing it failed with ``error``; raises that where the output is
+    no file of the system's."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):  # of a notebook, say
+        raise error from None
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), number)
 
 
 def table(rows: dict[str, dict[str, float | list[float]]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from dml.cli.plain_text import write_plainly
 from dml.errors import Note, UserError, notes_of
 from dml.packages import end_with, lacking
 from dml.signals import heeded_signals
+from dml.tracking import drop_output
 
 
 def guarded(main: Callable[[], None]) -> NoReturn:
@@ -25,6 +27,7 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     A signal that asks it to end gives status 130, whatever it was. ``DML_TRACEBACK=1`` shows the traceback all the
     same.
     """
+    write_at_once()
     write_plainly()
     warnings.formatwarning = _format_warning
     if any(int(os.environ.get(rank) or 0) > 0 for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
@@ -32,14 +35,22 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     try:
         with ending_like_ctrl_c():
             main()
+            _flush()
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except BrokenPipeError as error:  # `| head` has seen enough
+        drop_output(error)
+        raise SystemExit(141) from None  # as a shell has it of programs that end so
     except (UserError, OSError) as error:
         if os.environ.get("DML_TRACEBACK") == "1":
             raise
         text = str(error) or type(error).__name__
         if "Original Traceback" in text:  # a loader worker's error comes wrapped in its traceback
             text = text.strip().splitlines()[-1].partition(": ")[2]
+        try:
+            _flush()
+        except OSError as unwritten:  # the very same, if the output's disk is full
+            drop_output(unwritten)
         end_with("\n".join([text, *notes_of(error)]))
     except Exception as error:
         if os.environ.get("DML_TRACEBACK") != "1" and (advice := lacking(error) or _advice(error)) is not None:
@@ -50,6 +61,18 @@ def guarded(main: Callable[[], None]) -> NoReturn:
             raise SystemExit(1) from None
         raise
     raise SystemExit(0)
+
+
+def write_at_once() -> None:
+    """Let every line leave the program as it is written: who follows a log file or a pipe sees where a run stands."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+
+
+def _flush() -> None:
+    """Write what is printed already, since Python, when it ends, would tell of a failure by a traceback."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 @contextmanager
