@@ -13,7 +13,7 @@ LAYERS = (
     ("ranges", "conditions"),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
-        *("processes", "signals", "plain_text", "packages"),
+        *("processes", "signals", "plain_text", "packages", "writing"),
     ),
     ("config", "recipes"),
     ("data",),

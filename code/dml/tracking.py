@@ -22,6 +22,7 @@ from dml.errors import UserError
 from dml.metric_names import label, value_text
 from dml.redact import redact_command
 from dml.wandb_settings import choose_mode, run_identity, server, setting
+from dml.writing import naming
 
 METRICS_FILE = "metrics.jsonl"
 TIMINGS = (
@@ -120,7 +121,7 @@ class Tracker:
         """Add ``{"epoch": epoch, "<prefix>/<name>": value, …}`` as one line."""
         line = {"epoch": epoch} | {f"{prefix}/{name}": value for name, value in metrics.items()}
         step = 2 * self._num_lines() + 1
-        with self.path.open("a") as file:
+        with naming(self.path), self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())

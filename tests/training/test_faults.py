@@ -36,7 +36,7 @@ def test_what_the_user_can_mend_or_asked_for_leaves_none(tmp_path, error):
 
 def test_a_file_that_fails_has_been_answered_already(tmp_path):
     assert fail(tmp_path, OSError(28, "No space left on device")) == [
-        f"This traceback is in {tmp_path}/{TRACEBACK_FILE} too."
+        f"Its traceback is in {tmp_path}/{TRACEBACK_FILE}."
     ]
 
 
