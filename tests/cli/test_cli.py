@@ -157,6 +157,7 @@ def test_configuration_survives_json():
         (["--precision", "8"], "--precision '8' is not one of"),
         (["--crop-scale", "0"], "--crop-scale must lie in (0, 1]"),
         (["--fold", "6/5"], "--fold i/k needs 1 ≤ i ≤ k"),
+        (["--fold", "²/5"], "--fold reads i/k, such as 1/5; got ²/5"),
         (["--fold", "1/5", "--val-split", "0.1"], "exclude each other"),
         (["--remark", "a/b"], "leave out the /"),
         (["--weights", "nowhere.pth"], "nowhere.pth"),
