@@ -19,7 +19,7 @@ def fail(folder, error, process=0):
 def test_each_process_adds_its_own_and_says_how_to_go_on(tmp_path):
     first = fail(tmp_path, ValueError("shapes (3,) and (4,)"))
     file = tmp_path / TRACEBACK_FILE
-    assert first == [f"This traceback is in {file} too.", "Stopped: nothing is saved yet. Continue with:\n  train --on"]
+    assert first == [f"The traceback is in {file}.", "Stopped: nothing is saved yet. Continue with:\n  train --on"]
     (tmp_path / "last.pt").touch()
     assert "last.pt is as it was saved last" in fail(tmp_path, KeyError("x"), process=1)[1]
     written = file.read_text()
@@ -36,7 +36,7 @@ def test_what_the_user_can_mend_or_asked_for_leaves_none(tmp_path, error):
 
 def test_a_file_that_fails_has_been_answered_already(tmp_path):
     assert fail(tmp_path, OSError(28, "No space left on device")) == [
-        f"Its traceback is in {tmp_path}/{TRACEBACK_FILE}."
+        f"The traceback is in {tmp_path}/{TRACEBACK_FILE}."
     ]
 
 

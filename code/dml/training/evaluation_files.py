@@ -11,7 +11,6 @@ from dml.config import EvaluateConfig
 from dml.data import RetrievalData
 from dml.evaluation.evaluator import Evaluation
 from dml.tracking import say
-from dml.training.atomic import replacing
 from dml.training.collection import Collection
 from dml.training.pictures import draw_gallery, draw_tsne
 from dml.training.uncertainty import UncertaintyReport
@@ -29,7 +28,8 @@ def write_files(
             Path(config.json).write_text(json.dumps(metrics, indent=1) + "\n")
         say(f"metrics: {config.json}")
     if config.save_embeddings:
-        with replacing(Path(config.save_embeddings)) as file:  # by name, savez would add a suffix of its own
+        path = Path(config.save_embeddings)
+        with naming(path), path.open("wb") as file:  # by name, savez would add a suffix of its own
             np.savez(file, **_arrays(data, evaluation, unsure))
         say(f"embeddings: {config.save_embeddings}")
     if config.gallery:

@@ -28,13 +28,12 @@ def keeping_traceback(folder: Path, *, process: int, resume_hint: str) -> Iterat
     except UserError:
         raise
     except Exception as error:
-        file, of_a_file = folder / TRACEBACK_FILE, isinstance(error, OSError)
+        file = folder / TRACEBACK_FILE
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         with suppress(OSError), file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{now}, process {process}\n{''.join(traceback.format_exception(error))}\n")
-            # Of a file's error only the message is shown; it stops a run in order, and it has been said how to go on.
-            add_note(error, f"Its traceback is in {file}." if of_a_file else f"This traceback is in {file} too.")
-        if not of_a_file:
+            add_note(error, f"The traceback is in {file}.")
+        if not isinstance(error, OSError):  # which stops a run in order: it has been said how to go on
             done = "last.pt is as it was saved last" if (folder / "last.pt").exists() else "nothing is saved yet"
             add_note(error, f"Stopped: {done}. Continue with:\n  {resume_hint}")
         raise
