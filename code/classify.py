@@ -34,7 +34,7 @@ from dml.writing import naming
 def main() -> None:
     command = parse_classify()
     config = command.config
-    fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
+    fabric = launch(config.run)
     if command.evaluate is not None:
         evaluate(command, fabric)
         return

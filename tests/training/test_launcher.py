@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dml.config import RunConfig
 from dml.training import launcher
 from dml.training.launch import devices_of, launch
 from dml.training.launcher import Launcher, find_launcher, rendezvous_of_srun
@@ -89,7 +90,7 @@ def test_variables_of_slurm_without_srun_start_nothing_and_hang_nothing(monkeypa
     for name, value in BATCH_SCRIPT.items():
         monkeypatch.setenv(name, value)
     with pytest.warns(UserWarning, match="SLURM reserved 8 tasks, but this process was not started by srun"):
-        fabric = launch(gpu_id=(0,), precision="32", seed=1)
+        fabric = launch(RunConfig(gpu_id=(0,)))
     assert (fabric.world_size, fabric.device) == (1, torch.device("cpu")) or torch.cuda.is_available()
 
 
