@@ -181,10 +181,13 @@ def test_a_continued_run_may_find_its_files_elsewhere_and_nothing_else_changed(t
     assert f"leave out --lr, --seed (only {may_change} may change)" in said
 
 
-def test_a_configuration_that_is_no_text_is_named(tmp_path, capsys):
+def test_a_configuration_that_is_none_is_named(tmp_path, capsys):
     (tmp_path / "config.json").write_bytes("{'größe'}".encode("latin-1"))
     said = error_of(capsys, "--resume-run", str(tmp_path))
     assert f"--resume-run {tmp_path}: config.json is not text" in said
+    (tmp_path / "config.json").write_text("{}")
+    said = error_of(capsys, "--resume-run", str(tmp_path))
+    assert f"--resume-run {tmp_path}: not a run's config.json" in said
 
 
 def test_the_key_itself_is_not_repeated(capsys):

@@ -111,12 +111,11 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     file = folder / "config.json"
     if not file.is_file():
         raise UserError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
+    epochs = typed.pop("epochs", None)
     try:
-        text = read_utf8(file)
+        config = effective(train_config_from_json(read_utf8(file), typed))
     except UserError as error:
         raise UserError(f"--resume-run {folder}: {error}") from error
-    epochs = typed.pop("epochs", None)
-    config = effective(train_config_from_json(text, typed))
     return TrainCommand(config if epochs is None else with_epochs(config, epochs, folder), folder)
 
 
