@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -46,15 +46,15 @@ def say(text: str) -> None:
     try:
         tqdm.write(text)
     except OSError as error:
-        drop_output(error)
+        drop_output(sys.stdout, error)
         warnings.warn(f"the output cannot be written to any more ({error.strerror}): going on without it")
 
 
-def drop_output(error: OSError) -> None:
-    """Let what is printed vanish from now on, since writing it failed with ``error``; raises that where the output is
-    no file of the system's."""
+def drop_output(stream: TextIO, error: OSError) -> None:
+    """Let what is written to ``stream`` vanish from now on, since that failed with ``error``; raises that where the
+    stream is no file of the system's."""
     try:
-        number = sys.stdout.fileno()
+        number = stream.fileno()
     except (OSError, ValueError):  # of a notebook, say
         raise error from None
     with Path(os.devnull).open("wb") as nowhere:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -64,15 +65,16 @@ def test_every_signal_that_asks_it_to_end_ends_a_program_like_ctrl_c(capsys, num
     assert signal.getsignal(number) == before
 
 
-def written(main: str, **options) -> subprocess.Popen:
-    """A program around ``main``, whose output Python would keep back."""
+def written(main: str, *, within: Sequence[str] = (), arguments: Sequence = (), **options) -> subprocess.Popen:
+    """A program around ``main``, whose output Python would keep back, started by the command ``within``."""
     program = (
         f"import sys, time\nfrom dml.cli.entry import guarded\nfrom dml.tracking import say\n{main}\nguarded(main)"
     )
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     code = str(Path(__file__).resolve().parents[2] / "code")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", program], env=kept | {"PYTHONPATH": code}, **(pipes | options))
+    words = [*within, sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.Popen(words, env=kept | {"PYTHONPATH": code}, **(pipes | options))
 
 
 def test_a_pipe_gets_each_line_as_it_is_written():
@@ -97,6 +99,18 @@ def test_a_run_goes_on_without_its_output():
         said = process.stderr.read().splitlines()
         assert process.wait(60) == 0
     assert said == ["warning: the output cannot be written to any more (Broken pipe): going on without it", "trained"]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_streams_that_are_closed_or_full_stop_no_run(closed, tmp_path):
+    main = (
+        "def main():\n from tqdm import tqdm\n for i in tqdm(range(3), disable=None): say(str(i))\n"
+        " import warnings\n warnings.warn('x')\n print('trained', file=open(sys.argv[1], 'w'))"
+    )
+    kept = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    with written(main, within=kept, arguments=[tmp_path / "done"]) as process:
+        assert process.wait(60) == 0
+    assert (tmp_path / "done").read_text() == "trained\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from dml.cli.plain_text import write_plainly
@@ -39,7 +40,7 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except BrokenPipeError as error:  # `| head` has seen enough
-        drop_output(error)
+        drop_output(sys.stdout, error)
         raise SystemExit(141) from None  # as a shell has it of programs that end so
     except (UserError, OSError) as error:
         if os.environ.get("DML_TRACEBACK") == "1":
@@ -50,7 +51,7 @@ def guarded(main: Callable[[], None]) -> NoReturn:
         try:
             _flush()
         except OSError as unwritten:  # the very same, if the output's disk is full
-            drop_output(unwritten)
+            drop_output(sys.stdout, unwritten)
         end_with("\n".join([text, *notes_of(error)]))
     except Exception as error:
         if os.environ.get("DML_TRACEBACK") != "1" and (advice := lacking(error) or _advice(error)) is not None:
@@ -65,14 +66,20 @@ def guarded(main: Callable[[], None]) -> NoReturn:
 
 def write_at_once() -> None:
     """Let every line leave the program as it is written: who follows a log file or a pipe sees where a run stands."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started the program; libraries write there all the same
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (open until the program ends)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
 
 
 def _flush() -> None:
     """Write what is printed already, since Python, when it ends, would tell of a failure by a traceback."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    try:
+        sys.stderr.flush()
+    except OSError as error:  # which nobody could be told of
+        drop_output(sys.stderr, error)
+    sys.stdout.flush()
 
 
 @contextmanager
