@@ -28,12 +28,13 @@ from dml.tracking import say, table
 from dml.training.classification import ClassificationTask, evaluate_classifier
 from dml.training.launch import launch
 from dml.training.session import train
+from dml.writing import naming
 
 
 def main() -> None:
     command = parse_classify()
     config = command.config
-    fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
+    fabric = launch(config.run)
     if command.evaluate is not None:
         evaluate(command, fabric)
         return
@@ -66,7 +67,9 @@ def evaluate(command: ClassifyCommand, fabric: Fabric) -> None:
     say(f"{file}: {loaded.model.architecture.describe()}; epoch {loaded.epoch}")
     say(f"\n{data.name}, {len(data.test)} test images, in per cent:\n{table({file.name: metrics})}")
     if command.json is not None:
-        command.json.write_text(json.dumps({f"eval/{name}": value for name, value in metrics.items()}, indent=1) + "\n")
+        values = {f"eval/{name}": value for name, value in metrics.items()}
+        with naming(command.json):
+            command.json.write_text(json.dumps(values, indent=1) + "\n")
         say(f"metrics: {command.json}")
 
 

@@ -45,7 +45,7 @@ def main() -> None:
     config = complete(config, loaded)
     if config.uncertainty:
         require_uncertainty(loaded.architecture, config.ckpt)
-    fabric = launch(gpu_id=config.gpu_id, precision=config.precision, seed=config.seed)
+    fabric = launch(config)
     model = fabric.to_device(loaded.model)
     if config.l2_norm is not None:
         model.architecture = replace(model.architecture, l2_norm=config.l2_norm)

@@ -36,7 +36,7 @@ from dml.training.unlabelled import UnlabelledTask
 def main() -> None:
     command = parse_stml()
     config = command.config
-    fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
+    fabric = launch(config.run)
     data, task = images_of(command)
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
 

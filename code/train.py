@@ -28,7 +28,7 @@ from dml.training.source_file import keep_as_source
 def main() -> None:
     command = parse_train()
     config = command.config
-    fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
+    fabric = launch(config.run)
     if fabric.is_global_zero:
         for line in command.remarks:
             say(line)

@@ -36,7 +36,7 @@ def main() -> None:
         embedding_size=config.transfer.source_embedding_size,
         side=config.data.crop_size,
     )
-    fabric = launch(gpu_id=config.run.gpu_id, precision=config.run.precision, seed=config.run.seed)
+    fabric = launch(config.run)
     if fabric.is_global_zero:
         say(f"source {config.transfer.source_ckpt}: {loaded.description}")
     data = data_from_config(

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,9 +22,9 @@ LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 
 def torchrun(entry: str, *arguments: str) -> str:
-    """Two processes of ``code/<entry>``; returns what they printed."""
-    done = launched([*LAUNCHER, str(ROOT / "code" / entry), *map(str, arguments)])
-    assert "no GPU is there" not in done.stderr
+    """Two processes of ``code/<entry>``, of which one says what both meet; returns what they printed."""
+    done = launched([*LAUNCHER, str(ROOT / "code" / entry), *map(str, arguments), "--gpu-id", "0"])
+    assert done.stderr.count("no GPU is there") == 1
     return done.stdout
 
 
@@ -70,6 +71,20 @@ def test_one_of_two_processes_is_signalled_and_the_printed_command_goes_on(digit
     assert hint == f"  torchrun --standalone --nproc-per-node 2 {ROOT}/code/train.py --resume-run {folder}"
     launched([*LAUNCHER, *shlex.split(hint)[4:]])
     assert record(folder) == record(of_two)
+
+
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
+def test_fewer_test_images_than_processes(digits, tmp_path):
+    for digit in range(5):
+        part, number = ("train", 6) if digit < 3 else ("test", 1)
+        (tmp_path / part / f"digit_{digit}").mkdir(parents=True)
+        for path in sorted((digits / f"digit_{digit}").iterdir())[:number]:
+            shutil.copy(path, tmp_path / part / path.parent.name)
+    arguments = ["--dataset", "folder", "--data-dir", tmp_path, "--log-dir", tmp_path / "logs", *SMALL]
+    arguments += ["--batch-size", "9", "--epochs", "1", "--run-name", "three"]
+    done = launched([*LAUNCHER[:-1], "3", str(ROOT / "code" / "train.py"), *map(str, arguments)])
+    assert "test 2 classes, 2 images" in done.stdout and "3 processes" in done.stdout
+    assert record(tmp_path / "logs" / "folder" / "three")[-1]["eval/recall_at_1"] == 0  # alone of their classes
 
 
 def plain(digits: Path, logs: Path) -> list[str]:

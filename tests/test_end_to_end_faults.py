@@ -36,7 +36,7 @@ def test_a_fault_is_told_from_a_mistake(digits, tmp_path):
     assert "Traceback (most recent call last)" in done.stderr
     assert error.strip() in done.stderr
     assert error.strip() in (folder / "traceback.txt").read_text()
-    assert f"This traceback is in {folder / 'traceback.txt'} too." in done.stderr
+    assert f"The traceback is in {folder / 'traceback.txt'}." in done.stderr
     hint = done.stderr[done.stderr.index("Continue with:") :].splitlines()[1]
     assert shlex.split(hint)[-2:] == ["--resume-run", str(folder)]
     mended = subprocess.run(

@@ -63,7 +63,8 @@ def test_a_stream_of_few_characters_gets_plain_ones(arguments, tmp_path, monkeyp
 
 def test_without_a_compiler_nothing_is_begun(arguments, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    said = run_inside("train.py", *arguments, "--compile", "1", status=2, capsys=capsys).err
+    words = [*arguments, "--compile", "1", "--data-dir", tmp_path / "none"]  # and nothing is looked for
+    said = run_inside("train.py", *words, status=2, capsys=capsys).err
     assert "--compile 1 needs a C++ compiler, and there is no no-such-compiler on this machine: install one" in said
     assert "or go on with --compile 0" in said
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ LAYERS = (
     ("ranges", "conditions", "places"),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
-        *("processes", "signals", "plain_text", "packages", "positives"),
+        *("processes", "signals", "plain_text", "packages", "positives", "writing"),
     ),
     ("config", "recipes"),
     ("data",),

@@ -14,6 +14,7 @@ import pytest
 from dml.cli.train import parse_train
 from dml.tracking import INIT_TIMEOUT, Tracker, open_wandb
 from dml.wandb_settings import choose_mode, has_credentials, run_identity, server, setting
+from entrypoints import SMALL, run
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "x" * 40
@@ -320,6 +321,23 @@ def test_without_a_network_what_was_asked_for_is_recorded(home, tmp_path):
     said = start(fallen_back, home, WANDB_INIT_TIMEOUT="1")
     assert f"recording offline; `wandb sync {fallen_back}/wandb/offline-run-*` sends it later" in said
     assert len(list(fallen_back.glob("wandb/offline-run-*/*.wandb"))) == 1
+
+
+def test_a_training_heeds_the_environment_and_a_typed_flag_more(home, digits, tmp_path, monkeypatch):
+    words = ["--dataset", "folder", "--data-dir", digits, "--log-dir", tmp_path, *SMALL, "--epochs", "1"]
+    words += ["--wandb", "auto", "--project", "typed", "--run-name"]
+    for name, value in {"API_KEY": KEY, "PROJECT": "p", "NAME": "n", "RUN_GROUP": "g", "RUN_ID": "i"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert "W&B could not" not in run("train.py", *words, "offline").stderr
+    folder = tmp_path / "folder" / "offline"
+    found = json.loads((folder / "wandb.json").read_text())
+    # --run-name was typed, too
+    assert found == {"id": "i", "entity": None, "project": "typed", "group": "g", "name": "offline"}
+    assert len(list(folder.glob("wandb/offline-run-*/*.wandb"))) == 1
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    run("train.py", *words, "disabled")
+    assert not (tmp_path / "folder" / "disabled" / "wandb.json").exists()
 
 
 def test_wandb_is_told_no_secret_of_the_command_line(home, tmp_path, monkeypatch):

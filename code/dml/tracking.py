@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -22,6 +22,7 @@ from dml.errors import UserError
 from dml.metric_names import label, value_text
 from dml.redact import redact_command
 from dml.wandb_settings import choose_mode, run_identity, server, setting
+from dml.writing import naming
 
 METRICS_FILE = "metrics.jsonl"
 TIMINGS = (
@@ -38,8 +39,26 @@ INIT_TIMEOUT = 20.0  # seconds to wait for a server of W&B
 
 
 def say(text: str) -> None:
-    """Print a line without tearing a progress bar."""
-    tqdm.write(text)
+    """Print a line without tearing a progress bar.
+
+    A pipe or terminal that is closed, or a full disk behind it, stops no run: that is said once, and nothing more.
+    """
+    try:
+        tqdm.write(text)
+    except OSError as error:
+        drop_output(sys.stdout, error)
+        warnings.warn(f"the output cannot be written to any more ({error.strerror}): going on without it")
+
+
+def drop_output(stream: TextIO, error: OSError) -> None:
+    """Let what is written to ``stream`` vanish from now on, since that failed with ``error``; raises that where the
+    stream is no file of the system's."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # of a notebook, say
+        raise error from None
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), number)
 
 
 def table(rows: dict[str, dict[str, float | list[float]]]) -> str:
@@ -102,7 +121,7 @@ class Tracker:
         """Add ``{"epoch": epoch, "<prefix>/<name>": value, …}`` as one line."""
         line = {"epoch": epoch} | {f"{prefix}/{name}": value for name, value in metrics.items()}
         step = 2 * self._num_lines() + 1
-        with self.path.open("a") as file:
+        with naming(self.path), self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -157,6 +157,7 @@ def test_configuration_survives_json():
         (["--precision", "8"], "--precision '8' is not one of"),
         (["--crop-scale", "0"], "--crop-scale must lie in (0, 1]"),
         (["--fold", "6/5"], "--fold i/k needs 1 ≤ i ≤ k"),
+        (["--fold", "²/5"], "--fold reads i/k, such as 1/5; got ²/5"),
         (["--fold", "1/5", "--val-split", "0.1"], "exclude each other"),
         (["--remark", "a/b"], "leave out the /"),
         (["--weights", "nowhere.pth"], "nowhere.pth"),
@@ -180,10 +181,13 @@ def test_a_continued_run_may_find_its_files_elsewhere_and_nothing_else_changed(t
     assert f"leave out --lr, --seed (only {may_change} may change)" in said
 
 
-def test_a_configuration_that_is_no_text_is_named(tmp_path, capsys):
+def test_a_configuration_that_is_none_is_named(tmp_path, capsys):
     (tmp_path / "config.json").write_bytes("{'größe'}".encode("latin-1"))
     said = error_of(capsys, "--resume-run", str(tmp_path))
     assert f"--resume-run {tmp_path}: config.json is not text" in said
+    (tmp_path / "config.json").write_text("{}")
+    said = error_of(capsys, "--resume-run", str(tmp_path))
+    assert f"--resume-run {tmp_path}: not a run's config.json" in said
 
 
 def test_the_key_itself_is_not_repeated(capsys):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,68 @@ def test_every_signal_that_asks_it_to_end_ends_a_program_like_ctrl_c(capsys, num
     assert stop.value.code == 130
     assert capsys.readouterr().err == ""
     assert signal.getsignal(number) == before
+
+
+def written(main: str, *, within: Sequence[str] = (), arguments: Sequence = (), **options) -> subprocess.Popen:
+    """A program around ``main``, whose output Python would keep back, started by the command ``within``."""
+    program = (
+        f"import sys, time\nfrom dml.cli.entry import guarded\nfrom dml.tracking import say\n{main}\nguarded(main)"
+    )
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    code = str(Path(__file__).resolve().parents[2] / "code")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    words = [*within, sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.Popen(words, env=kept | {"PYTHONPATH": code}, **(pipes | options))
+
+
+def test_a_pipe_gets_each_line_as_it_is_written():
+    with written("def main():\n say('begun')\n sys.stdin.read()", stdin=subprocess.PIPE) as process:
+        assert process.stdout.readline() == "begun\n"
+        assert process.poll() is None
+        process.communicate("", timeout=60)
+    assert process.returncode == 0
+
+
+def test_who_reads_no_further_ends_a_program_without_a_word():
+    with written("def main():\n for i in range(100_000):\n  print(i)") as process:
+        assert process.stdout.readline() == "0\n"
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(60)) == ("", 141)
+
+
+def test_a_run_goes_on_without_its_output():
+    main = "def main():\n for i in range(100_000):\n  say(str(i))\n print('trained', file=sys.stderr)"
+    with written(main) as process:
+        process.stdout.close()
+        said = process.stderr.read().splitlines()
+        assert process.wait(60) == 0
+    assert said == ["warning: the output cannot be written to any more (Broken pipe): going on without it", "trained"]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_streams_that_are_closed_or_full_stop_no_run(closed, tmp_path):
+    main = (
+        "def main():\n from tqdm import tqdm\n for i in tqdm(range(3), disable=None): say(str(i))\n"
+        " import warnings\n warnings.warn('x')\n print('trained', file=open(sys.argv[1], 'w'))"
+    )
+    kept = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    with written(main, within=kept, arguments=[tmp_path / "done"]) as process:
+        assert process.wait(60) == 0
+    assert (tmp_path / "done").read_text() == "trained\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_a_table_that_cannot_be_written_is_an_error_of_one_line():
+    with Path("/dev/full").open("w") as full, written("def main():\n print('a table')", stdout=full) as process:
+        assert process.stderr.read() == "-c: error: [Errno 28] No space left on device\n"
+    assert process.returncode == 2
+
+
+def test_a_number_of_a_process_that_is_empty_is_none(monkeypatch):
+    monkeypatch.setenv("RANK", "")
+    with pytest.raises(SystemExit) as stop:
+        guarded(lambda: None)
+    assert stop.value.code == 0
 
 
 def test_a_terminal_may_close_under_nohup():

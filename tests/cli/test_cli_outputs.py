@@ -26,6 +26,19 @@ def test_a_folder_that_can_be_made_stays_unmade(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_there_is_written_over_if_it_may_be(tmp_path, monkeypatch):
+    file = tmp_path / "a.json"
+    file.touch()
+    require_writable_file(file, flag="--json")
+    reading, writing = os.pipe()
+    require_writable_file(f"/dev/fd/{writing}", flag="--json")  # as of `--json >(jq .)`; nothing can be made there
+    os.close(reading)
+    os.close(writing)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # which root always may
+    with pytest.raises(UserError, match=r"--json .*a\.json: it is there already, and must not be written to"):
+        require_writable_file(file, flag="--json")
+
+
 @pytest.fixture
 def closed(tmp_path, monkeypatch) -> Path:
     """A folder that nothing can be written to, by root neither: its disk is read-only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dml.errors import UserError
 from dml.losses.transfer import TRANSFER_LOSSES, Representation, TransferSizes, create_transfer_loss
 
 ROWS, IMAGES = 16, 8
@@ -130,6 +131,14 @@ def test_refuses_rows_that_do_not_fit(name, target, source):
     half = [tensor[: ROWS // 2] for tensor in source]
     with pytest.raises(ValueError, match=r"same B|agree in B"):
         make(name)(represent(target), represent(half), labels=LABELS, indices=INDICES)
+
+
+def test_the_smallest_batch(name, target, source):
+    fewest = TRANSFER_LOSSES[name].fewest_rows
+    assert torch.isfinite(value(make(name), target, source, slice(fewest)))
+    if fewest > 1:
+        with pytest.raises(UserError, match="raise --batch-size"):
+            value(make(name), target, source, slice(fewest - 1))
 
 
 def test_options_reach_the_loss_and_unknown_ones_are_refused(name):

@@ -110,7 +110,7 @@ def test_named_data_sets_and_impossible_batches_are_left_to_their_errors():
     labels = np.array([0, 0, 1])
     for typed, message in (
         ({"dataset": "cub"}, "3 images, fewer than one batch: use --batch-size 3 or less"),
-        ({"batch_size": 2, "IPC": 4}, "asks for 0 classes per batch"),
+        ({"batch_size": 2, "IPC": 4}, "--batch-size 2 has no room for the 4 images"),
     ):
         config = fit_batches(config_of(**typed), labels)
         with pytest.raises(ValueError, match=message):

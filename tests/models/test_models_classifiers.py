@@ -144,7 +144,7 @@ def test_outputs():
             {"name": "cifar_resnet20_basic", "stem": "cifar", "pretrained": True},
             "no ImageNet weights of cifar_resnet20",
         ),
-        ({"name": "resnet18", "weights": "file.pth"}, "add --pretrained or drop --weights"),
+        ({"name": "resnet18", "weights": "file.pth"}, "add --pretrained 1, or leave out --weights"),
         ({"name": "resnet18", "uncertainty_size": 0}, "--uncertainty-size must be at least 1"),
     ],
 )

@@ -135,5 +135,5 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path):
 
 
 def test_weights_without_pretrained_are_a_contradiction(tmp_path):
-    with pytest.raises(ValueError, match="pretrained is off"):
+    with pytest.raises(ValueError, match="add --pretrained 1, or leave out --weights"):
         create_model("resnet18", pretrained=False, weights=tmp_path / "file.pth")

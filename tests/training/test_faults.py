@@ -19,7 +19,7 @@ def fail(folder, error, process=0):
 def test_each_process_adds_its_own_and_says_how_to_go_on(tmp_path):
     first = fail(tmp_path, ValueError("shapes (3,) and (4,)"))
     file = tmp_path / TRACEBACK_FILE
-    assert first == [f"This traceback is in {file} too.", "Stopped: nothing is saved yet. Continue with:\n  train --on"]
+    assert first == [f"The traceback is in {file}.", "Stopped: nothing is saved yet. Continue with:\n  train --on"]
     (tmp_path / "last.pt").touch()
     assert "last.pt is as it was saved last" in fail(tmp_path, KeyError("x"), process=1)[1]
     written = file.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dml.config import RunConfig
 from dml.training import launcher
 from dml.training.launch import devices_of, launch
 from dml.training.launcher import Launcher, find_launcher, rendezvous_of_srun
@@ -56,6 +57,7 @@ def without_terminal(monkeypatch):
         (BATCH_SCRIPT | {"SLURM_JOB_NAME": "bash"}, Launcher()),
         (STEP | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_TASKS_PER_NODE": "1"}, Launcher()),
         ({"LOCAL_RANK": "1", "WORLD_SIZE": "2"}, Launcher()),  # the second process of --gpu-id 0 1
+        ({"LOCAL_WORLD_SIZE": "", "WORLD_SIZE": "", "SLURM_STEP_NUM_TASKS": ""}, Launcher()),
     ],
 )
 def test_who_started_this_process(environment, expected):
@@ -88,8 +90,14 @@ def test_variables_of_slurm_without_srun_start_nothing_and_hang_nothing(monkeypa
     for name, value in BATCH_SCRIPT.items():
         monkeypatch.setenv(name, value)
     with pytest.warns(UserWarning, match="SLURM reserved 8 tasks, but this process was not started by srun"):
-        fabric = launch(gpu_id=(0,), precision="32", seed=1)
+        fabric = launch(RunConfig(gpu_id=(0,)))
     assert (fabric.world_size, fabric.device) == (1, torch.device("cpu")) or torch.cuda.is_available()
+
+
+def test_a_variable_of_slurm_without_a_value_says_nothing(monkeypatch, recwarn):
+    monkeypatch.setenv("SLURM_NTASKS", "")
+    launcher.warn_of_tasks_without_srun(Launcher())
+    assert not recwarn.list
 
 
 def gpus(*numbers: int) -> list[torch.device]:
@@ -154,6 +162,8 @@ def test_srun_may_leave_each_task_a_gpu_of_its_own(monkeypatch):
         ((1, 2, 3), TORCHRUN, r"torchrun started 2 processes here, and --gpu-id 1 2 3 names 3 GPUs: as many of both"),
         ((0,), Launcher(name="torchrun", local=5), r"torchrun started 5 processes here, and --gpu-id 0: GPUs 0..3 are"),
         ((3, 4), TORCHRUN, r"GPUs 0..3 are there"),
+        ((1, 1), TORCHRUN, r"--gpu-id 1 1 names a GPU twice"),
+        ((0, 0), Launcher(), r"--gpu-id 0 0 names a GPU twice"),
     ],
 )
 def test_other_numbers_of_gpus_and_processes_are_refused(monkeypatch, asked, started, message):

@@ -20,6 +20,7 @@ from dml.conditions import flag_of
 from dml.config import DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
 from dml.errors import UserError
+from dml.methods.build_sampler import check_sampler
 from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES
@@ -89,6 +90,8 @@ def parse_command(
         check_metrics(config)
         check_sizes(config)
         check_start(config)
+        if config.self_taught is None:  # whose batches are of neighbours
+            check_sampler(config)
         require_writable(config.run.log_dir, flag="--log-dir")
         return TrainCommand(config, typed=frozenset(typed), remarks=tuple(remark(typed, config)))
     except UserError as error:
@@ -110,14 +113,13 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     file = folder / "config.json"
     if not file.is_file():
         raise UserError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
+    epochs = typed.pop("epochs", None)
     try:
-        text = read_utf8(file)
+        config = train_config_from_json(read_utf8(file), typed)
+        workers = loading_processes(config.data.workers, is_typed="workers" in typed)
+        config = effective(replace(config, data=replace(config.data, workers=workers)))
     except UserError as error:
         raise UserError(f"--resume-run {folder}: {error}") from error
-    epochs = typed.pop("epochs", None)
-    config = train_config_from_json(text, typed)
-    workers = loading_processes(config.data.workers, is_typed="workers" in typed)
-    config = effective(replace(config, data=replace(config.data, workers=workers)))
     return TrainCommand(config if epochs is None else with_epochs(config, epochs, folder), folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -25,10 +26,15 @@ def require_writable(folder: Path | str, *, flag: str) -> None:
 
 
 def require_writable_file(file: Path | str, *, flag: str) -> None:
-    """UserError, naming ``flag``, unless ``file`` can be written; its folder has to be there."""
+    """UserError, naming ``flag``, unless ``file`` can be written: a new one in a folder that is there, or in the place
+    of an old one, or a stream such as ``/dev/stdout``."""
     path = from_home(file).absolute()
     if path.is_dir():
         raise UserError(f"{flag} {file} is a folder: name a file")
+    if path.exists():
+        if not os.access(path, os.W_OK):
+            raise UserError(f"{flag} {file}: it is there already, and must not be written to: name another file")
+        return
     if not path.parent.is_dir():
         raise UserError(f"{flag} {file}: there is no such folder")
     require_writable(path.parent, flag=flag)

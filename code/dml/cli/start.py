@@ -1,14 +1,25 @@
-"""The checkpoint that a training starts from, against the network to be trained, before any image is read."""
+"""What a training starts from, against the network to be trained, before any image is read."""
 
 from __future__ import annotations
 
 from dml.config import TrainConfig
+from dml.models.classifiers import check_pretrained
 from dml.models.start import backbone_title, read_start
+from dml.models.weights import check_weights
 
 
 def check_start(config: TrainConfig) -> None:
-    """CheckpointError for an ``--init-from`` that cannot be read, or that holds another backbone."""
-    if config.model.init_from is None:
-        return
-    stem = "imagenet" if config.classification is None else config.classification.stem
-    read_start(config.model.init_from).require_backbone(backbone_title(config.model.model, stem))
+    """What the first weights are to come from.
+
+    Raises:
+        CheckpointError: an ``--init-from`` that cannot be read, or that holds another backbone.
+        UserError: ImageNet weights of a network that starts without, or that has none.
+    """
+    model, classifier = config.model, config.classification
+    stem = "imagenet" if classifier is None else classifier.stem
+    if model.init_from is not None:
+        read_start(model.init_from).require_backbone(backbone_title(model.model, stem))
+    elif classifier is None:
+        check_weights(model.weights, pretrained=model.pretrained)
+    else:
+        check_pretrained(model.model, stem=stem, pretrained=model.pretrained, weights=model.weights)

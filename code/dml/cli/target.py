@@ -55,11 +55,22 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     refuse_foreign_options(options, spec, loss, TRANSFER_LOSSES)
     values = fill_defaults(RECIPES[RECIPE], typed)
     config = effective(train_config(RECIPE, LossConfig(loss, options=options), values, "transfer"))
+    _check_rows(config, spec)
     if config.transfer.cache_source:
         _check_cache(config, spec)
     if "forced-pairs" in spec.options and config.transfer.view == 1:
         warnings.warn(f"--loss {loss} forces pairs of views of an image: with --view 1 there are none", ConfigWarning)
     return config
+
+
+def _check_rows(config: TrainConfig, spec: TransferLossSpec) -> None:
+    """UserError for batches that are too small for the loss."""
+    images, views = config.data.batch_size, config.transfer.view
+    if images * views < spec.fewest_rows:
+        raise UserError(
+            f"--loss {config.loss.loss} compares {spec.fewest_rows} rows of a batch or more, images × views;"
+            f" --batch-size {images} with --view {views} gives {images * views}: raise --batch-size"
+        )
 
 
 def _check_cache(config: TrainConfig, spec: TransferLossSpec) -> None:

@@ -29,6 +29,7 @@ from dml.config import (
 from dml.errors import UserError
 from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.losses.spec import LossSpec
+from dml.methods.build import check_criterion
 from dml.methods.effective import effective
 from dml.recipes import RECIPES
 
@@ -194,6 +195,7 @@ def _warn_of_kept_rate(spec: LossSpec, own: float, config: TrainConfig, typed: d
 
 def _check_loss(config: TrainConfig, choice: LossChoice) -> None:
     """Settings of the loss against the rest. UserError, or a warning of what has no effect."""
+    check_criterion(config, choice)
     if choice.spec.advice:
         warnings.warn(choice.spec.advice, ConfigWarning)
     if "memory-size" not in choice.spec.options:

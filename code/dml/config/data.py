@@ -138,7 +138,7 @@ class DataConfig(Section):
             return None
         parts = self.fold.split("/")
         require(
-            len(parts) == 2 and all(p.isdigit() for p in parts),
+            len(parts) == 2 and all(p.isdecimal() for p in parts),
             f"--fold reads i/k, such as 1/5; got {self.fold}",
         )
         i, k = map(int, parts)

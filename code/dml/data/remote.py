@@ -183,4 +183,4 @@ def _answer(ftp: ftplib.FTP, command: str) -> str | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None
+    return int(text) if text and text.isdecimal() else None

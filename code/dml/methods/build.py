@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from dml.config import ConfigWarning, OptimConfig, TrainConfig
@@ -110,6 +111,12 @@ def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) 
     of_miner = {flag: value for flag, value in config.loss.options.items() if flag in MINERS[miner].options}
     margin = getattr(criterion, "margin", None)
     return MinedLoss(criterion, create_miner(miner, embedding_size=size, margin=margin, options=of_miner))
+
+
+def check_criterion(config: TrainConfig, choice: LossChoice) -> None:
+    """UserError for options that fit no training set, however many classes it has; nothing is computed or drawn."""
+    with torch.device("meta"):
+        create_criterion(config, choice, num_classes=2)
 
 
 def similarity_of(config: TrainConfig) -> Similarity | None:

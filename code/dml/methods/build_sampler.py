@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dml.config import FEATURE_SAMPLERS, ConfigWarning, FeatureSamplingConfig, TrainConfig
+from dml.data.class_members import check_images_per_class
 from dml.data.own_images import counted
 from dml.data.samplers import SAMPLERS, Sampler
 from dml.errors import Note, UserError
@@ -25,17 +26,31 @@ def create_sampler(config: TrainConfig, labels: np.ndarray) -> Sampler:
     Raises:
         UserError: settings that the sampler does not have, or that the training set cannot satisfy.
     """
+    check_sampler(config)
     data, kind = config.data, sampler_kind(config)
     options: dict[str, Any] = {}
     if kind in _BY_CLASS:
-        if data.IPC is None:
-            raise UserError(f"--sampler {kind} needs --IPC, the images per class in a batch")
         options["images_per_class"] = data.IPC
     if kind == "power_balanced":
         options["power"] = data.p
     if kind in FEATURE_SAMPLERS:
         options |= _feature_options(kind, config.feature_sampling)
     return SAMPLERS[kind](labels, batch_size=data.batch_size, seed=config.run.seed, **options)
+
+
+def check_sampler(config: TrainConfig) -> None:
+    """UserError for what no training set could satisfy: a sampler of features in a program that keeps none, images of
+    a class that are not numbered, or of which no batch has room for so many."""
+    data, kind = config.data, sampler_kind(config)
+    if kind in FEATURE_SAMPLERS and config.feature_sampling is None:
+        raise UserError(
+            f"--sampler {kind} chooses by features of the training set, which {config.program} does not keep; train.py"
+            " does"
+        )
+    if kind in _BY_CLASS:
+        if data.IPC is None:
+            raise UserError(f"--sampler {kind} needs --IPC, the images per class in a batch")
+        check_images_per_class(data.batch_size, data.IPC)
 
 
 def sampler_kind(config: TrainConfig) -> str:

@@ -8,11 +8,10 @@ from pathlib import Path
 from torch import nn
 
 from dml.config import IntrospectiveConfig, ModelConfig
-from dml.errors import UserError
 from dml.models.architecture import Architecture
 from dml.models.embedding_net import EmbeddingNet
 from dml.models.start import start_from
-from dml.models.weights import load_imagenet_weights
+from dml.models.weights import check_weights, load_imagenet_weights
 from dml.registry import Registry
 
 
@@ -93,8 +92,7 @@ def create_model(
         WeightsError: the ImageNet weights cannot be had; the message says what to do.
         CheckpointError: the weight file cannot be read or belongs to another network.
     """
-    if weights is not None and not pretrained:
-        raise UserError(f"weights {weights} are given but pretrained is off: drop one of the two")
+    check_weights(weights, pretrained=pretrained)
     architecture = Architecture(
         backbone=name,
         embedding_size=embedding_size,

@@ -39,6 +39,15 @@ class WeightsError(UserError, OSError):
     """ImageNet weights that cannot be had."""
 
 
+def check_weights(path: Path | str | None, *, pretrained: bool) -> None:
+    """UserError for a file of ImageNet weights beside a network that starts without."""
+    if path is not None and not pretrained:
+        raise UserError(
+            f"--weights {path} goes with ImageNet weights, which this network starts without: add --pretrained 1, or"
+            " leave out --weights"
+        )
+
+
 def load_imagenet_weights(backbone: Backbone, name: str, path: Path | str | None = None) -> None:
     """Fill ``backbone`` with ImageNet weights.
 

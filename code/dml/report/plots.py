@@ -20,6 +20,7 @@ from dml.report.correlation import correlations, observations, pair_counts
 from dml.report.groups import Group
 from dml.report.legend import styles, titles
 from dml.report.runs import Run
+from dml.writing import save_figure
 
 _COLUMNS = 3
 _LEGEND = 9  # points, the size of its letters
@@ -90,7 +91,7 @@ def draw_correlations(runs: Sequence[Run], metrics: Sequence[str], path: Path, *
     axes.set_yticks(range(len(names)), names)
     axes.set_title(f"below: Pearson, above: Spearman\n{_basis(runs, metrics, split)}", fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.8)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def _draw_band(axes: Axes, group: Group, key: str, **style: str) -> None:
@@ -156,4 +157,4 @@ def _finish(
         figure.suptitle(f"the first {len(looks)} of {len(groups)} groups", fontsize=10)
     lines = sum(entry.count("\n") + 1 for entry in entries) / columns
     figure.set_size_inches(width, height + 1.4 * _LEGEND / 72 * lines)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)

@@ -9,6 +9,7 @@ from dml.report.groups import Group
 from dml.report.plots import draw_correlations, draw_curves, draw_scatter
 from dml.report.summary import Row
 from dml.report.tables import FORMATS, SUFFIXES
+from dml.writing import naming
 
 
 def write_report(
@@ -24,7 +25,8 @@ def write_report(
     written = []
     for name, table in FORMATS.items():
         written.append(folder / f"table{SUFFIXES[name]}")
-        written[-1].write_text(table(rows, metrics, caption=caption))
+        with naming(written[-1]):
+            written[-1].write_text(table(rows, metrics, caption=caption))
     written.append(folder / "curves.png")
     draw_curves(groups, metrics, written[-1], split=split)
     if len(metrics) > 1:

@@ -14,6 +14,7 @@ from dml.tracking import say
 from dml.training.collection import Collection
 from dml.training.pictures import draw_gallery, draw_tsne
 from dml.training.uncertainty import UncertaintyReport
+from dml.writing import naming
 
 
 def write_files(
@@ -23,10 +24,12 @@ def write_files(
     if config.json:
         values = evaluation.metrics | evaluation.answers.counts | ({} if unsure is None else unsure.correlations)
         metrics = {f"eval/{name}": value for name, value in values.items()}
-        Path(config.json).write_text(json.dumps(metrics, indent=1) + "\n")
+        with naming(config.json):
+            Path(config.json).write_text(json.dumps(metrics, indent=1) + "\n")
         say(f"metrics: {config.json}")
     if config.save_embeddings:
-        with Path(config.save_embeddings).open("wb") as file:  # by name, savez would add a suffix of its own
+        path = Path(config.save_embeddings)
+        with naming(path), path.open("wb") as file:  # by name, savez would add a suffix of its own
             np.savez(file, **_arrays(data, evaluation, unsure))
         say(f"embeddings: {config.save_embeddings}")
     if config.gallery:

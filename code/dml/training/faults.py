@@ -33,7 +33,7 @@ def keeping_traceback(folder: Path, *, process: int, resume_hint: str) -> Iterat
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         with suppress(OSError), file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{now}, process {process}\n{''.join(traceback.format_exception(error))}\n")
-            add_note(error, f"This traceback is in {file} too.")
+            add_note(error, f"The traceback is in {file}.")
         done = "last.pt is as it was saved last" if (folder / "last.pt").exists() else "nothing is saved yet"
         add_note(error, f"Stopped: {done}. Continue with:\n  {resume_hint}")
         raise

@@ -10,14 +10,16 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
 
+from dml.config import EvaluateConfig, RunConfig
 from dml.errors import UserError
+from dml.training.compiling import require_compiler
 from dml.training.launcher import Launcher, find_launcher, rendezvous_of_srun, warn_of_tasks_without_srun
 
 FIRST = ((), (0,), (-1,))
 """Values of ``--gpu-id`` that mean the first GPU, or the first ones."""
 
 
-def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
+def launch(config: RunConfig | EvaluateConfig) -> Fabric:
     """A launched Fabric for ``--gpu-id`` and ``--precision``, with every global generator seeded.
 
     Under torchrun or srun there are the processes that were started, each with its GPU of ``devices_of``; otherwise
@@ -27,11 +29,14 @@ def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
     augmentation is seeded per image.
 
     Raises:
-        UserError: other numbers of GPUs and of processes, or processes that do not find each other.
+        UserError: other numbers of GPUs and of processes, processes that do not find each other, or ``--compile``
+            without a compiler.
     """
     launcher = find_launcher()
     warn_of_tasks_without_srun(launcher)
-    devices = devices_of(gpu_id, launcher)
+    devices = devices_of(config.gpu_id, launcher)
+    if isinstance(config, RunConfig) and config.compile:
+        require_compiler(devices[0])
     if launcher.name == "srun":
         os.environ.update(rendezvous_of_srun(os.environ))
     if len(devices) * launcher.nodes == 1:
@@ -44,7 +49,7 @@ def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
         devices=1,  # the strategy knows better
         num_nodes=launcher.nodes,
         strategy=strategy,
-        precision={"32": "32-true"}.get(precision, precision),
+        precision={"32": "32-true"}.get(config.precision, config.precision),
         plugins=[LightningEnvironment()],  # lest Fabric takes SLURM's variables for more than they say
     )
     try:
@@ -58,7 +63,7 @@ def launch(*, gpu_id: tuple[int, ...], precision: str, seed: int) -> Fabric:
     # True of every step without a warm-up, and meant so.
     warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
     torch.backends.cudnn.benchmark = True  # images have one size, so the search for the fastest kernels pays
-    fabric.seed_everything(seed, verbose=False)
+    fabric.seed_everything(config.seed, verbose=False)
     return fabric
 
 
@@ -70,7 +75,7 @@ def devices_of(gpu_ids: tuple[int, ...], launcher: Launcher) -> list[torch.devic
     and with −1 these are the first ones.
 
     Raises:
-        UserError: other numbers of GPUs and of processes.
+        UserError: other numbers of GPUs and of processes, or a GPU that is named twice.
     """
     available, processes = torch.cuda.device_count(), launcher.local
     asked = "--gpu-id " + (" ".join(map(str, gpu_ids)) or "0")
@@ -80,6 +85,8 @@ def devices_of(gpu_ids: tuple[int, ...], launcher: Launcher) -> list[torch.devic
         return [torch.device("mps", 0)]
     if not available and not gpu_ids:
         return [torch.device("cpu")] * (processes or 1)
+    if len(set(gpu_ids)) < len(gpu_ids):
+        raise UserError(f"{asked} names a GPU twice: each process needs one of its own")
     wanted = list(range(available)) if -1 in gpu_ids else list(gpu_ids or (0,))
     if processes is not None and gpu_ids in FIRST:
         wanted = list(range(processes))

@@ -44,16 +44,16 @@ def find_launcher(environment: Mapping[str, str] | None = None) -> Launcher:
         UserError: a number of processes that is not the same on every machine.
     """
     environment = os.environ if environment is None else environment
-    if "LOCAL_WORLD_SIZE" in environment:
+    if environment.get("LOCAL_WORLD_SIZE"):  # one that is empty is as good as none
         return _torchrun(int(environment["LOCAL_WORLD_SIZE"]), int(environment["WORLD_SIZE"]))
-    if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1 and not _has_terminal():
+    if int(environment.get("SLURM_STEP_NUM_TASKS") or 1) > 1 and not _has_terminal():
         return _srun(environment)
     return Launcher()
 
 
 def warn_of_tasks_without_srun(launcher: Launcher) -> None:
     """Say that this process is alone, where SLURM was asked for more and nothing started them."""
-    tasks = int(os.environ.get("SLURM_NTASKS", 1))
+    tasks = int(os.environ.get("SLURM_NTASKS") or 1)
     if launcher.local is None and tasks > 1:
         warnings.warn(
             f"SLURM reserved {tasks} tasks, but this process was not started by srun: it works without the others, on"

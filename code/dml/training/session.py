@@ -20,7 +20,6 @@ from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
 from dml.training.atomic import write_text_atomically
-from dml.training.compiling import require_compiler
 from dml.training.environment import record_session
 from dml.training.faults import keeping_traceback
 from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
@@ -61,8 +60,6 @@ def train(
         UserError: settings that do not fit each other or the data; before the first step.
         Interrupted: Ctrl-C or SIGTERM; the run can be continued.
     """
-    if config.run.compile:
-        require_compiler(fabric.device)
     # What the images were found to be is kept with the run: it, and what is made of it, reads others alike.
     config = replace(config, data=replace(config.data, bits=data.train.bits))
     task = kind(config, fabric, data, method)

@@ -11,6 +11,7 @@ from dml.data import ImageRecords
 from dml.data.images import image_of
 from dml.evaluation.plots.gallery import QUERY, RIGHT, WRONG, show_image
 from dml.plain_text import plain_text
+from dml.writing import save_figure
 
 COLUMNS = 8
 
@@ -67,4 +68,4 @@ def plot_certainty(
         fontsize=8,
         color=QUERY,
     )
-    figure.savefig(out_png, dpi=130)
+    save_figure(figure, out_png)

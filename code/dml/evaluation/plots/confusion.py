@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from dml.plain_text import plain_text
+from dml.writing import save_figure
 
 MAX_CLASSES = 20
 NAME_LENGTH = 26  # longer names lose their middle
@@ -57,7 +58,7 @@ def plot_confusion(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     which = "all" if len(shown) == len(class_names) else f"the {len(shown)} worst"
     axes.set_title(f"{which} classes, in per cent of each")
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the class's test images", format=PercentFormatter(1.0))
-    figure.savefig(out_png, dpi=130)
+    save_figure(figure, out_png)
 
 
 def _fit(name: str) -> str:

@@ -14,6 +14,7 @@ from dml.errors import UserError
 from dml.metric_names import is_metric, is_share, label, metric_of
 from dml.plain_text import plain_text
 from dml.record import read_record
+from dml.writing import save_figure
 
 FIRST_CHOICE = ("recall_at_1", "map_at_r", "top_1", "top_5", "e_recall_at_1", "mAP_c")
 """Metrics that are drawn beside the one that chooses the best epoch, before any others."""
@@ -57,7 +58,7 @@ def plot_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(out_png, dpi=130)
+    save_figure(figure, out_png)
 
 
 def _choose_metrics(on_record: Sequence[str], select_metric: str | None) -> tuple[list[str], list[str]]:

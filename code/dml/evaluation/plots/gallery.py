@@ -12,6 +12,7 @@ from PIL import Image
 from dml.data import ImageRecords
 from dml.data.images import image_of
 from dml.plain_text import plain_text
+from dml.writing import save_figure
 
 RIGHT, WRONG, QUERY = "#2a8a3e", "#c93a3a", "#444444"
 _NAME_LENGTH = 22  # characters of a class name that fit above an image
@@ -74,7 +75,7 @@ def plot_gallery(
     figure.supxlabel(
         f"nearest first; below: {value_name}; green: the query's class, red: another", fontsize=8, color=QUERY
     )
-    figure.savefig(out_png, dpi=130)
+    save_figure(figure, out_png)
 
 
 def _choose_queries(right: np.ndarray, num_queries: int, seed: int) -> np.ndarray:

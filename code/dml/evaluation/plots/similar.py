@@ -11,6 +11,7 @@ from dml.data import ImageRecords
 from dml.data.images import image_of
 from dml.evaluation.plots.gallery import QUERY, show_image
 from dml.plain_text import plain_text
+from dml.writing import save_figure
 
 NEIGHBOUR = "#3465a4"
 
@@ -52,4 +53,4 @@ def plot_similar(
         for cell, item, value in zip(axes[1:], neighbours, below, strict=True):
             show_image(cell, image_of(images, item), NEIGHBOUR, Path(images.paths[item]).name, f"{value:.2f}")
     figure.supxlabel(f"nearest first; below: {value_name}", fontsize=8, color=QUERY)
-    figure.savefig(out_png, dpi=130)
+    save_figure(figure, out_png)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dml.data import ImageRecords
 from dml.data.images import image_of
+from dml.writing import naming
 
 _PCA_DIMENSIONS = 50
 _TSNE_STEPS = 500  # half of scikit-learn's: 5,000 points take 4 s in the plane and 13 s in space on two CPU threads
@@ -116,7 +117,8 @@ def tsne_page(
     script = _HOVER_SCRIPT if thumbnails else None
     config = {"typesetMath": False}  # between dollars stands no formula
     page = figure.to_html(include_plotlyjs=True, post_script=script, default_height="96vh", config=config)
-    Path(out_html).write_text(page, encoding="utf-8")
+    with naming(out_html):
+        Path(out_html).write_text(page, encoding="utf-8")
 
 
 def whole_classes(labels: np.ndarray, max_points: int, seed: int) -> np.ndarray:

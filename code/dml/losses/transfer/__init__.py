@@ -60,6 +60,7 @@ class TransferLossSpec:
         options: flag name without dashes → what it sets.
         sized_by: attributes of ``TransferSizes`` that are arguments of the same name.
         with_proxy_anchor: whether it is published together with Proxy-Anchor on the target's embedding.
+        fewest_rows: of a batch, images × views, that it can compare.
     """
 
     build: Callable[..., nn.Module]
@@ -67,6 +68,7 @@ class TransferLossSpec:
     options: Mapping[str, LossOption] = field(default_factory=dict)
     sized_by: tuple[str, ...] = ()
     with_proxy_anchor: bool = False
+    fewest_rows: int = 2
 
     def default(self, option: str) -> object:
         """The default of an option, read from the signature of what it sets."""
@@ -89,10 +91,14 @@ TRANSFER_LOSSES: Registry[TransferLossSpec] = Registry(
         ),
         "rkd": TransferLossSpec(RKDLoss),
         "pkt": TransferLossSpec(PKTLoss),
-        "darkrank": TransferLossSpec(DarkRankLoss),
-        "attention": TransferLossSpec(AttentionLoss, needs="maps", with_proxy_anchor=True),
+        "darkrank": TransferLossSpec(DarkRankLoss, fewest_rows=5),
+        "attention": TransferLossSpec(AttentionLoss, needs="maps", with_proxy_anchor=True, fewest_rows=1),
         "fitnet": TransferLossSpec(
-            FitNetLoss, needs="maps", sized_by=("target_channels", "source_channels"), with_proxy_anchor=True
+            FitNetLoss,
+            needs="maps",
+            sized_by=("target_channels", "source_channels"),
+            with_proxy_anchor=True,
+            fewest_rows=1,
         ),
         "crd": TransferLossSpec(
             CRDLoss,
@@ -102,6 +108,7 @@ TRANSFER_LOSSES: Registry[TransferLossSpec] = Registry(
             },
             sized_by=("target_features", "source_features", "labels"),
             with_proxy_anchor=True,
+            fewest_rows=1,
         ),
     },
     aliases={  # the published spellings

@@ -30,7 +30,7 @@ def embedding_pair(target: Representation, source: Representation) -> tuple[Tens
     """(B, Dt) of the target with its graph and (B, Ds) of the source without, both in float32 or wider.
 
     Raises:
-        ValueError: not matrices, different numbers of rows, or fewer than two rows.
+        ValueError: not matrices, or different numbers of rows; UserError: fewer than two.
     """
     t, s = target.embedding, source.embedding
     if t.ndim != 2 or s.ndim != 2 or len(t) != len(s):
@@ -38,7 +38,7 @@ def embedding_pair(target: Representation, source: Representation) -> tuple[Tens
             f"embeddings must be (B, Dt) and (B, Ds) of the same B, got {tuple(t.shape)}, {tuple(s.shape)}"
         )
     if len(t) < 2:
-        raise UserError("relations between images need a batch of at least 2 rows, got 1")
+        raise UserError("relations between images need a batch of at least 2 rows, got 1: raise --batch-size")
     return widen(t), widen(s.detach())
 
 

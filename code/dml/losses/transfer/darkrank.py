@@ -49,7 +49,9 @@ class DarkRankLoss(nn.Module):
         t, s = embedding_pair(target, source)
         check_rows("labels", labels, len(t))
         if len(t) <= self.permute_len:
-            raise UserError(f"ranking {self.permute_len} neighbours needs more rows than that, got {len(t)}")
+            raise UserError(
+                f"ranking {self.permute_len} neighbours needs more rows than that, got {len(t)}: raise --batch-size"
+            )
         squares = squared_distances(l2_normalize_clamped(t))
         ranking = self._ranking_loss(squares, squared_distances(l2_normalize_clamped(s)))
         triplets = all_violating_triplets(plain_root(squares), labels, self.triplet_margin)

@@ -13,6 +13,7 @@ from dml.models.classifiers.backbones import (
 )
 from dml.models.classifiers.create import (
     LoadedClassifier,
+    check_pretrained,
     classifier_from_config,
     create_classifier,
     load_classifier,
@@ -30,6 +31,7 @@ __all__ = [
     "ClassifierNet",
     "ClassifierOutput",
     "LoadedClassifier",
+    "check_pretrained",
     "cifar_resnet_name",
     "classifier_backbone",
     "classifier_from_config",

@@ -14,7 +14,7 @@ from dml.models.classifiers.network import ClassifierArchitecture, ClassifierNet
 from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.reading import CheckpointError, load_checked, named_tensors, read_torch_file
 from dml.models.start import start_from
-from dml.models.weights import load_imagenet_weights
+from dml.models.weights import check_weights, load_imagenet_weights
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,18 @@ def create_classifier(
         WeightsError: the ImageNet weights cannot be had; the message says what to do.
         CheckpointError: the weight file cannot be read or belongs to another network.
     """
-    if weights is not None and not pretrained:
-        raise UserError(f"weights {weights} are given but pretrained is off: add --pretrained or drop --weights")
+    check_pretrained(name, stem=stem, pretrained=pretrained, weights=weights)
+    model = ClassifierNet(
+        ClassifierArchitecture(backbone=name, stem=stem, classes=classes, uncertainty_size=uncertainty_size)
+    )
+    if pretrained and load:
+        load_imagenet_weights(model.backbone, name, weights)
+    return model
+
+
+def check_pretrained(name: str, *, stem: str, pretrained: bool, weights: Path | str | None = None) -> None:
+    """UserError for ImageNet weights of a network that has none, or a file of them beside ``pretrained`` off."""
+    check_weights(weights, pretrained=pretrained)
     if pretrained and "imagenet" not in classifier_backbone(name):
         raise UserError(f"there are no ImageNet weights of {name}, a network for small images: leave out --pretrained")
     if pretrained and stem != "imagenet":
@@ -88,12 +98,6 @@ def create_classifier(
             f"--pretrained weights are of {name} with the ImageNet stem, but images of this size get the {stem} stem:"
             " leave out --pretrained, or add --stem imagenet"
         )
-    model = ClassifierNet(
-        ClassifierArchitecture(backbone=name, stem=stem, classes=classes, uncertainty_size=uncertainty_size)
-    )
-    if pretrained and load:
-        load_imagenet_weights(model.backbone, name, weights)
-    return model
 
 
 def load_classifier(path: Path | str) -> LoadedClassifier:
