@@ -76,9 +76,9 @@ def test_the_best_network_is_kept_by_every_program(program, words):
             "--optimizer adamw instead of sgd: the defaults --lr 0.25, --weight-decay 0.0001 stay",
         ),
         (
-            *("classify", "--pretrained"),
-            {"pretrained": True, "lr": 0.25},
-            "--pretrained 1 instead of 0: the defaults --lr 0.25 stay",
+            *("classify", "--dataset imagenet --pretrained"),
+            {"pretrained": True, "lr": 0.1},
+            "--pretrained 1 instead of 0: the defaults --lr 0.1 stay",
         ),
         (
             *("train", "--pretrained 0"),
@@ -135,7 +135,7 @@ def test_a_default_that_another_flag_meets_stays_as_published_and_is_said(progra
         ("main", "--method moco --lr 1e-3"),  # one rate for all
         ("main", "--lr 1e-3 --emb-lr 1e-3"),
         ("classify", "--introspective --mix cutmix --dataset cifar100"),
-        ("classify", "--pretrained --lr 0.01"),
+        ("classify", "--dataset imagenet --pretrained --lr 0.01"),
     ],
 )
 def test_nothing_is_said_of_what_was_not_touched_or_was_chosen(program, words):

@@ -97,7 +97,7 @@ def test_of_several_processes_the_first_tells(first, capsys):
     command = parse_train(["--loss", "Triplet"])
     here = {
         "parse_train": lambda: command,
-        "launch": lambda **_: SimpleNamespace(is_global_zero=first),
+        "launch": lambda *_: SimpleNamespace(is_global_zero=first),
         "data_from_config": mock.Mock(side_effect=InterruptedError),
     }
     with mock.patch.dict(main.__globals__, here), pytest.raises(InterruptedError):
