@@ -111,7 +111,7 @@ class Embedder:
     ) -> Tensor:
         """(N, D) float32 embeddings on the CPU, in the order of the images; one image gives (1, D).
 
-        Of files, and on a CPU, they are those of ``code/evaluate.py --save-embeddings``, to the bit with its batch size.
+        Of files, and on a CPU, they are those of ``evaluate.py --save-embeddings``, to the bit with its batch size.
 
         Args:
             images: paths, images of Pillow's and uint8 pixels, also mixed; or one array (N, H, W, 3).

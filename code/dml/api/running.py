@@ -37,8 +37,8 @@ def resolve(command: str | Sequence[str] = (), **settings: Any) -> TrainConfig:
     """Every setting of the training that a command line describes; nothing is trained, and nothing written.
 
     Args:
-        command: a line, or its words: "python code/train_target.py --source-ckpt best.pt"; without the name of a program
-            its flags are those of train.py.
+        command: a line, or its words: "python code/train_target.py --source-ckpt best.pt"; without a program's name the
+            flags are those of train.py.
         settings: in place of flags, by their names with underscores: ``loss="triplet", lr=1e-4, metrics=["recall"]``.
             They win over those in ``command``; None leaves the default.
 
