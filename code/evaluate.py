@@ -10,110 +10,18 @@ python code/evaluate.py --ckpt logs/photos/RUN/best.pt --data-dir new_photos --s
 
 from __future__ import annotations
 
-from dml.errors import UserError
-
 import dml.packages  # noqa: F401  # isort: skip
 
-from dataclasses import replace
-from pathlib import Path
-
-from lightning_fabric import Fabric
-
 from dml.cli.entry import guarded
-from dml.cli.evaluate import complete, parse_evaluate
-from dml.config import EvaluateConfig
-from dml.data import load_dataset
-from dml.data.copies import same_image_in
-from dml.data.findings import warn_of_findings
-from dml.data.run_split import judged_as_in_the_run
-from dml.data.screening import screened, screening_for
-from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
-from dml.models import EmbeddingNet
-from dml.models.convert import LoadedModel, load_model_checkpoint
-from dml.places import from_home
-from dml.tracking import say, table
-from dml.training.collection import Collection
-from dml.training.embedding import create_evaluator, embed_records
-from dml.training.evaluation_files import write_collection, write_files
-from dml.training.launch import launch
-from dml.training.uncertainty import judge_uncertainty, require_uncertainty
+from dml.cli.evaluate import parse_evaluate
 
 
 def main() -> None:
     config = parse_evaluate()
-    loaded = load_model_checkpoint(Path(config.ckpt))
-    config = complete(config, loaded)
-    if config.uncertainty:
-        require_uncertainty(loaded.architecture, config.ckpt)
-    fabric = launch(config)
-    model = fabric.to_device(loaded.model)
-    if config.l2_norm is not None:
-        model.architecture = replace(model.architecture, l2_norm=config.l2_norm)
-    say(f"{config.ckpt}: {loaded.description}, on {fabric.device}")
-    if config.unlabelled:
-        embed(config, model, fabric)
-    else:
-        judge(config, loaded, fabric)
+    # Here, for neither --help nor a slip of the hand needs what a run does.
+    from dml.programs.evaluation import run
 
-
-def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
-    """Say how well images of a class find each other, and write what was asked for."""
-    model = loaded.model
-    data, notes = judged_as_in_the_run(
-        load_dataset(config.dataset, config.data_dir),
-        config.data_dir,
-        Path(config.ckpt),
-        loaded.split,
-        (loaded.config or {}).get("data"),
-        take_new=config.new_classes,
-    )
-    data = screened(data, config.data_dir, screening_for(config, only=("query", "gallery")))
-    if config.tsne and len(data.query) < FEWEST_TO_MAP:
-        raise UserError(f"--tsne: of {len(data.query)} images there is no map, it takes {FEWEST_TO_MAP}: leave it out")
-    if fabric.is_global_zero:
-        if notes:
-            say("\n".join(notes))
-        if data.is_own:
-            warn_of_findings(data, copies_answer=config.keep_copies)
-    same = same_image_in(data) if data.is_own and not config.keep_copies else None
-    evaluator = create_evaluator(
-        data.query,
-        data.gallery,
-        fabric=fabric,
-        input_spec=model.input_spec,
-        resize=config.resize,
-        crop_size=config.crop_size,
-        pillow=config.pillow,
-        batch_size=config.batch_size,
-        workers=config.workers,
-        recall_ks=data.recall_ks,
-        metrics=config.metrics,
-        image_numbers=None if same is None else [same[split] for split in data.searched],
-        distance=config.eval_distance,
-        ties_count_for_query=data.ties_count_for_query,
-        seed=config.seed,
-    )
-    evaluation = evaluator.evaluate(model, fabric.device, progress=data.name)
-    unsure = judge_uncertainty(model, evaluation, data, config, fabric) if config.uncertainty else None
-    if fabric.is_global_zero:
-        say(f"\n{data.name}, {len(data.query)} queries, {config.eval_distance}, in per cent:")
-        say(table({Path(config.ckpt).name: evaluation.metrics}))
-        for line in evaluation.remarks:
-            say(line)
-        if unsure is not None:
-            say(f"\n{unsure.summary()}")
-        write_files(config, data, evaluation, unsure)
-
-
-def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:
-    """Embed images without classes, and write what was asked for."""
-    at_least = FEWEST_TO_MAP if config.tsne else 2 if config.gallery else 1
-    folder = from_home(config.data_dir)
-    images = load_unlabelled(folder, at_least=at_least, screening=screening_for(config)).train
-    embeddings = embed_records(model, images, config, fabric, progress="images")
-    if fabric.is_global_zero:
-        say(f"\n{config.data_dir}: {len(images)} images without classes, and so no metrics")
-        write_collection(config, Collection(images, embeddings, distance=config.eval_distance, seed=config.seed))
+    run(config)
 
 
 if __name__ == "__main__":

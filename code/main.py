@@ -11,51 +11,16 @@ from __future__ import annotations
 
 import dml.packages  # noqa: F401  # isort: skip
 
-from pathlib import Path
-
-from torch import Tensor
-
-from dml.cli.command import TrainCommand
 from dml.cli.entry import guarded
 from dml.cli.stml import parse_stml
-from dml.data import RetrievalData, data_from_config
-from dml.data.screening import screening_for
-from dml.data.unlabelled import UnlabelledData, load_unlabelled
-from dml.methods.build_sampler import fit_batches
-from dml.methods.build_self_taught import create_student, self_taught
-from dml.models import EmbeddingNet
-from dml.models.extract import background_of
-from dml.training.embedding import embed_records
-from dml.training.launch import launch
-from dml.training.retrieval import RetrievalTask
-from dml.training.session import train
-from dml.training.task import Task
-from dml.training.unlabelled import UnlabelledTask
 
 
 def main() -> None:
     command = parse_stml()
-    config = command.config
-    fabric = launch(config.run)
-    data, task = images_of(command)
-    config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
+    # Here, for neither --help nor a slip of the hand needs what a run does.
+    from dml.programs.self_taught import run
 
-    def embed_training_set(model: EmbeddingNet) -> Tensor:
-        how = {"read": background_of, "whole_images": True, "progress": "neighbours"}
-        return embed_records(model, data.train, config.data, fabric, **how)
-
-    student = create_student(config, continued=command.has_checkpoint)
-    method = self_taught(config, student, len(data.train), embed_training_set)
-    train(config, fabric, data, method, resume=command.resume, kind=task)
-
-
-def images_of(command: TrainCommand) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
-    """The images, and by what the network is judged: by nothing where they have no classes."""
-    config, settled = command.config, {"run": command.resume, "accept_changes": command.accept_changes}
-    if config.self_taught.unlabelled:
-        screening = screening_for(config.data, run=command.resume, anew=command.accept_changes)
-        return load_unlabelled(Path(config.data.data_dir), screening=screening, **settled), UnlabelledTask
-    return data_from_config(config.data, seed=config.run.seed, **settled), RetrievalTask
+    run(command)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ LAYERS = (
     ("training",),
     ("report",),
     ("cli",),
+    ("programs",),
+    ("api",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

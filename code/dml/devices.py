@@ -6,6 +6,13 @@ import torch
 from torch import nn
 
 
+def first_device() -> torch.device:
+    """The first GPU, Apple's where NVIDIA has none, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", 0)
+    return torch.device("mps", 0) if torch.backends.mps.is_available() else torch.device("cpu")
+
+
 def has_float64(device: torch.device) -> bool:
     """Whether ``device`` computes in float64."""
     return device.type != "mps"

@@ -1,4 +1,4 @@
-"""Where files and folders are that begin with ``~``."""
+"""Where files and folders are: the repository's own, and those that begin with ``~``."""
 
 from __future__ import annotations
 
@@ -24,3 +24,10 @@ def from_home(place: str | Path) -> Path:
         user = path.parts[0][1:]
         raise UserError(f"{place}: there is no user {user!r}, whose home ~{user} means, and no such file or folder")
     return path
+
+
+def root_of(package: Path) -> Path:
+    """Where data, logs and source networks are by default: the repository that ``package``, the folder ``dml``, is
+    imported from; of an installed package, which is in none, the working directory."""
+    code = package.resolve().parent
+    return code.parent if code.name == "code" and (code / "train.py").is_file() else Path.cwd()

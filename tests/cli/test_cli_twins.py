@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from types import SimpleNamespace
 from unittest import mock
 
@@ -11,7 +10,8 @@ import pytest
 from dml.cli.train import parse_train
 from dml.cli.twins import twins_of
 from dml.losses import LOSSES
-from entrypoints import ROOT, run
+from dml.programs import supervised
+from entrypoints import run
 
 
 def remarks(*arguments: str) -> tuple[str, ...]:
@@ -93,13 +93,11 @@ def test_a_user_is_told_once(tmp_path):
 
 @pytest.mark.parametrize("first", [True, False])
 def test_of_several_processes_the_first_tells(first, capsys):
-    main = runpy.run_path(str(ROOT / "code" / "train.py"), run_name="train")["main"]
     command = parse_train(["--loss", "Triplet"])
     here = {
-        "parse_train": lambda: command,
         "launch": lambda *_: SimpleNamespace(is_global_zero=first),
         "data_from_config": mock.Mock(side_effect=InterruptedError),
     }
-    with mock.patch.dict(main.__globals__, here), pytest.raises(InterruptedError):
-        main()
+    with mock.patch.multiple(supervised, **here), pytest.raises(InterruptedError):
+        supervised.run(command)
     assert capsys.readouterr().out == f"{command.remarks[0]}\n" * first

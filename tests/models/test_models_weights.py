@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision import models
 
 from dml.models import create_model
 from dml.models.reading import CheckpointError
@@ -43,6 +44,8 @@ def served(state: dict[str, torch.Tensor], folder: Path, *, digest: str | None =
 def test_every_address_carries_a_hash():
     assert set(URLS) == {"bn_inception", "googlenet", "resnet18", "resnet34", "resnet50", "resnet101"}
     assert all(re.search(r"-[0-9a-f]{8,}\.pth$", url) for url in URLS.values())
+    for weights in ("GoogLeNet", "ResNet18", "ResNet34", "ResNet50", "ResNet101"):
+        assert URLS[weights.lower()] == models.get_weight(f"{weights}_Weights.IMAGENET1K_V1").url
 
 
 def test_a_download_fills_the_backbone_and_leaves_the_head(tmp_path, hub, monkeypatch):

@@ -76,7 +76,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     ):
         if typed is not None and typed != found:
             raise UserError(f"{flag} {typed}, but {config.ckpt} holds {network.describe()}")
-    stored = _stored(loaded.config or {})
+    stored = stored_settings(loaded.config or {})
     if loaded.split is not None:
         stored["unlabelled"] = not loaded.split.test_classes
     if stored.get("dataset") != "folder":  # copies count in named data sets, which says nothing of a user's own
@@ -121,7 +121,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
     return completed
 
 
-def _stored(run: dict[str, Any]) -> dict[str, Any]:
+def stored_settings(run: dict[str, Any]) -> dict[str, Any]:
     """The settings of a checkpoint's run that evaluation shares, name → value; ``run`` is empty if published."""
     sections = [run.get(name) or {} for name in ("data", "evaluation", "run", "self_taught")]
     stored = {name: value for section in sections for name, value in section.items()}

@@ -12,7 +12,9 @@ import difflib
 import os
 import re
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -38,6 +40,19 @@ def parse_bool(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is neither {'/'.join(TRUE)} nor {'/'.join(FALSE)}")
 
 
+_RAISING: ContextVar[bool] = ContextVar("_RAISING", default=False)
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Within it a command line that does not fit raises a UserError, in place of ending the program."""
+    token = _RAISING.set(True)
+    try:
+        yield
+    finally:
+        _RAISING.reset(token)
+
+
 class Parser(argparse.ArgumentParser):
     """Without completion of prefixes; an unknown flag is answered with the nearest known one, and a number out of
     range with what it must be.
@@ -61,8 +76,10 @@ class Parser(argparse.ArgumentParser):
             self.conditions[dest] = used_if
 
     def error(self, message: str) -> NoReturn:
-        """One line, with one spelling of the flag, and exit status 2."""
+        """One line, with one spelling of the flag, and exit status 2; see also ``raising``."""
         message = re.sub(r"(argument --[\w-]+)(?:/--[\w-]+)+", r"\1", message)
+        if _RAISING.get():
+            raise UserError(message) from None
         self.exit(2, f"{self.prog}: error: {message} ({self.prog} --help lists all flags)\n")
 
     def parse_typed(self, arguments: Sequence[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dml.config import TrainConfig
-from dml.data.transforms import check_square
+from dml.data.square import check_square
 from dml.errors import UserError
 from dml.models.backbones import BACKBONES, Backbone
 from dml.models.backbones.base import class_of

@@ -9,10 +9,10 @@ from pathlib import Path
 from dml.conditions import unless, when
 from dml.config.base import Section, option, require
 from dml.config.used_with import COUNTED_BY_CLASS, OWN_IMAGES, RANDOM_CROPS
-from dml.places import from_home
+from dml.places import from_home, root_of
 from dml.ranges import at_least, between, unbounded
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = root_of(Path(__file__).resolve().parents[1])
 
 
 def default_data_name(dataset: str, data_dir: str) -> str:

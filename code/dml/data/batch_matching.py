@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import numpy as np
-from scipy.spatial.distance import pdist, squareform
 
 from dml.data.class_members import ClassMembers
 from dml.data.feature_sampler import FeatureSampler
@@ -86,6 +85,8 @@ class DistanceHistogramSampler(BatchMatchSampler):
         moments = sum(
             np.linalg.norm(moment(samples, axis=1) - moment(features, axis=0), axis=1) for moment in (np.mean, np.std)
         )
+        from scipy.spatial.distance import pdist, squareform  # here: no other sampler needs scipy
+
         distances = pdist(features)
         first, second = np.triu_indices(candidates.shape[1], k=1)
         within = squareform(distances)[candidates[:, first], candidates[:, second]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from dml.data.layout import (
     DatasetError,
@@ -107,6 +106,8 @@ def _read_parts(root: Path, data_dir: Path) -> tuple[list[str], np.ndarray]:
 
 def _read_annotations(path: Path, path_field: str, folder: Path) -> tuple[list[str], np.ndarray]:
     """Image paths and (N,) class ids from 1 of a MATLAB struct array ``annotations``."""
+    import scipy.io  # here: no other data set needs scipy
+
     try:
         annotations = np.atleast_1d(scipy.io.loadmat(path, squeeze_me=True)["annotations"])
         names, class_ids = annotations[path_field], annotations["class"].astype(np.int64)

@@ -13,7 +13,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -94,6 +93,8 @@ def render_glyphs(root: Path) -> None:
 
     The same pixels at every call, given the versions of matplotlib's fonts and of Pillow.
     """
+    import matplotlib  # here: no other data set needs it
+
     fonts_dir = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     fonts = {face: ImageFont.truetype(fonts_dir / f"{face}.ttf", FONT_SIZE) for face in TYPEFACES}
     rng = np.random.default_rng(SEED)

@@ -59,7 +59,7 @@ def read_image(path: str | os.PathLike[str], *, upright: bool = False, bits: int
         # them that it has to turn.
         with Path(path).open("rb") as file, open_image(file) as image:
             rgb = to_rgb(image, file, bits)
-            turn = _turn_of(image) if upright else None
+            turn = turn_of(image) if upright else None
             return rgb if turn is None else rgb.transpose(turn)
     except FileNotFoundError as error:
         raise UnreadableImageError(f"image file is missing: {path}") from error
@@ -88,6 +88,15 @@ def to_rgb(image: Image.Image, file: IO[bytes], bits: int | None = None) -> Imag
         white = stated_white(image) or white_of(bits or FULL_DEPTH)
         if is_deep_grey(image) or white < white_of(FULL_DEPTH):  # convert("RGB") would clip at 255, or cut off 8 bits
             image = Image.fromarray(to_8_bits(numbers_of(image, file), white))
+    return plain_rgb(image)
+
+
+def plain_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB of an image of at most 8 bits: grey repeated over the channels, transparency laid on white.
+
+    Raises:
+        any of ``DAMAGE``; ValueError for floating-point numbers.
+    """
     image.load()
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
@@ -99,7 +108,7 @@ def to_rgb(image: Image.Image, file: IO[bytes], bits: int | None = None) -> Imag
     return image.convert("RGB")
 
 
-def _turn_of(image: Image.Image) -> Image.Transpose | None:
+def turn_of(image: Image.Image) -> Image.Transpose | None:
     """What turns a loaded image upright; None: it is, as far as can be read.
 
     Not ``ImageOps.exif_transpose``, which writes the EXIF data anew and fails where some of them are damaged.

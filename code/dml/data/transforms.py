@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from dml.data.square import check_square
 from dml.errors import UserError
 
 AUGMENTATIONS = ("base", "adv", "big", "red", "lighting")
@@ -128,15 +129,6 @@ def eval_transform(
 def whole_image_transform(normalize: Normalize, *, side: int, pillow: bool = False) -> v2.Compose:
     """The whole image scaled to ``side`` × ``side`` pixels, whatever its proportions; ``pillow``: see ``_compose``."""
     return _compose([v2.Resize((side, side))], normalize, pillow=pillow)
-
-
-def check_square(crop_size: int, resize: int) -> None:
-    """UserError for a square larger than the scaled image that it is cut out of."""
-    if crop_size > resize:
-        raise UserError(
-            f"crop size {crop_size} exceeds resize {resize}: give --resize {crop_size} or more, "
-            f"or --crop-size {resize} or less"
-        )
 
 
 def _compose(steps: list[Callable], normalize: Normalize, *, pillow: bool) -> v2.Compose:

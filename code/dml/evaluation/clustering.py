@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 import torch
-from sklearn.metrics import normalized_mutual_info_score
-from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 _BLOCK_BYTES = 256 * 2**20  # a block of scores of points against centres
@@ -59,6 +57,8 @@ def kmeans(
 
 def nmi(labels: Tensor, clusters: Tensor) -> float:
     """Normalised mutual information of two partitions (N,), arithmetic mean of the entropies: 0..1."""
+    from sklearn.metrics import normalized_mutual_info_score  # here: it brings scipy's statistics
+
     return float(normalized_mutual_info_score(labels.cpu().numpy(), clusters.cpu().numpy()))
 
 
@@ -71,6 +71,8 @@ def pair_f1(labels: Tensor, clusters: Tensor) -> float:
         labels: (N,) integer classes.
         clusters: (N,) integer clusters.
     """
+    from sklearn.metrics.cluster import contingency_matrix  # here: it brings scipy's statistics
+
     table = contingency_matrix(labels.cpu().numpy(), clusters.cpu().numpy(), sparse=True, dtype="int64")
 
     both, same_label, same_cluster = (

@@ -1,28 +1,22 @@
 """The pair losses of the Proxy-Anchor family: pytorch-metric-learning's own, composed as published (METHODS §2c).
 
 None has parameters; all cost O(B²·D) time and O(B²) memory, the triplet one O(B³) memory in the worst case.
-A batch without a usable tuple gives 0 with a zero gradient.
+A batch without a usable tuple gives 0 with a zero gradient. The library takes long to import, so that only what uses
+it does.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from pytorch_metric_learning import distances, losses, miners
 from torch import Tensor, nn
 
 from dml.losses.functional import check_batch
 from dml.losses.similarity import Similarity
 
-
-class LibraryDistance(distances.BaseDistance):
-    """A similarity as the library wants it: distances, or similarities, which it calls inverted distances.
-
-    The library is kept from normalising the rows, which may be more than embeddings.
-    """
-
-    def __init__(self, similarity: Similarity, *, inverted: bool):
-        super().__init__(normalize_embeddings=False, is_inverted=inverted)
-        self.compute_mat = similarity.similarities if inverted else similarity.distances
+if TYPE_CHECKING:
+    from dml.losses.library_distance import LibraryDistance
 
 
 class LibraryLoss(nn.Module):
@@ -66,13 +60,19 @@ class LibraryLoss(nn.Module):
 
 
 def _distance(similarity: Similarity | None, *, inverted: bool) -> LibraryDistance | None:
-    return None if similarity is None else LibraryDistance(similarity, inverted=inverted)
+    if similarity is None:
+        return None
+    from dml.losses.library_distance import LibraryDistance
+
+    return LibraryDistance(similarity, inverted=inverted)
 
 
 def multi_similarity_mined(
     *, num_classes: int, embedding_size: int, similarity: Similarity | None = None
 ) -> LibraryLoss:
     """MS: multi-similarity (Wang et al., CVPR 2019) with α 2, β 50, λ 0.5 on pairs mined with ε 0.1."""
+    from pytorch_metric_learning import losses, miners
+
     distance = _distance(similarity, inverted=True)
     return LibraryLoss(
         num_classes=num_classes,
@@ -87,6 +87,8 @@ def contrastive_all_pairs(
     *, num_classes: int, embedding_size: int, similarity: Similarity | None = None
 ) -> LibraryLoss:
     """Contrastive: pairs of a class pulled to distance 0, others pushed beyond 0.5; unit vectors, all pairs."""
+    from pytorch_metric_learning import losses
+
     return LibraryLoss(
         num_classes=num_classes,
         embedding_size=embedding_size,
@@ -97,6 +99,8 @@ def contrastive_all_pairs(
 
 def triplet_semihard(*, num_classes: int, embedding_size: int, similarity: Similarity | None = None) -> LibraryLoss:
     """Triplet: semi-hard triplets (Schroff et al., CVPR 2015) with margin 0.1 on unit vectors."""
+    from pytorch_metric_learning import losses, miners
+
     distance = _distance(similarity, inverted=False)
     return LibraryLoss(
         num_classes=num_classes,
@@ -112,6 +116,8 @@ def npairs_unnormalized(*, num_classes: int, embedding_size: int) -> LibraryLoss
 
     It takes no similarity: its soft-max lives from products without bound.
     """
+    from pytorch_metric_learning import distances, losses
+
     return LibraryLoss(
         num_classes=num_classes,
         embedding_size=embedding_size,

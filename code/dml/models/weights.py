@@ -7,7 +7,6 @@ from urllib.parse import urlparse
 
 import torch
 from torch import Tensor
-from torchvision import models
 
 from dml.errors import UserError
 from dml.models.arrays import read_weights_file
@@ -15,14 +14,15 @@ from dml.models.backbones import Backbone
 from dml.models.convert import load_published_backbone
 from dml.models.reading import state_dict_of
 
-# Every address of weights. Each file name ends in the first digits of the file's SHA-256, which are checked.
+# Every address of weights, but for BN-Inception's those of torchvision's IMAGENET1K_V1. Each file name ends in the
+# first digits of the file's SHA-256, which are checked.
 URLS = {
     "bn_inception": "http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth",
-    "googlenet": models.GoogLeNet_Weights.IMAGENET1K_V1.url,
-    "resnet18": models.ResNet18_Weights.IMAGENET1K_V1.url,
-    "resnet34": models.ResNet34_Weights.IMAGENET1K_V1.url,
-    "resnet50": models.ResNet50_Weights.IMAGENET1K_V1.url,
-    "resnet101": models.ResNet101_Weights.IMAGENET1K_V1.url,
+    "googlenet": "https://download.pytorch.org/models/googlenet-1378be20.pth",
+    "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    "resnet34": "https://download.pytorch.org/models/resnet34-b627a593.pth",
+    "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
 }
 
 

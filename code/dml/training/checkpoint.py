@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 
 from dml.errors import UserError
 from dml.methods.base import Method
@@ -19,6 +18,9 @@ from dml.training.optim import Schedule
 from dml.training.peers import Peers
 from dml.training.random_state import random_state, restore_random_state
 from dml.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Checkpoints:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from adamp import AdamP
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import (
     ConstantLR,
@@ -29,6 +28,13 @@ CYCLIC_STEPS_UP = 500
 LEAST_MOMENTUM, MOST_MOMENTUM = 0.8, 0.9
 WITH_MOMENTUM = ("sgd", "rmsprop")
 
+
+def _adamp(groups: list[dict], rate: dict[str, float]) -> Optimizer:
+    from adamp import AdamP  # here: nothing else needs it
+
+    return AdamP(groups, nesterov=True, **rate)
+
+
 OPTIMIZERS = Registry(
     "optimizer",
     {
@@ -36,7 +42,7 @@ OPTIMIZERS = Registry(
         "adam": lambda groups, config, rate: Adam(groups, eps=config.adam_eps, **rate),
         "rmsprop": lambda groups, config, rate: RMSprop(groups, alpha=0.9, momentum=0.9, **rate),
         "adamw": lambda groups, config, rate: AdamW(groups, **rate),
-        "adamp": lambda groups, config, rate: AdamP(groups, nesterov=True, **rate),
+        "adamp": lambda groups, config, rate: _adamp(groups, rate),
     },
 )
 

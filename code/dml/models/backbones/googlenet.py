@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torchvision import models
 
 from dml.models.backbones.base import Backbone
 from dml.models.backbones.inception import init_convolutions
@@ -26,6 +25,8 @@ class GoogLeNet(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
+        from torchvision import models  # here: its import takes as long as torch's
+
         network = models.GoogLeNet(aux_logits=False, transform_input=False, init_weights=False)
         for name, module in network.named_children():
             if name not in ("avgpool", "dropout", "fc"):

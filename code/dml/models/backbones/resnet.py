@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torchvision import models
 
 from dml.models.backbones.base import Backbone
 from dml.models.input_spec import IMAGENET_RGB
-
-_BUILDERS = {18: models.resnet18, 34: models.resnet34, 50: models.resnet50, 101: models.resnet101}
 
 
 class ResNet(Backbone):
@@ -22,7 +19,9 @@ class ResNet(Backbone):
 
     def __init__(self, *, depth: int) -> None:
         super().__init__()
-        network = _BUILDERS[depth](weights=None)
+        from torchvision import models  # here: its import takes as long as torch's
+
+        network = getattr(models, f"resnet{depth}")(weights=None)
         self.conv1, self.bn1, self.relu, self.maxpool = network.conv1, network.bn1, network.relu, network.maxpool
         self.layer1, self.layer2 = network.layer1, network.layer2
         self.layer3, self.layer4 = network.layer3, network.layer4

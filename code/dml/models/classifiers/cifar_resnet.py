@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from dml.models.backbones.base import Backbone
 from dml.models.classifiers.depths import blocks_per_stage
@@ -31,6 +30,8 @@ class CifarResNet(Backbone):
 
     def __init__(self, *, depth: int, bottleneck: bool = True) -> None:
         super().__init__()
+        from torchvision.models.resnet import BasicBlock, Bottleneck  # here: its import takes as long as torch's
+
         blocks = blocks_per_stage("CIFAR ResNet", depth, bottleneck=bottleneck)
         kind = Bottleneck if bottleneck else BasicBlock
         self.conv1 = nn.Conv2d(3, STEM_CHANNELS, kernel_size=3, padding=1, bias=False)

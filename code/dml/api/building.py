@@ -1,0 +1,97 @@
+"""Losses and miners by name, their options by the names of their Python arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from dml import losses, miners
+from dml.errors import UserError
+from dml.losses import LOSSES
+from dml.losses.mined import MinedLoss
+from dml.losses.spec import LossSpec
+from dml.miners import MINERS, Miner
+from dml.options import Option
+
+
+def create_loss(
+    name: str, *, num_classes: int, embedding_size: int, miner: Miner | str | None = None, **options: object
+) -> nn.Module:
+    """A loss: called with (B, D) embeddings and (B,) int64 labels in 0..C−1 it gives a scalar.
+
+    Its parameters, such as proxies, are to be given to the optimiser. A loss of pairs is 0 for a batch without any.
+
+    Args:
+        name: of ``--loss``, in any spelling: "proxy_anchor", "Proxy_Anchor", "triplet" …
+        num_classes: C.
+        embedding_size: D.
+        miner: picks the tuples of a loss that takes some; None: its own default.
+        options: by the names of the loss's arguments, such as ``margin=0.1, alpha=32`` of proxy_anchor; others keep the
+            published default.
+
+    Raises:
+        UnknownNameError: no such loss or miner; the message lists those that there are.
+        UserError: an option that the loss does not have, listing those that it has; a value out of range; a miner that
+            the loss cannot use.
+    """
+    entry = LOSSES.canonical(name)
+    spec = LOSSES[entry]
+    named = {flag: option for flag, option in spec.options.items() if flag != spec.lr_option}
+    flags = _flags_of(f"loss {name!r}", named, options)
+    picking = _name_of_miner(name, spec, miner)
+    loss = losses.create_loss(
+        entry, num_classes=num_classes, embedding_size=embedding_size, options=flags, miner=picking
+    )
+    if not spec.tuples:
+        return loss
+    if miner is None or isinstance(miner, str):
+        miner = create_miner(picking, embedding_size=embedding_size, margin=getattr(loss, "margin", None))
+    return MinedLoss(loss, miner)
+
+
+def create_miner(name: str, *, embedding_size: int, margin: float | None = None, **options: object) -> Miner:
+    """A miner, for ``create_loss``: it picks tuples of a batch by the distances in it.
+
+    Args:
+        name: of ``--batch_mining``: "distance", "semihard" …
+        embedding_size: D.
+        margin: of the loss that the tuples are for; "semihard" needs one.
+        options: by the names of the miner's arguments, such as ``lower_cutoff=0.5`` of distance.
+
+    Raises:
+        UnknownNameError: no such miner; the message lists those that there are.
+        UserError: an option that the miner does not have, listing those that it has; a value out of range.
+    """
+    flags = _flags_of(f"miner {name!r}", MINERS[name].options, options)
+    return miners.create_miner(name, embedding_size=embedding_size, margin=margin, options=flags)
+
+
+def _flags_of(what: str, options: Mapping[str, Option], given: Mapping[str, object]) -> dict[str, object]:
+    """Flag → value, of what was given by argument. UserError for what is no option of ``what``, or out of range."""
+    flags = {option.argument: flag for flag, option in options.items()}
+    for argument, value in given.items():
+        if argument not in flags:
+            has = f"its options are {', '.join(sorted(flags))}" if flags else "it has none"
+            raise UserError(f"{what} has no option {argument!r}: {has}")
+        within = options[flags[argument]].within
+        if within is not None:
+            within.check(argument, value)
+    return {flags[argument]: value for argument, value in given.items()}
+
+
+def _name_of_miner(loss: str, spec: LossSpec, miner: Miner | str | None) -> str | None:
+    """The name of what picks the tuples of a loss; None where it takes none. UserError for one that cannot serve it."""
+    if not spec.tuples:
+        if miner is not None:
+            raise UserError(f"loss {loss!r} takes no tuples of the batch, and so no miner")
+        return None
+    if miner is None:
+        return spec.miners[0]
+    if isinstance(miner, str):
+        name = MINERS.canonical(miner)
+    else:
+        name = next((name for name, entry in MINERS.items() if entry.build is type(miner)), None)
+    if name is not None and name not in spec.miners:
+        raise UserError(f"miner {name!r} cannot serve loss {loss!r}; it takes {', '.join(spec.miners)}")
+    return name

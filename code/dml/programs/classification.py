@@ -1,0 +1,71 @@
+"""Image classification, of ``code/classify.py``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from dml.cli.classify import ClassifyCommand
+from dml.data.classification import classification_from_config, load_classification
+from dml.data.run_split import judged_as_in_the_run
+from dml.data.screening import screened, screening_for
+from dml.methods.build_sampler import fit_batches
+from dml.methods.classification import classification
+from dml.models.classifiers import classifier_from_config
+from dml.tracking import say, table
+from dml.training.classification import ClassificationTask, evaluate_classifier
+from dml.training.launch import launch
+from dml.training.session import train
+from dml.writing import naming
+
+
+def run(command: ClassifyCommand) -> Path | None:
+    """Train, or evaluate a checkpoint, as ``command`` says.
+
+    Returns:
+        the run folder; None where it evaluates.
+
+    Raises:
+        UserError: settings that do not fit each other or the images.
+        Interrupted: Ctrl-C or SIGTERM; the run can be continued.
+    """
+    config = command.config
+    fabric = launch(config.run)
+    if command.evaluate is not None:
+        evaluate(command, fabric)
+        return None
+    data = classification_from_config(
+        config.data, seed=config.run.seed, run=command.resume, accept_changes=command.accept_changes
+    )
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
+    model = classifier_from_config(config, data.train.class_names, continued=command.has_checkpoint)
+    method = classification(config, model, data.train)
+    return train(config, fabric, data, method, resume=command.resume, kind=ClassificationTask)
+
+
+def evaluate(command: ClassifyCommand, fabric: Fabric) -> None:
+    """Say, and write if asked to, how often a checkpoint is right on the test split."""
+    loaded, file, config = command.evaluate, Path(command.checkpoint), command.config
+    data, notes = judged_as_in_the_run(
+        load_classification(config.data.dataset, config.data.data_dir),
+        config.data.data_dir,
+        file,
+        loaded.split,
+        loaded.config.get("data"),
+        recorded_names=True,
+    )
+    data = screened(data, config.data.data_dir, screening_for(config.data, only=("test",)))
+    if notes and fabric.is_global_zero:
+        say("\n".join(notes))
+    metrics = evaluate_classifier(fabric.to_device(loaded.model), data, command.config, fabric)
+    if not fabric.is_global_zero:
+        return
+    say(f"{file}: {loaded.model.architecture.describe()}; epoch {loaded.epoch}")
+    say(f"\n{data.name}, {len(data.test)} test images, in per cent:\n{table({file.name: metrics})}")
+    if command.json is not None:
+        values = {f"eval/{name}": value for name, value in metrics.items()}
+        with naming(command.json):
+            command.json.write_text(json.dumps(values, indent=1) + "\n")
+        say(f"metrics: {command.json}")

@@ -1,0 +1,55 @@
+"""A training without labels, of ``code/main.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from dml.cli.command import TrainCommand
+from dml.data import RetrievalData, data_from_config
+from dml.data.screening import screening_for
+from dml.data.unlabelled import UnlabelledData, load_unlabelled
+from dml.methods.build_sampler import fit_batches
+from dml.methods.build_self_taught import create_student, self_taught
+from dml.models import EmbeddingNet
+from dml.models.extract import background_of
+from dml.training.embedding import embed_records
+from dml.training.launch import launch
+from dml.training.retrieval import RetrievalTask
+from dml.training.session import train
+from dml.training.task import Task
+from dml.training.unlabelled import UnlabelledTask
+
+
+def run(command: TrainCommand) -> Path:
+    """Train as ``command`` says.
+
+    Returns:
+        the run folder.
+
+    Raises:
+        UserError: settings that do not fit each other or the images.
+        Interrupted: Ctrl-C or SIGTERM; the run can be continued.
+    """
+    config = command.config
+    fabric = launch(config.run)
+    data, task = images_of(command)
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
+
+    def embed_training_set(model: EmbeddingNet) -> Tensor:
+        how = {"read": background_of, "whole_images": True, "progress": "neighbours"}
+        return embed_records(model, data.train, config.data, fabric, **how)
+
+    student = create_student(config, continued=command.has_checkpoint)
+    method = self_taught(config, student, len(data.train), embed_training_set)
+    return train(config, fabric, data, method, resume=command.resume, kind=task)
+
+
+def images_of(command: TrainCommand) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
+    """The images, and by what the network is judged: by nothing where they have no classes."""
+    config, settled = command.config, {"run": command.resume, "accept_changes": command.accept_changes}
+    if config.self_taught.unlabelled:
+        screening = screening_for(config.data, run=command.resume, anew=command.accept_changes)
+        return load_unlabelled(Path(config.data.data_dir), screening=screening, **settled), UnlabelledTask
+    return data_from_config(config.data, seed=config.run.seed, **settled), RetrievalTask

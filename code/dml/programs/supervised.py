@@ -1,0 +1,53 @@
+"""A training on labelled images, of ``code/train.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from dml.cli.command import TrainCommand
+from dml.data import data_from_config
+from dml.methods.build import supervised
+from dml.methods.build_sampler import fit_batches
+from dml.models import EmbeddingNet, model_from_config
+from dml.tracking import say
+from dml.training.embedding import embed_records
+from dml.training.launch import launch
+from dml.training.session import train
+from dml.training.source_file import keep_as_source
+
+
+def run(command: TrainCommand) -> Path:
+    """Train as ``command`` says.
+
+    Returns:
+        the run folder.
+
+    Raises:
+        UserError: settings that do not fit each other or the images.
+        Interrupted: Ctrl-C or SIGTERM; the run can be continued.
+    """
+    config = command.config
+    fabric = launch(config.run)
+    if fabric.is_global_zero:
+        for line in command.remarks:
+            say(line)
+    data = data_from_config(
+        config.data,
+        seed=config.run.seed,
+        noise=config.noise,
+        run=command.resume,
+        accept_changes=command.accept_changes,
+    )
+    config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
+    model = model_from_config(config.model, introspective=config.introspective, continued=command.has_checkpoint)
+
+    def embed_training_set(network: EmbeddingNet) -> Tensor:
+        return embed_records(network, data.train, config.data, fabric, progress="features")
+
+    method = supervised(config, model, data.train, embed_training_set)
+    folder = train(config, fabric, data, method, resume=command.resume)
+    if config.run.as_source and config.run.save and fabric.is_global_zero:
+        say(f"source network: {keep_as_source(config, folder)}")
+    return folder
