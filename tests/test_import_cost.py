@@ -56,4 +56,4 @@ def test_losses_and_figures_of_embeddings():
     call = "dml.create_loss('proxy_anchor', num_classes=2, embedding_size=4); dml.evaluate_embeddings; dml.resolve()"
     modules = imported(f"import dml; {call}")
     assert "torch" in modules
-    assert not modules & LATER
+    assert not modules & (LATER - {"torch._dynamo"})  # torch's, of the parameters that a loss draws
