@@ -1,4 +1,4 @@
-"""The commands that README.md, CONTRIBUTING.md, docs/*.md and the programs themselves print, with their shorthands written out.
+"""The commands that our pages and the programs themselves print, with their shorthands written out.
 
 A fenced block is shell unless it says otherwise (```text, ```python). In it, and in commands within a sentence,
 

@@ -1,4 +1,4 @@
-"""What README.md, CONTRIBUTING.md, docs/*.md and docstrings print runs: bash takes every command, real parsers what it starts.
+"""What our pages and docstrings print runs: bash takes every command, real parsers what it starts.
 
 Programs are not run but noted by stubs; a command that bash does not find, a flag that a parser does not know and a
 value that does not resolve are errors.
