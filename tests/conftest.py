@@ -36,18 +36,21 @@ STARTERS = {
 
 
 @cache
-def starts_programs(module: ModuleType) -> bool:
-    """Whether the tests of a module run our programs or start processes: it imports what does."""
+def is_slow(module: ModuleType) -> bool:
+    """Whether the tests of a module run our programs, start processes or build networks: it imports what does."""
     there = vars(module).values()
-    return any(value is subprocess for value in there) or any(
-        (value.__module__, value.__name__) in STARTERS for value in there if isinstance(value, FunctionType)
+    named = [(value.__module__, value.__name__) for value in there if isinstance(value, FunctionType | type)]
+    return (
+        any(value is subprocess for value in there)
+        or not STARTERS.isdisjoint(named)
+        or any(f"{origin}.".startswith(("dml.models.", "dml.training.")) for origin, _ in named)
     )
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if starts_programs(item.module):
+        if is_slow(item.module):
             item.add_marker("slow")
     if not torch.cuda.is_available():
         for item in items:
