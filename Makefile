@@ -1,13 +1,13 @@
 # make demo   train on the built-in glyphs, see tables and pictures      make test   the whole suite
 # make venv   .venv with runtime and test packages                       make lint   ruff, lint and format
-# make bench  the benchmark table
+# make bench  the benchmark table                                        make test-fast   the units alone
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_LOGS ?= logs
 THREADS ?= 2
 
-.PHONY: demo test venv lint bench clean
+.PHONY: demo test test-fast venv lint bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ demo: $(VENV)/.runtime
 
 test: venv
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest
+
+test-fast: venv
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -m "not slow"
 
 lint: venv
 	$(BIN)/ruff check .

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import pytest
 import torch
@@ -25,7 +28,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+STARTERS = {
+    *(("entrypoints", name) for name in ("run", "run_inside", "start")),
+    ("two_processes", "in_two_processes"),
+    ("slurm_cluster", "cluster"),
+}
+
+
+@cache
+def is_slow(module: ModuleType) -> bool:
+    """Whether the tests of a module run our programs, start processes or build networks: it imports what does."""
+    there = vars(module).values()
+    named = [(value.__module__, value.__name__) for value in there if isinstance(value, FunctionType | type)]
+    return (
+        any(value is subprocess for value in there)
+        or not STARTERS.isdisjoint(named)
+        or any(f"{origin}.".startswith(("dml.models.", "dml.training.")) for origin, _ in named)
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_slow(item.module):
+            item.add_marker("slow")
     if not torch.cuda.is_available():
         for item in items:
             if "gpu" in item.keywords:

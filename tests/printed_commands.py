@@ -1,4 +1,4 @@
-"""The commands that README.md, docs/*.md and the programs themselves print, with their shorthands written out.
+"""The commands that our pages and the programs themselves print, with their shorthands written out.
 
 A fenced block is shell unless it says otherwise (```text, ```python). In it, and in commands within a sentence,
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from entrypoints import ROOT
 
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`]+)`")
 TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
