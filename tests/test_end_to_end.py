@@ -244,7 +244,10 @@ def test_too_few_images_for_a_map_are_said_beforehand(digits, finished, tmp_path
     [
         (["--dataset", "folder", "--data-dir", "/nowhere"], "/nowhere"),
         (["--dataset", "cub", "--data-dir", "/nowhere"], "python scripts/download_dataset.py cub"),
-        (["--dataset", "folder", "--data-dir", "{digits}", "--batch-size", "2", "--IPC", "4"], "classes per batch"),
+        (
+            ["--dataset", "folder", "--data-dir", "{digits}", "--batch-size", "2", "--IPC", "4"],
+            "has no room for the 4 images of a class",
+        ),
         (["--dataset", "folder", "--data-dir", "{digits}", "--crop-size", "64"], "--resize 64"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--metrics", "map"], "unknown metric 'map'"),
         (["--dataset", "folder", "--data-dir", "{digits}", "--select-metric", "map"], "--select-metric"),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dml.config import ConfigWarning
 from dml.data import DatasetWarning
+from dml.errors import Note
 from entrypoints import record, run, run_inside
 
 # The README's command, on a network and images that are quick.
@@ -63,7 +63,7 @@ def test_a_classifier_with_such_names(tmp_path, capsys):
     ]
     words += ["--epochs", "1", "--workers", "0", "--wandb", "disabled", "--run-name", "r$_$1"]
     place = ["--data-dir", photos, "--log-dir", tmp_path / "logs"]
-    with pytest.warns(ConfigWarning, match="more than the training set of 15 images of 3 classes fills: batches of 15"):
+    with pytest.warns(Note, match="more than the training set of 15 images of 3 classes fills: batches of 15"):
         run_inside("classify.py", *words, *place, status=0, capsys=capsys)
     folder = tmp_path / "logs" / "folder" / "r$_$1"
     assert (folder / "curves.png").is_file() and (folder / "confusion.png").is_file()
