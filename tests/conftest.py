@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -15,6 +16,8 @@ import torch
 
 os.environ.setdefault("WANDB_MODE", "disabled")
 torch.set_num_threads(2)
+if hasattr(signal, "SIGHUP"):  # which nohup has ignored; programs leave it so
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parent.parent
 

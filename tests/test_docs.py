@@ -185,7 +185,13 @@ def test_printed_commands(shell, command, monkeypatch):
 
 def test_what_make_demo_says_at_its_end(shell, monkeypatch):
     monkeypatch.chdir(shell.folder)
-    done = subprocess.run([shutil.which("make"), "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [shutil.which("make"), "--no-print-directory", "-n", "demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     line = shlex.split(done.stdout.splitlines()[-1])[1]
     (words,) = shell.started(line.removeprefix("Next: "))
     assert words[:2] == ["python", "code/train.py"]

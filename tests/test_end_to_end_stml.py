@@ -18,7 +18,7 @@ from dml.methods.self_taught import SelfTaughtMethod
 from dml.models import create_model
 from dml.models.convert import CHECKPOINT_FORMAT
 from dml.models.extract import background_of
-from dml.training import embedding
+from dml.programs import self_taught
 from entrypoints import SMALL, record, run_inside
 
 # Without the flags that main.py does not have.
@@ -97,7 +97,7 @@ def test_shuffled_training_labels_give_the_same_weights(whole, digits, tmp_path,
 def test_neighbours_are_those_of_the_whole_training_images_by_the_background_embedding(
     whole, logs, tmp_path, capsys, monkeypatch
 ):
-    asked, embed = [], embedding.embed_records
+    asked, embed = [], self_taught.embed_records
 
     def watched(model, records, data, fabric, **how):
         asked.append((len(records), how["read"], how["whole_images"]))
@@ -105,7 +105,7 @@ def test_neighbours_are_those_of_the_whole_training_images_by_the_background_emb
         assert found.shape == (TRAIN, 24)
         return found
 
-    monkeypatch.setattr(embedding, "embed_records", watched)  # main.py's; evaluation has its own name for it
+    monkeypatch.setattr(self_taught, "embed_records", watched)  # the program's; evaluation has its own name for it
     words = arguments_of(logs / "right.csv", tmp_path, "neighbours", *STML)
     run_inside("main.py", *words, status=0, capsys=capsys)
     assert asked == [(TRAIN, background_of, True)] * 2

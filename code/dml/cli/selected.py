@@ -10,7 +10,12 @@ from dml.training.selection import require_computed
 
 
 def check_metrics(config: TrainConfig) -> None:
-    """UserError for a metric that there is not, or that no evaluation of this run computes and that is to choose."""
+    """UserError for a metric that there is not, or that no evaluation of this run computes and that is to choose.
+
+    Where images have no classes nothing is evaluated, and a metric is refused for that.
+    """
+    if config.self_taught is not None and config.self_taught.unlabelled:
+        return
     if config.classification is not None:
         names = list(CLASSIFICATION_METRICS)
     else:
