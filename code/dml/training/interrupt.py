@@ -88,7 +88,12 @@ class InterruptGuard:
     def check(self) -> None:
         """Raise ``Interrupted``, on every process, if a signal came to any of them since entering."""
         came = time.monotonic()
-        agreed = self.peers.decide(self.requested, lambda: self.requested and time.monotonic() - came > PATIENCE)
+
+        def is_out_of_patience() -> bool:
+            # From the request on: a process that a scheduler halted hears of it long after it came here.
+            return self.requested and time.monotonic() - max(came, self._since) > PATIENCE
+
+        agreed = self.peers.decide(self.requested, is_out_of_patience)
         if agreed is None or agreed:
             raise Interrupted(together=agreed is not None)
 
