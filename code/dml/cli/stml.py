@@ -1,4 +1,4 @@
-"""The command line of main.py: metric learning without labels.
+"""The command line of train_stml.py: metric learning without labels.
 
 A flag that the chosen method does not use is an error.
 """
@@ -28,9 +28,9 @@ GOOGLENET = {"googlenet": "inception_v1"}
 
 
 def stml_parser() -> Parser:
-    """The parser of ``code/main.py``."""
+    """The parser of ``code/train_stml.py``."""
     parser = Parser(
-        prog="main.py",
+        prog="train_stml.py",
         description="Train an embedding network on images without labels; labels only judge it.",
         epilog="Defaults are those of the publication (Self-Taught Metric Learning without Labels).",
     )
@@ -45,7 +45,7 @@ def stml_parser() -> Parser:
 
 
 def parse_stml(arguments: Sequence[str] | None = None) -> TrainCommand:
-    """Parse the command line of ``code/main.py``; exits with status 2 and a message if it does not fit."""
+    """Parse the command line of ``code/train_stml.py``; exits with status 2 and a message if it does not fit."""
     return parse_command(stml_parser(), arguments, resolve_stml)
 
 

@@ -29,7 +29,7 @@ from dml.config import (
 from dml.errors import UserError
 from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.losses.spec import LossSpec
-from dml.methods.build import check_criterion
+from dml.methods.criterion import check_criterion
 from dml.methods.effective import effective
 from dml.recipes import RECIPES
 
@@ -65,13 +65,18 @@ def train_parser() -> Parser:
         help="train on a mixed batch beside each plain one (default: yes with IDML's recipe, else no)",
         **kind_of(bool),
     )
+    parser.add_argument(
+        *spellings_of("ema_teacher"),
+        help="a moving average of the network teaches it how images relate, beside any loss (default no)",
+        **kind_of(bool),
+    )
     add_miners(parser)
     parser.add_argument(
         *spellings_of("noisy_label"),
         help="give a share of the training images, --noisy_ratio, a wrong label (default no)",
         **kind_of(bool),
     )
-    for section in sections_with("distillation", "introspective", "feature_sampling", "noise").values():
+    for section in sections_with("distillation", "ema_teacher", "introspective", "feature_sampling", "noise").values():
         add_section(parser, section)
     other = add_continuing(parser)
     add_arch(other)
@@ -114,6 +119,7 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
         _check_introspective(loss.loss, choice)
     own = {
         "distillation": choice.distilled,
+        "ema_teacher": typed.pop("ema_teacher", False),
         "introspective": introspective,
         "feature_sampling": typed.get("sampler") in FEATURE_SAMPLERS,
         "noise": typed.pop("noisy_label", False),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dml.conditions import Condition, unless
 from dml.config.base import Section, option, require
-from dml.ranges import above, at_least, unbounded
+from dml.ranges import above, at_least, between, unbounded
 
 INTROSPECTIVE = Condition(
     lambda settings: settings["introspective"],
@@ -35,6 +35,25 @@ class DistillationConfig(Section):
         within=unbounded("below 0, classes that are alike count as unlike"),
         used_if=unless("kd_alpha", 0),
     )
+
+
+@dataclass(frozen=True)
+class EMATeacherConfig(Section):
+    """A teacher that is the network's exponential moving average, for --ema-teacher."""
+
+    used_if = (
+        Condition(
+            lambda settings: settings["ema_teacher"],
+            "is used by the moving-average teacher only: add --ema-teacher",
+            refused=True,
+        ),
+    )
+
+    ema_momentum: float = option(
+        0.999, "m, what of the teacher stays in a step: t ← m·t + (1 − m)·s", within=between(0, 1, without="ends")
+    )
+    ema_weight: float = option(100.0, "weight of the teacher's lists beside the loss", within=above(0))
+    ema_tau: float = option(1.0, "τ, temperature of the lists", within=above(0))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The settings of ``code/main.py`` alone."""
+"""The settings of ``code/train_stml.py`` alone."""
 
 from __future__ import annotations
 

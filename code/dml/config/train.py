@@ -10,7 +10,7 @@ from typing import Any
 
 from dml.config.classification import ClassificationConfig
 from dml.config.data import DataConfig
-from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
+from dml.config.methods import DistillationConfig, EMATeacherConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FeatureSamplingConfig
 from dml.config.sections import (
@@ -22,6 +22,14 @@ from dml.config.sections import (
 from dml.config.self_taught import SelfTaughtConfig
 from dml.errors import UserError
 from dml.redact import redact
+
+PUBLISHED_NAMES = {"main.py": "train_stml.py"}
+"""Entry points that also have the name of their publication → the name that we call them by."""
+
+
+def own_name(program: str) -> str:
+    """What we call the entry point ``program``."""
+    return PUBLISHED_NAMES.get(program, program)
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,12 @@ class TrainConfig:
     Attributes:
         recipe: whose published defaults apply.
         distillation: of a loss with listwise self-distillation; None of others.
+        ema_teacher: of a run with a moving-average teacher; None of others.
         feature_sampling: of a sampler that looks at features; None of others.
         introspective: of a network and loss with IDML's metric; None of others.
         noise: the wrong labels to train with; None: all right.
         transfer: the source network of ``code/train_target.py``; None of others.
-        self_taught: the teacher of ``code/main.py``; None of others.
+        self_taught: the teacher of ``code/train_stml.py``; None of others.
         classification: of ``code/classify.py``; None elsewhere.
     """
 
@@ -69,6 +78,7 @@ class TrainConfig:
     evaluation: EvalConfig
     run: RunConfig
     distillation: DistillationConfig | None = None
+    ema_teacher: EMATeacherConfig | None = None
     feature_sampling: FeatureSamplingConfig | None = None
     introspective: IntrospectiveConfig | None = None
     noise: NoiseConfig | None = None
@@ -82,7 +92,7 @@ class TrainConfig:
         if self.classification is not None:
             return "classify.py"
         if self.self_taught is not None:
-            return "main.py"
+            return "train_stml.py"
         return "train.py" if self.transfer is None else "train_target.py"
 
     def default_run_name(self) -> str:
@@ -124,6 +134,7 @@ SECTIONS: dict[str, type] = {
 }
 OWN_SECTIONS: dict[str, type] = {
     "distillation": DistillationConfig,
+    "ema_teacher": EMATeacherConfig,
     "feature_sampling": FeatureSamplingConfig,
     "introspective": IntrospectiveConfig,
     "noise": NoiseConfig,
