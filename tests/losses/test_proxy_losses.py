@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from dml.losses.functional import log1p_sum_exp, log1p_sum_exp_by_class
-from dml.losses.proxy_anchor import ProxyAnchorLoss
-from dml.losses.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
+from dml.losses.proxies.proxy_anchor import ProxyAnchorLoss
+from dml.losses.proxies.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
 from losses.plain import proxy_anchor_binarized, proxy_anchor_loop, proxy_nca_loop
 
 B, C, D = 31, 6, 10

@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 from dml.cli.stml import parse_stml
 from dml.config import ConfigWarning
-from dml.losses.self_taught import SelfTaughtLoss
+from dml.losses.self_taught.stml import SelfTaughtLoss
 from dml.methods.build_self_taught import create_student, create_teacher, self_taught
 from dml.methods.self_taught import SelfTaughtMethod, neighbourhoods
 from dml.models import create_model

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from dml.losses.listwise import ListwiseDistillationLoss
+from dml.losses.ranking.listwise import ListwiseDistillationLoss
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
 from dml.normalize import l2_normalize_clamped, widen

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dml.data.neighbours_plan import neighbour_plan
 from dml.devices import exact_device
-from dml.losses.self_taught import SelfTaughtLoss
+from dml.losses.self_taught.stml import SelfTaughtLoss
 from dml.methods.base import Method, ParamGroup
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher

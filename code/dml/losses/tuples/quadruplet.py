@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dml.losses.criteria.base import TripletCriterion
+from dml.losses.criterion import TripletCriterion
 from dml.losses.similarity import Similarity
+from dml.losses.spec import TRIPLET_MINERS, LossSpec
 from dml.miners import Triplets
+from dml.options import Option
+from dml.ranges import at_least
 
 
 class _Quadruplet(TripletCriterion):
@@ -82,3 +85,29 @@ class QuadrupletLoss(_Quadruplet):
         costs = (positive[:, None] - distances[tuples.negatives] + self.margin_alpha_2).relu() * fourth
         counts = fourth.sum(1)
         return first + (costs.sum(1) / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
+
+
+_OPTIONS = {
+    "loss_quadruplet_margin_alpha_1": Option("margin_alpha_1", "margin to the triplet's negative", within=at_least(0)),
+    "loss_quadruplet_margin_alpha_2": Option("margin_alpha_2", "margin to pairs of other classes", within=at_least(0)),
+}
+
+SPECS = (
+    LossSpec(
+        name="quadruplet_all_combinations",
+        build=QuadrupletAsPublished,
+        spellings=("quadruplet",),
+        recipe="lsd",
+        options=_OPTIONS,
+        miners=TRIPLET_MINERS,
+        needs_positives=True,
+    ),
+    LossSpec(
+        name="quadruplet_sound",
+        build=QuadrupletLoss,
+        recipe="lsd",
+        options=_OPTIONS,
+        miners=TRIPLET_MINERS,
+        needs_positives=True,
+    ),
+)
