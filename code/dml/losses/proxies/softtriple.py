@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -152,24 +153,15 @@ _OPTIONS = {
     "loss_softtriplet_lrmulti": rate_option("learning rate of the centroids, in multiples of --lr"),
 }
 
-SPECS = (
-    LossSpec(
-        name="soft_triplet_by_feature",
-        build=SoftTripletAsPublished,
-        spellings=("softtriplet",),
-        recipe="lsd",
-        options=_OPTIONS,
-        has_proxies=False,
-        lr_scale=1.0,
-        lr_option="loss_softtriplet_lrmulti",
-    ),
-    LossSpec(
-        name="softtriple",
-        build=SoftTripleLoss,
-        recipe="lsd",
-        options=_OPTIONS,
-        has_proxies=False,
-        lr_scale=1.0,
-        lr_option="loss_softtriplet_lrmulti",
-    ),
+_AS_PUBLISHED = LossSpec(
+    name="soft_triplet_by_feature",
+    build=SoftTripletAsPublished,
+    spellings=("softtriplet",),
+    recipe="lsd",
+    options=_OPTIONS,
+    has_proxies=False,
+    lr_scale=1.0,
+    lr_option="loss_softtriplet_lrmulti",
 )
+
+SPECS = (_AS_PUBLISHED, replace(_AS_PUBLISHED, name="softtriple", build=SoftTripleLoss, spellings=()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -87,27 +89,21 @@ class QuadrupletLoss(_Quadruplet):
         return first + (costs.sum(1) / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
 
 
-_OPTIONS = {
-    "loss_quadruplet_margin_alpha_1": Option("margin_alpha_1", "margin to the triplet's negative", within=at_least(0)),
-    "loss_quadruplet_margin_alpha_2": Option("margin_alpha_2", "margin to pairs of other classes", within=at_least(0)),
-}
-
-SPECS = (
-    LossSpec(
-        name="quadruplet_all_combinations",
-        build=QuadrupletAsPublished,
-        spellings=("quadruplet",),
-        recipe="lsd",
-        options=_OPTIONS,
-        miners=TRIPLET_MINERS,
-        needs_positives=True,
-    ),
-    LossSpec(
-        name="quadruplet_sound",
-        build=QuadrupletLoss,
-        recipe="lsd",
-        options=_OPTIONS,
-        miners=TRIPLET_MINERS,
-        needs_positives=True,
-    ),
+_AS_PUBLISHED = LossSpec(
+    name="quadruplet_all_combinations",
+    build=QuadrupletAsPublished,
+    spellings=("quadruplet",),
+    recipe="lsd",
+    options={
+        "loss_quadruplet_margin_alpha_1": Option(
+            "margin_alpha_1", "margin to the triplet's negative", within=at_least(0)
+        ),
+        "loss_quadruplet_margin_alpha_2": Option(
+            "margin_alpha_2", "margin to pairs of other classes", within=at_least(0)
+        ),
+    },
+    miners=TRIPLET_MINERS,
+    needs_positives=True,
 )
+
+SPECS = (_AS_PUBLISHED, replace(_AS_PUBLISHED, name="quadruplet_sound", build=QuadrupletLoss, spellings=()))
