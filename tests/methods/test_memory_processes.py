@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dml.data.samplers import RandomSampler
-from dml.losses.proxy_isa import ProxyISALoss
+from dml.losses.proxies.proxy_isa import ProxyISALoss
 from dml.losses.transfer.crd import CRDLoss
 from dml.methods.supervised import SupervisedMethod
 from dml.methods.terms.feature_storage import FeatureStorage

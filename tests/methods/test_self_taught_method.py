@@ -12,7 +12,7 @@ from torchvision.models import resnet18
 from dml.cli.stml import parse_stml
 from dml.config import ConfigWarning
 from dml.data import ImageRecords
-from dml.losses.self_taught import SelfTaughtLoss
+from dml.losses.self_taught.stml import SelfTaughtLoss
 from dml.methods.base import Given
 from dml.methods.build import build_method
 from dml.methods.self_taught import SelfTaughtMethod, neighbourhoods

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from dml.losses.criteria import CRITERIA, CRITERIA_ALIASES
-from dml.losses.listwise import ListwiseDistillationLoss
+from dml.losses import LOSSES
+from dml.losses.ranking.listwise import ListwiseDistillationLoss
 from dml.methods.terms.base import Seen
 from dml.methods.terms.self_distillation import SelfDistillation
 from dml.structures import Batch, ModelOutput, Progress
@@ -56,7 +56,7 @@ def distilled(spelling: str) -> Callable:
                 Given(variant["teacher"]),
                 alpha=variant["alpha"],
                 temperature=variant["tau"],
-                student_scale=CRITERIA[CRITERIA_ALIASES[spelling]].distilled_length,
+                student_scale=LOSSES[spelling].distilled_length,
             )
             batch = Batch(torch.zeros(len(labels), 1), labels, torch.arange(len(labels)))
             progress = Progress(variant["epoch"], variant["n_epochs"])

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from dml.data.neighbours_plan import neighbour_plan
 from dml.devices import exact_device
-from dml.losses.self_taught import SELF_TAUGHT_LOSSES, SelfTaughtLoss
+from dml.losses.self_taught import SELF_TAUGHT_LOSSES
+from dml.losses.self_taught.stml import SelfTaughtLoss
 from dml.methods.base import Given, Method, ParamGroup, head_lr_scale
 from dml.methods.student import create_teacher
 from dml.models import EmbeddingNet

@@ -7,10 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.criteria.base import BatchCriterion
+from dml.losses.criterion import BatchCriterion
 from dml.losses.functional import redraw_uniformly
 from dml.losses.similarity import Similarity
+from dml.losses.spec import LossSpec, rate_option
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
+from dml.ranges import above
 
 
 class NormalizedSoftmaxLoss(BatchCriterion):
@@ -43,3 +46,18 @@ class NormalizedSoftmaxLoss(BatchCriterion):
         """The embeddings are not normalised."""
         similarities = self.similarity.similarities(embeddings, l2_normalize_clamped(self.proxies))  # (B, C)
         return F.cross_entropy(similarities / self.temperature, labels)
+
+
+SPEC = LossSpec(
+    name="softmax_normalized",
+    build=NormalizedSoftmaxLoss,
+    spellings=("softmax",),
+    recipe="lsd",
+    options={
+        "loss_softmax_temperature": Option("temperature", "by which similarities are divided", within=above(0)),
+        "loss_softmax_lr": rate_option("learning rate of the class vectors"),
+    },
+    lr_scale=1e-5,
+    lr_option="loss_softmax_lr",
+    lr_is_absolute=True,
+)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from dml.losses.criteria.base import TripletCriterion
+from dml.losses.criterion import TripletCriterion
 from dml.losses.similarity import Similarity
+from dml.losses.spec import TRIPLET_MINERS, LossSpec
 from dml.miners import Triplets
+from dml.options import Option
+from dml.ranges import at_least
 
 
 class _Quadruplet(TripletCriterion):
@@ -82,3 +87,23 @@ class QuadrupletLoss(_Quadruplet):
         costs = (positive[:, None] - distances[tuples.negatives] + self.margin_alpha_2).relu() * fourth
         counts = fourth.sum(1)
         return first + (costs.sum(1) / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
+
+
+_AS_PUBLISHED = LossSpec(
+    name="quadruplet_all_combinations",
+    build=QuadrupletAsPublished,
+    spellings=("quadruplet",),
+    recipe="lsd",
+    options={
+        "loss_quadruplet_margin_alpha_1": Option(
+            "margin_alpha_1", "margin to the triplet's negative", within=at_least(0)
+        ),
+        "loss_quadruplet_margin_alpha_2": Option(
+            "margin_alpha_2", "margin to pairs of other classes", within=at_least(0)
+        ),
+    },
+    miners=TRIPLET_MINERS,
+    needs_positives=True,
+)
+
+SPECS = (_AS_PUBLISHED, replace(_AS_PUBLISHED, name="quadruplet_sound", build=QuadrupletLoss, spellings=()))

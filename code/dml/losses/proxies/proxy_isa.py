@@ -17,9 +17,13 @@ from dml.losses.functional import (
     log1p_sum_exp_by_class,
     own_class,
 )
-from dml.losses.memory import PUBLISHED_SIZE, ClassMeanMemory
+from dml.losses.memory import MEMORY_OPTIONS, PUBLISHED_SIZE, ClassMeanMemory
+from dml.losses.proxies import proxy_anchor
 from dml.losses.similarity import Similarity
+from dml.losses.spec import LossSpec
 from dml.normalize import EPS, l2_normalize, widen
+from dml.options import Option
+from dml.ranges import above, at_least
 
 
 class ClassThresholds(NamedTuple):
@@ -220,3 +224,40 @@ def proxy_isa_without_memory(
         memory_size=None,
         similarity=similarity,
     )
+
+
+_OPTIONS = {
+    **proxy_anchor.SPEC.options,
+    "V": Option("V", "effective number of samples at which a class counts as fully seen", within=at_least(1)),
+    "lam": Option("lam", "λ, least distance between learned similarity and outlier threshold", within=at_least(0)),
+}
+
+SPECS = (
+    LossSpec(
+        name="proxy_isa",
+        build=ProxyISALoss,
+        recipe="proxy_isa",
+        options={
+            **_OPTIONS,
+            "k": Option("k", "how much the outlier threshold falls with the learned similarity", within=at_least(0)),
+            "isa-h": Option("h", "factor h from the mean similarity in the memory to the learned one", within=above(0)),
+            "isa-tau": Option("tau", "τ, how near to V the weights of positives begin to fall", within=above(0)),
+            **MEMORY_OPTIONS,
+        },
+        lr_scale=100.0,
+        clip=True,
+        with_memory="proxy_isa",
+    ),
+    LossSpec(
+        name="proxy_isa_without_memory",
+        build=proxy_isa_without_memory,
+        spellings=("ProxyISA",),
+        recipe="proxy_isa",
+        options=_OPTIONS,
+        lr_scale=100.0,
+        clip=True,
+        with_memory="proxy_isa",
+        advice="without --enableMemory Proxy-ISA stays in its first phase: it learns no similarities and filters no"
+        " outliers",
+    ),
+)

@@ -1,6 +1,7 @@
-"""What the criteria of the Revisiting-DML code base share (Roth et al., ICML 2020; METHODS §17).
+"""What losses of a batch, and of tuples of it, share: sizes, checks and the similarity by which they compare.
 
-All take a batch as the network puts it out: they are published with networks that give unit vectors.
+Those of the Revisiting-DML code base (Roth et al., ICML 2020; METHODS §17) take a batch as the network puts it out:
+they are published with networks that give unit vectors.
 """
 
 from __future__ import annotations

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dml.losses.criteria.base import SetCriterion, mean_norm
-from dml.losses.criteria.distances import OffsetDistance
-from dml.losses.similarity import Similarity
+from dml.losses.criterion import SetCriterion, mean_norm
+from dml.losses.similarity import OffsetDistance, Similarity
+from dml.losses.spec import LossSpec
 from dml.miners import PairSets
+from dml.options import Option
+from dml.ranges import at_least
 
 
 class LiftedStructureLoss(SetCriterion):
@@ -50,3 +52,17 @@ class LiftedStructureLoss(SetCriterion):
         negative = (self.neg_margin - distances).masked_fill(~(tuples.negatives | filled), -torch.inf).logsumexp(1)
         costs = torch.where(complete, (positive + negative).relu(), 0)
         return costs.mean() + self.l2 * mean_norm(embeddings[:, : self.embedding_size])
+
+
+SPEC = LossSpec(
+    name="lifted_structure",
+    build=LiftedStructureLoss,
+    spellings=("lifted",),
+    recipe="lsd",
+    options={
+        "loss_lifted_neg_margin": Option("neg_margin", "distance at which a negative counts 1", within=at_least(0)),
+        "loss_lifted_l2": Option("l2", "weight of the mean length of embeddings", within=at_least(0)),
+    },
+    miners=("lifted",),
+    needs_positives=True,
+)

@@ -5,10 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dml.losses.criteria.base import TripletCriterion
-from dml.losses.criteria.distances import SmoothedDistance
-from dml.losses.similarity import Similarity
+from dml.conditions import unless
+from dml.losses.criterion import TripletCriterion
+from dml.losses.similarity import DotProductSimilarity, Similarity
+from dml.losses.spec import MARGIN_MINERS, LossSpec, rate_option
 from dml.miners import Triplets
+from dml.options import Option
+from dml.ranges import at_least, unbounded
+
+_SMOOTHING = 1e-8
+
+
+class SmoothedDistance(DotProductSimilarity):
+    """``sqrt(‖x_i − y_j‖² + 1e-8)``."""
+
+    def distances(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """At least 1e-4, with gradient 0 where rows are equal."""
+        return (super().distances(rows, columns).square() + _SMOOTHING).sqrt()
 
 
 class MarginLoss(TripletCriterion):
@@ -56,3 +69,30 @@ class MarginLoss(TripletCriterion):
         costing = ((too_far > 0) | (too_near > 0)).sum()
         loss = (too_far + too_near).sum() / costing.clamp(min=1)
         return loss + self.nu * self.beta.sum() if learned else loss
+
+
+_LEARNED_BETA = (unless("loss_margin_beta_constant", True),)
+
+SPEC = LossSpec(
+    name="margin_per_class",
+    build=MarginLoss,
+    spellings=("margin",),
+    recipe="lsd",
+    options={
+        "loss_margin_margin": Option("margin", "margin around the boundary β", within=at_least(0)),
+        "loss_margin_beta": Option(
+            "beta", "boundary β between positives and negatives, where it begins", within=at_least(0)
+        ),
+        "loss_margin_beta_constant": Option("beta_constant", "do not learn β"),
+        "loss_margin_nu": Option(
+            "nu", "weight ν of Σ β", within=unbounded("its sign says which way β is to go"), used_if=_LEARNED_BETA
+        ),
+        "loss_margin_beta_lr": rate_option("learning rate of β", *_LEARNED_BETA),
+    },
+    has_proxies=False,
+    lr_scale=5e-4,
+    lr_option="loss_margin_beta_lr",
+    lr_is_absolute=True,
+    miners=MARGIN_MINERS,
+    needs_positives=True,
+)

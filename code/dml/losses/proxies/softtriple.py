@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dml.conditions import unless
 from dml.errors import UserError
-from dml.losses.criteria.base import BatchCriterion
-from dml.losses.similarity import Similarity, safe_root
+from dml.losses.criterion import BatchCriterion
+from dml.losses.distances import safe_root
+from dml.losses.similarity import Similarity
+from dml.losses.spec import LossSpec, rate_option
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
+from dml.ranges import above, at_least
 
 _SLACK = 1e-5  # keeps the distance of two centroids of a class away from 0
 
@@ -131,3 +137,31 @@ class SoftTripleLoss(_SoftTriplet):
         flat = self.similarity.similarities(embeddings, centroids.flatten(0, 1))
         similarities = flat.unflatten(1, centroids.shape[:2])  # (B, C, K)
         return self._classify(similarities, (similarities / self.gamma).softmax(2), labels, centroids)
+
+
+_OPTIONS = {
+    "loss_softtriplet_n_centroids": Option("n_centroids", "centroids of each class", within=at_least(1)),
+    "loss_softtriplet_margin_delta": Option("margin_delta", "margin δ of the own class", within=at_least(0)),
+    "loss_softtriplet_gamma": Option("gamma", "γ of the soft-max that weighs centroids", within=above(0)),
+    "loss_softtriplet_lambda": Option("lam", "scale λ of the similarities", within=above(0)),
+    "loss_softtriplet_reg_weight": Option(
+        "reg_weight",
+        "weight of the distance between a class's centroids",
+        within=at_least(0),
+        used_if=(unless("loss_softtriplet_n_centroids", 1),),
+    ),
+    "loss_softtriplet_lrmulti": rate_option("learning rate of the centroids, in multiples of --lr"),
+}
+
+_AS_PUBLISHED = LossSpec(
+    name="soft_triplet_by_feature",
+    build=SoftTripletAsPublished,
+    spellings=("softtriplet",),
+    recipe="lsd",
+    options=_OPTIONS,
+    has_proxies=False,
+    lr_scale=1.0,
+    lr_option="loss_softtriplet_lrmulti",
+)
+
+SPECS = (_AS_PUBLISHED, replace(_AS_PUBLISHED, name="softtriple", build=SoftTripleLoss, spellings=()))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from dml.conditions import Condition
 from dml.errors import UserError
-from dml.losses.criteria.base import TripletCriterion
+from dml.losses.criterion import TripletCriterion
+from dml.losses.spec import MARGIN_MINERS, LossSpec
 from dml.miners import Triplets
+from dml.options import Option
+from dml.ranges import at_least
 
 
 class SNRLoss(TripletCriterion):
@@ -41,3 +45,29 @@ class SNRLoss(TripletCriterion):
         costs = (noise / signal + self.margin).relu()
         balance = anchors.sum(1).abs().mean()
         return costs.sum() / (costs > 0).sum().clamp(min=1) + self.reg_lambda * balance
+
+
+_UNREGULARIZED_MINERS = ("distance", "random_distance")
+_REGULARIZED = Condition(
+    lambda settings: settings["miner"] not in _UNREGULARIZED_MINERS,
+    "has no effect with --batch_mining {miner}, with which it is 0, as published",
+)
+
+SPEC = LossSpec(
+    name="signal_to_noise",
+    build=SNRLoss,
+    spellings=("snr",),
+    recipe="lsd",
+    options={
+        "loss_snr_margin": Option("margin", "margin of the noise-to-signal ratios", within=at_least(0)),
+        "loss_snr_reg_lambda": Option(
+            "reg_lambda",
+            "weight λ of |Σ a|; 0 with distance miners, as published",
+            within=at_least(0),
+            used_if=(_REGULARIZED,),
+        ),
+    },
+    miners=MARGIN_MINERS,
+    fixed_by_miner={name: {"loss_snr_reg_lambda": 0.0} for name in _UNREGULARIZED_MINERS},
+    needs_positives=True,
+)

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from dml.errors import UserError
-from dml.losses.criteria.base import SetCriterion, mean_norm
-from dml.losses.criteria.npair import npair_exponents
+from dml.losses.criterion import SetCriterion, mean_norm
 from dml.losses.functional import log1p_sum_exp
+from dml.losses.spec import LossSpec
+from dml.losses.tuples.npair import npair_exponents
 from dml.miners import PairSets
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
+from dml.ranges import at_least, between
 
 LARGEST_EXPONENT = 50.0
 
@@ -63,3 +66,20 @@ class AngularLoss(SetCriterion):
         angles = angles - 2 * (1 + t) * cosines[anchors, positives][:, None]
         angular = log1p_sum_exp(angles.masked_fill(left_out, -torch.inf), dim=1).mean()
         return log1p_sum_exp(cut, dim=1).mean() + self.angular_weight * angular + self.l2 * mean_norm(embeddings)
+
+
+SPEC = LossSpec(
+    name="angular_with_npair",
+    build=AngularLoss,
+    spellings=("angular",),
+    recipe="lsd",
+    options={
+        "loss_angular_alpha": Option(
+            "alpha", "bound α on the angle at the negative, in degrees", within=between(0, 90, without="ends")
+        ),
+        "loss_angular_npair_ang_weight": Option("angular_weight", "weight of the angular part", within=at_least(0)),
+        "loss_angular_npair_l2": Option("l2", "weight of the mean length of embeddings", within=at_least(0)),
+    },
+    miners=("npair",),
+    needs_positives=True,
+)

@@ -14,6 +14,9 @@ from dml.losses.functional import (
     without_own_class,
 )
 from dml.losses.similarity import CosineSimilarity, Similarity
+from dml.losses.spec import LossSpec
+from dml.options import Option
+from dml.ranges import above, at_least
 
 
 class ProxyAnchorLoss(nn.Module):
@@ -62,3 +65,18 @@ class ProxyAnchorLoss(nn.Module):
         present = class_counts(labels, self.num_classes).count_nonzero()
         pull = log1p_sum_exp_by_class(attraction, labels, self.num_classes).sum() / present
         return pull + log1p_sum_exp(repulsion, dim=0).mean()
+
+
+SPEC = LossSpec(
+    name="proxy_anchor",
+    build=ProxyAnchorLoss,
+    spellings=("Proxy_Anchor", "ProxyAnchor"),
+    recipe="proxy_anchor",
+    spelling_recipes={"ProxyAnchor": "proxy_isa"},
+    options={
+        "mrg": Option("margin", "margin δ between a proxy's positives and negatives", within=at_least(0)),
+        "alpha": Option("alpha", "scale α of the similarities", within=above(0)),
+    },
+    lr_scale=100.0,
+    clip=True,
+)

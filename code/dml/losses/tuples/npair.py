@@ -1,4 +1,4 @@
-"""The N-pair loss with a penalty on the embeddings' length."""
+"""The N-pair loss (Sohn, NeurIPS 2016): without and with a penalty on the embeddings' length."""
 
 from __future__ import annotations
 
@@ -6,9 +6,27 @@ import torch
 from torch import Tensor
 
 from dml.errors import UserError
-from dml.losses.criteria.base import SetCriterion, mean_norm
+from dml.losses.criterion import SetCriterion, mean_norm
 from dml.losses.functional import log1p_sum_exp
+from dml.losses.library import LibraryLoss
+from dml.losses.spec import LossSpec
 from dml.miners import PairSets
+from dml.options import Option
+from dml.ranges import above, at_least
+
+
+def npairs_unnormalized(*, num_classes: int, embedding_size: int) -> LibraryLoss:
+    """The library's, over dot products of embeddings as they come, no l2 penalty.
+
+    It takes no similarity: its soft-max lives from products without bound.
+    """
+    from pytorch_metric_learning import distances, losses
+
+    return LibraryLoss(
+        num_classes=num_classes,
+        embedding_size=embedding_size,
+        loss=losses.NPairsLoss(distance=distances.DotProductSimilarity(normalize_embeddings=False)),
+    )
 
 
 def npair_exponents(products: Tensor, tuples: PairSets) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,3 +71,29 @@ class NPairLoss(SetCriterion):
         embeddings = embeddings / self.divisor
         _, _, exponents = npair_exponents(embeddings @ embeddings.T, tuples)
         return log1p_sum_exp(exponents, dim=1).mean() + self.l2 * mean_norm(embeddings)
+
+
+SPECS = (
+    LossSpec(
+        name="npairs_unnormalized",
+        build=npairs_unnormalized,
+        spellings=("NPair",),
+        recipe="proxy_anchor",
+        needs_positives=True,
+    ),
+    LossSpec(
+        name="npair_penalized",
+        build=NPairLoss,
+        spellings=("npair",),
+        recipe="lsd",
+        options={
+            "loss_npair_l2": Option("l2", "weight of the mean length of embeddings", within=at_least(0)),
+            "loss_npair_divisor": Option(
+                "divisor", "embeddings are divided by it; 4 with BN-Inception", within=above(0)
+            ),
+        },
+        defaults_by_model={"bn_inception": {"loss_npair_divisor": 4.0}},
+        miners=("npair",),
+        needs_positives=True,
+    ),
+)

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.criteria.base import BatchCriterion
+from dml.losses.criterion import BatchCriterion
+from dml.losses.spec import LossSpec
 from dml.normalize import l2_normalize_clamped, widen
+from dml.options import Option
+from dml.ranges import at_least
 
 
 def reverse_gradient(values: Tensor) -> Tensor:
@@ -95,3 +98,20 @@ class AdversarialSeparationLoss(BatchCriterion):
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Embeddings of any norm: each part is normalised."""
         return self.separation(dict(zip(self.names, embeddings.chunk(len(self.names), dim=1), strict=True)))
+
+
+SPEC = LossSpec(
+    name="adversarial_separation",
+    build=AdversarialSeparationLoss,
+    recipe="lsd",
+    options={
+        "loss_adversarial_separation_parts": Option(
+            "parts", "equal parts that the embedding is cut into", within=at_least(2)
+        ),
+        "loss_adversarial_separation_hidden": Option("hidden", "hidden units of each regressor", within=at_least(1)),
+        "loss_adversarial_separation_weight": Option("weight", "weight of each direction", within=at_least(0)),
+    },
+    has_proxies=False,
+    lr_scale=1.0,
+    advice="adversarial_separation does not look at labels: alone it learns no metric",
+)

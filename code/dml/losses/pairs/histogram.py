@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from dml.errors import UserError
-from dml.losses.criteria.base import BatchCriterion
+from dml.losses.criterion import BatchCriterion
 from dml.losses.similarity import Similarity
+from dml.losses.spec import LossSpec
+from dml.options import Option
+from dml.ranges import at_least
 
 
 class HistogramLoss(BatchCriterion):
@@ -52,3 +55,13 @@ class HistogramLoss(BatchCriterion):
         nodes, zeros = below.long(), position.new_zeros(self.nbins)
         shares = zeros.scatter_add(0, nodes, lower).scatter_add(0, nodes + 1, upper)
         return shares / counted.sum().clamp(min=1)
+
+
+SPEC = LossSpec(
+    name="histogram_overlap",
+    build=HistogramLoss,
+    spellings=("histogram",),
+    recipe="lsd",
+    options={"loss_histogram_nbins": Option("nbins", "nodes of the grid on −1..1", within=at_least(2))},
+    needs_positives=True,
+)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.criteria.base import BatchCriterion
+from dml.losses.criterion import BatchCriterion
 from dml.losses.functional import own_class, redraw_uniformly
 from dml.losses.similarity import CosineSimilarity, Similarity
+from dml.losses.spec import LossSpec, rate_option
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
+from dml.ranges import above, between
 
 _CLEARANCE = 1e-10
 
@@ -103,3 +107,25 @@ class ArcFaceLoss(_ArcFace):
         own, margin = own_class(cosines, labels), self.angular_margin
         beyond = own <= -math.cos(margin)
         return self._classify(cosines, torch.where(beyond, own - margin * math.sin(margin), self._widened(own)), labels)
+
+
+_OPTIONS = {
+    "loss_arcface_angular_margin": Option(
+        "angular_margin", "margin in radians", within=between(0, math.pi, without="high")
+    ),
+    "loss_arcface_feature_scale": Option("feature_scale", "scale of the cosines", within=above(0)),
+    "loss_arcface_lr": rate_option("learning rate of the class vectors"),
+}
+
+_AS_PUBLISHED = LossSpec(
+    name="arcface_clamped",
+    build=ArcFaceClamped,
+    spellings=("arcface",),
+    recipe="lsd",
+    options=_OPTIONS,
+    lr_scale=5e-4,
+    lr_option="loss_arcface_lr",
+    lr_is_absolute=True,
+)
+
+SPECS = (_AS_PUBLISHED, replace(_AS_PUBLISHED, name="arcface_unclamped", build=ArcFaceLoss, spellings=()))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from dml.errors import UserError
-from dml.losses.criteria.base import BatchCriterion
+from dml.losses.criterion import BatchCriterion
 from dml.losses.similarity import Similarity
+from dml.losses.spec import LossSpec
+from dml.options import Option
+from dml.ranges import above
 
 LARGEST_EXPONENT = 50.0
 
@@ -52,3 +55,13 @@ class SmoothAPLoss(BatchCriterion):
         ahead = exponents.sigmoid().scatter(1, items[:, None], 1.0)  # the item itself is the 1 of its rank
         precisions = (ahead * same[queries]).sum(1) / ahead.sum(1)
         return 1 - (precisions / same.sum(1)[queries]).sum() / len(labels)
+
+
+SPEC = LossSpec(
+    name="smooth_ap",
+    build=SmoothAPLoss,
+    spellings=("ap_loss",),
+    recipe="lsd",
+    options={"loss_smooth_ap_temperature": Option("temperature", "of the sigmoid that counts ranks", within=above(0))},
+    needs_positives=True,
+)
