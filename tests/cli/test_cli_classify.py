@@ -9,8 +9,9 @@ import pytest
 import torch
 from test_cli import error_of
 
-from dml.cli.classify import OF_EVALUATION, RETRIEVAL_ONLY, WORDING, parse_classify
+from dml.cli.classify import OF_EVALUATION, WORDING, parse_classify
 from dml.config import ConfigWarning, sections_with, train_config_from_json
+from dml.config.classification import RETRIEVAL_ONLY
 from dml.models.classifiers import create_classifier
 from dml.models.convert import CHECKPOINT_FORMAT
 

@@ -18,7 +18,7 @@ from dml.losses.proxies.proxy_anchor import ProxyAnchorLoss
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.losses.transfer import TRANSFER_LOSSES
 from dml.losses.tuples.snr import SNRLoss
-from dml.methods.build import create_criterion
+from dml.methods.criterion import create_criterion
 from dml.methods.effective import effective
 from dml.miners import MINERS
 from dml.models.backbones import BACKBONES, class_of

@@ -12,7 +12,7 @@ from typing import Any
 from dml.cli.classify_historic import CIFAR, add_cutmix_flags, settle_cutmix_flags
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
 from dml.cli.outputs import require_writable_file
-from dml.cli.parser import Parser, add_section
+from dml.cli.parser import Parser, add_sections
 from dml.cli.shared import add_continuing, settle_historic
 from dml.cli.sizes import check_crop
 from dml.cli.unused import settings_of, warn_of_unused
@@ -22,6 +22,7 @@ from dml.config import (
     LossConfig,
     TrainConfig,
     sections_with,
+    switched_on,
     train_config,
     train_config_from_json,
 )
@@ -40,16 +41,8 @@ from dml.models.classifiers import (
 from dml.models.run_checkpoint import checkpoint_file
 from dml.recipes import RECIPES, classification_milestones
 
-# Of the sections that every training has: what retrieval alone can use.
-RETRIEVAL_ONLY = {
-    *("IPC", "sampler", "p", "fold", "val_by_images"),
-    *("embedding_size", "l2_norm", "norm_convention", "head", "pooling", "head_init"),
-    *("bn_freeze", "bn_affine", "bn_momentum", "backbone_init"),
-    *("proxy_lr_scale", "init_type", "head_lr", "warm"),
-    *("eval_distance", "metrics", "keep_copies"),
-    *("as_source", "visualize"),
-}
-# Of the others: what they mean here.
+PROGRAM = "classify.py"
+# What settings mean here.
 WORDING = {
     "dataset": f"data set: {', '.join(CLASSIFICATION_DATASETS)}",
     "data_dir": "where the data sets are; for --dataset folder the images themselves or a CSV",
@@ -86,12 +79,11 @@ class ClassifyCommand(TrainCommand):
 def classify_parser() -> Parser:
     """The parser of ``code/classify.py``."""
     parser = Parser(
-        prog="classify.py",
+        prog=PROGRAM,
         description="Train an image classifier, plain or with the introspective metric, and evaluate it.",
         epilog="Defaults are those of the published tables (CutMix's code); the first lines of a run name them.",
     )
-    for section in sections_with("classification").values():
-        add_section(parser, section, without=RETRIEVAL_ONLY, wording=WORDING)
+    add_sections(parser, WORDING)
     add_continuing(parser)
     cutmix = "Flags of CutMix's code; with --introspective added, the introspective paper's commands run as printed"
     add_cutmix_flags(parser, cutmix)
@@ -142,7 +134,7 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
         # NOTE: the published code does not warm up. Without, a rate too high for the first steps ends in calling
         # every image uncertain, at which the introspective logits have no gradient (docs/classification.md).
         values.setdefault("lr_warmup", 1.0)
-    return effective(train_config(recipe, LossConfig(_loss_name(values)), values, "classification"))
+    return effective(train_config(recipe, LossConfig(_loss_name(values)), values, *switched_on(PROGRAM, typed)))
 
 
 def _recipe(dataset: str, model: str | None) -> str:
@@ -176,9 +168,7 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     values = {
-        name: value
-        for part in ("data", "model", "optim", "evaluation", "run", "classification")
-        for name, value in vars(getattr(run, part)).items()
+        name: value for part in sections_with("classification") for name, value in vars(getattr(run, part)).items()
     }
     values["val_split"] = None  # of no concern to the test split
     if run.data.dataset == "folder" and "bits" not in loaded.config["data"]:

@@ -20,7 +20,7 @@ from dml.conditions import flag_of
 from dml.config import DataConfig, TrainConfig, default_data_name, train_config_from_json
 from dml.data import DATASETS
 from dml.errors import UserError
-from dml.methods.build_sampler import check_sampler
+from dml.methods.batches import check_sampler
 from dml.methods.effective import effective
 from dml.metrics_file import read_utf8
 from dml.models.arch_name import parse_arch

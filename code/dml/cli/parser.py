@@ -20,6 +20,8 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from dml.conditions import Condition, flag_of
+from dml.config import SECTIONS, sections_of
+from dml.config.base import Section
 from dml.errors import UserError
 from dml.places import from_home
 from dml.ranges import Range
@@ -153,18 +155,29 @@ def kind_of(hint: Any) -> dict[str, Any]:
     return {"type": hint}
 
 
+def add_sections(parser: Parser, wording: Mapping[str, str] = MappingProxyType({})) -> None:
+    """A flag for each setting of the entry point ``parser.prog``; ``wording`` as for ``add_section``."""
+    own = sections_of(parser.prog)
+    without = frozenset().union(*(section.switch.without for section in own.values()))
+    for section in (*SECTIONS.values(), *own.values()):
+        add_section(parser, section, without, wording)
+
+
 def add_section(
     parser: Parser,
-    section: type,
+    section: type[Section],
     without: Collection[str] = (),
     wording: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """A flag for each field of a section of ``dml.config``, except for the fields ``without``.
+    """A flag for each field of a section of ``dml.config``, except for the fields ``without``; ahead of them that which
+    turns the section on.
 
     Args:
         wording: field → its help line, where the section's own does not fit the entry point.
     """
     group = parser.add_argument_group((section.__doc__ or "").split("\n")[0].rstrip("."))
+    if section.switch is not None and section.switch.flag:
+        group.add_argument(*spellings_of(section.switch.flag), help=section.switch.help, **kind_of(bool))
     hints = typing.get_type_hints(section)
     for item in dataclasses.fields(section):
         if item.name in without:
@@ -176,5 +189,4 @@ def add_section(
             kind["metavar"] = item.name.upper() if kind["type"] is str else kind["type"].__name__.upper()
         spellings = spellings_of(item.name, *item.metadata["aliases"])
         group.add_argument(*spellings, dest=item.name, help=text.replace("%", "%%"), **kind)
-        conditions = tuple(dict.fromkeys((*section.used_if, *item.metadata["used_if"])))
-        parser.declare(item.name, within=item.metadata["within"], used_if=conditions)
+        parser.declare(item.name, within=item.metadata["within"], used_if=section.conditions_of(item))

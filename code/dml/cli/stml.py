@@ -1,4 +1,4 @@
-"""The command line of main.py: metric learning without labels.
+"""The command line of train_stml.py: metric learning without labels.
 
 A flag that the chosen method does not use is an error.
 """
@@ -12,31 +12,29 @@ from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
-from dml.cli.parser import Parser, add_section, kind_of, spellings_of
+from dml.cli.parser import Parser, add_sections, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
-from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
+from dml.config import ConfigWarning, LossConfig, TrainConfig, switched_on, train_config
 from dml.errors import UserError
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.effective import effective
 from dml.recipes import RECIPES
 
+PROGRAM = "train_stml.py"
 DEFAULT_METHOD = "stml"
-# Settings of the shared sections that speak of classes, proxies or a warm-up, none of which are here.
-ABSENT = ("IPC", "sampler", "p", "warm", "proxy_lr_scale", "init_type", "as_source")
 GOOGLENET = {"googlenet": "inception_v1"}
 """NOTE: the published ``googlenet`` is the original Inception-v1, not the batch-normalised one of torchvision."""
 
 
 def stml_parser() -> Parser:
-    """The parser of ``code/main.py``."""
+    """The parser of ``code/train_stml.py``."""
     parser = Parser(
-        prog="main.py",
+        prog=PROGRAM,
         description="Train an embedding network on images without labels; labels only judge it.",
         epilog="Defaults are those of the publication (Self-Taught Metric Learning without Labels).",
     )
     add_losses(parser, SELF_TAUGHT_LOSSES, DEFAULT_METHOD, flag="method")
-    for section in sections_with("self_taught").values():
-        add_section(parser, section, without=ABSENT)
+    add_sections(parser)
     other = add_continuing(parser)
     add_arch(other)
     other.add_argument(*spellings_of("norm"), dest="l2_norm", help="the same as --l2-norm", **kind_of(bool))
@@ -45,7 +43,7 @@ def stml_parser() -> Parser:
 
 
 def parse_stml(arguments: Sequence[str] | None = None) -> TrainCommand:
-    """Parse the command line of ``code/main.py``; exits with status 2 and a message if it does not fit."""
+    """Parse the command line of ``code/train_stml.py``; exits with status 2 and a message if it does not fit."""
     return parse_command(stml_parser(), arguments, resolve_stml)
 
 
@@ -67,7 +65,8 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     typed.setdefault("head", spec.head)
     values = fill_defaults(RECIPES[spec.recipe], typed)
     values["model"] = GOOGLENET.get(values["model"], values["model"])
-    config = effective(train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught"))
+    own = switched_on(PROGRAM, typed)
+    config = effective(train_config(spec.recipe, LossConfig(method, options=options), values, *own))
     _check_weights(config)
     _check_sizes(config)
     return config

@@ -11,14 +11,15 @@ from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
 from dml.cli.command import TrainCommand, fill_defaults, parse_command
-from dml.cli.parser import Parser, add_section
+from dml.cli.parser import Parser, add_sections
 from dml.cli.shared import add_arch, add_continuing, settle_historic
-from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
+from dml.config import ConfigWarning, LossConfig, TrainConfig, switched_on, train_config
 from dml.errors import UserError
 from dml.losses.transfer import TRANSFER_LOSSES, TransferLossSpec
 from dml.methods.effective import effective
 from dml.recipes import RECIPES
 
+PROGRAM = "train_target.py"
 DEFAULT_LOSS = "Relaxed_Contra"
 RECIPE = "transfer_target"
 
@@ -26,13 +27,12 @@ RECIPE = "transfer_target"
 def target_parser() -> Parser:
     """The parser of ``code/train_target.py``."""
     parser = Parser(
-        prog="train_target.py",
+        prog=PROGRAM,
         description="Train a target network to embed images as a frozen source network relates them.",
         epilog="Defaults are those of the publication (Embedding Transfer with Label Relaxation).",
     )
     add_losses(parser, TRANSFER_LOSSES, DEFAULT_LOSS)
-    for section in sections_with("transfer").values():
-        add_section(parser, section)
+    add_sections(parser)
     add_arch(add_continuing(parser))
     return parser
 
@@ -54,7 +54,8 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     spec, options = TRANSFER_LOSSES[loss], take_options(typed)
     refuse_foreign_options(options, spec, loss, TRANSFER_LOSSES)
     values = fill_defaults(RECIPES[RECIPE], typed)
-    config = effective(train_config(RECIPE, LossConfig(loss, options=options), values, "transfer"))
+    own = switched_on(PROGRAM, typed)
+    config = effective(train_config(RECIPE, LossConfig(loss, options=options), values, *own))
     _check_rows(config, spec)
     if config.transfer.cache_source:
         _check_cache(config, spec)

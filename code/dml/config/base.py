@@ -13,6 +13,7 @@ from dataclasses import field
 from typing import Any, ClassVar
 
 from dml.conditions import Condition, flag_of
+from dml.config.switches import Switch
 from dml.errors import UserError
 from dml.ranges import Range
 
@@ -55,20 +56,26 @@ def require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
-def like(section: type, name: str, default: Any) -> Any:
+def like(section: type[Section], name: str, default: Any) -> Any:
     """The same flag as field ``name`` of ``section``, with another default."""
     original = next(item for item in dataclasses.fields(section) if item.name == name)
-    return field(default=default, metadata=original.metadata)
+    return field(default=default, metadata=original.metadata | {"used_if": section.conditions_of(original)})
 
 
 class Section:
     """Checks the ``choices`` of every field of a section, and the range of every number.
 
     Attributes:
-        used_if: conditions that every flag of the section has, beside its own.
+        switch: of a section that only some runs have: what turns it on.
     """
 
-    used_if: ClassVar[tuple[Condition, ...]] = ()
+    switch: ClassVar[Switch | None] = None
+
+    @classmethod
+    def conditions_of(cls, item: dataclasses.Field) -> tuple[Condition, ...]:
+        """Under which one of its flags is used: what turns the section on, and the flag's own."""
+        is_there = () if cls.switch is None or cls.switch.condition is None else (cls.switch.condition,)
+        return (*is_there, *item.metadata["used_if"])
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):

@@ -33,7 +33,7 @@ def effective(config: TrainConfig) -> TrainConfig:
     settle = {
         "train.py": _supervised,
         "train_target.py": _transfer,
-        "main.py": _self_taught,
+        "train_stml.py": _self_taught,
         "classify.py": _classification,
     }
     config = settle[config.program](config)

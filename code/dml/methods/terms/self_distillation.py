@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from dml.losses import choose_loss
 from dml.losses.ranking.listwise import ListwiseDistillationLoss
+from dml.methods.base import Given
+from dml.methods.terms.base import Seen, Term
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
-from dml.normalize import l2_normalize_clamped, widen
-from dml.processes import gather_rows
-from dml.structures import Batch, Progress
+from dml.normalize import l2_normalize_clamped
 
 
-class SelfDistillation(nn.Module):
+class SelfDistillation(Term):
     """The term that ``--loss X_lsd`` adds to loss X, and its teacher (METHODS §16).
 
     The teacher, weights and statistics, is part of the state: no file per epoch is written, and a continued run goes
@@ -31,6 +31,8 @@ class SelfDistillation(nn.Module):
         student_scale: bring the student's rows, not the teacher's, to this length first; None leaves them.
     """
 
+    name = "distillation"
+
     def __init__(
         self,
         model: EmbeddingNet,
@@ -45,20 +47,16 @@ class SelfDistillation(nn.Module):
         self.divergence = ListwiseDistillationLoss(temperature=temperature, different_class_scale=different_class_scale)
         self.teacher = Teacher(copy.deepcopy(model), momentum=0.0, always_eval=False)
 
-    def forward(self, batch: Batch, embeddings: Tensor, labels: Tensor, progress: Progress) -> Tensor | None:
-        """``epoch / num_epochs · α · τ² · divergence`` of the global batch; None in the first epoch, where it is 0.
+    def log_name(self) -> str:
+        """As published."""
+        return "kd_loss"
 
-        Args:
-            batch: what this process's student saw.
-            embeddings: (B, D) the student's of all processes.
-            labels: (B,) of all processes.
-        """
-        weight = progress.epoch / progress.num_epochs * self.alpha * self.temperature**2
+    def loss(self, seen: Seen) -> Tensor | None:
+        """``epoch / num_epochs · α · τ² · divergence`` of the global batch; None in the first epoch, where it is 0."""
+        weight = seen.progress.epoch / seen.progress.num_epochs * self.alpha * self.temperature**2
         if weight == 0:
             return None
-        teacher = gather_rows(widen(self.teacher(batch.images).embedding), batch.num_views)
-        with torch.autocast(embeddings.device.type, enabled=False):
-            return weight * self.divergence(self.scaled(embeddings), teacher, labels)
+        return weight * self.divergence(self.scaled(seen.embeddings), seen.embeddings_by(self.teacher), seen.labels)
 
     def scaled(self, embeddings: Tensor) -> Tensor:
         """The student's (B, D) rows as the divergence takes them."""
@@ -69,3 +67,17 @@ class SelfDistillation(nn.Module):
     def end_epoch(self, model: EmbeddingNet) -> None:
         """The student of this epoch teaches the next one."""
         self.teacher.update(model)
+
+
+def build(given: Given[EmbeddingNet]) -> SelfDistillation | None:
+    """The term of a loss with ``_lsd`` at its end."""
+    settings, loss = given.config.distillation, given.config.loss
+    if settings is None:
+        return None
+    return SelfDistillation(
+        given.model,
+        alpha=settings.kd_alpha,
+        temperature=settings.kd_tau,
+        different_class_scale=settings.kd_beta,
+        student_scale=choose_loss(loss.loss, memory=loss.memory).spec.distilled_length,
+    )

@@ -1,24 +1,15 @@
-"""From a run's configuration to its training without labels."""
+"""The student of training without labels, and the teacher that follows it, from a run's configuration."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
-from dml.config import ConfigWarning, TrainConfig
-from dml.data.samplers import RandomSampler
+from dml.config import TrainConfig
 from dml.errors import UserError
-from dml.losses.self_taught import SELF_TAUGHT_LOSSES
-from dml.methods.base import Method
-from dml.methods.build import head_lr_scale
-from dml.methods.self_supervised import SelfSupervisedMethod
-from dml.methods.self_taught import SelfTaughtMethod
 from dml.models import EmbeddingNet, create_model
 from dml.models.embedding_net import HEAD_INITS
 from dml.models.start import read_start, start_from
@@ -26,61 +17,6 @@ from dml.models.teacher import Teacher
 from dml.models.weights import load_swav_weights
 
 STML = "stml"
-
-
-def self_taught(
-    config: TrainConfig, student: EmbeddingNet, num_images: int, embed_training_set: Callable[[EmbeddingNet], Tensor]
-) -> Method:
-    """The method of ``code/main.py`` on a training set of ``num_images`` images.
-
-    Args:
-        embed_training_set: (N, G) background embeddings of the training set by a network; STML calls it every epoch.
-
-    Raises:
-        UserError: settings that do not fit the loss or the training set.
-    """
-    name, settings = SELF_TAUGHT_LOSSES.canonical(config.loss.loss), config.self_taught
-    spec = SELF_TAUGHT_LOSSES[name]
-    arguments = spec.arguments(config.loss.options)
-    batch_size, seed = config.data.batch_size, config.run.seed
-    common = {
-        "model": student,
-        "teacher": create_teacher(config, student),
-        "num_views": settings.view,
-        "head_lr_scale": head_lr_scale(config.optim),
-    }
-    if name == STML:
-        neighbours = settings.num_neighbors * settings.view
-        return SelfTaughtMethod(
-            criterion=spec.build(num_neighbours=neighbours, **arguments),
-            embed_training_set=embed_training_set,
-            num_images=num_images,
-            batch_size=batch_size,
-            num_neighbors=settings.num_neighbors,
-            seed=seed,
-            **common,
-        )
-    _warn_of_long_queue(name, arguments, num_images * settings.view)
-    if spec.has_predictor:
-        arguments["predictor_width"] = 2 * student.backbone.num_features
-    unlabelled = np.zeros(num_images, dtype=np.int64)
-    return SelfSupervisedMethod(
-        criterion=spec.build(embedding_size=config.model.embedding_size, **arguments),
-        sampler=RandomSampler(unlabelled, batch_size=batch_size, seed=seed),
-        **common,
-    )
-
-
-def _warn_of_long_queue(name: str, arguments: dict[str, object], rows_per_epoch: int) -> None:
-    """Where MoCo would push an image away from its own earlier keys."""
-    if name != "moco":
-        return
-    if (size := arguments["memory_size"]) >= rows_per_epoch:
-        warnings.warn(
-            f"--memory-size {size} holds a whole epoch of {rows_per_epoch} views: among MoCo's negatives are then"
-            " earlier keys of the very images of the batch; a smaller queue avoids that",
-            ConfigWarning,
-        )
 
 
 def create_teacher(config: TrainConfig, student: EmbeddingNet) -> Teacher:

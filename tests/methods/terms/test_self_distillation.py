@@ -8,8 +8,8 @@ import torch
 
 from dml.data.samplers import RandomSampler
 from dml.losses import create_loss
-from dml.methods.self_distillation import SelfDistillation
 from dml.methods.supervised import SupervisedMethod
+from dml.methods.terms.self_distillation import SelfDistillation
 from dml.models import create_model
 from dml.structures import Batch, Progress
 
@@ -23,7 +23,7 @@ def method(**options) -> SupervisedMethod:
         model=model,
         criterion=create_loss("Proxy_Anchor", num_classes=3, embedding_size=8),
         sampler=RandomSampler(np.zeros(6, dtype=np.int64), batch_size=6),
-        distillation=SelfDistillation(model, **options),
+        terms=[SelfDistillation(model, **options)],
     ).train()
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from dml.data.samplers import SAMPLERS
-from dml.methods.feature_storage import FeatureStorage
 from dml.methods.supervised import SupervisedMethod
+from dml.methods.terms.feature_storage import FeatureStorage
 from dml.structures import Batch, ModelOutput, Progress
 
 FEATURES = torch.randn(4, 5, 2, generator=torch.Generator().manual_seed(0))  # of four epochs
@@ -38,7 +38,7 @@ def test_steps_renew_their_images():
     features = storage()
     over_epochs(features, 1)
     rows = torch.arange(8.0).reshape(4, 2).requires_grad_()
-    features.after_step(torch.tensor([3, 1, 3, 0]), rows)
+    features.take_over(torch.tensor([3, 1, 3, 0]), rows)
     expected = FEATURES[0].clone()
     expected[[0, 1, 3]] = rows.detach()[[3, 1, 2]]  # of image 3 the later row
     torch.testing.assert_close(next_epoch(features), expected)
@@ -48,7 +48,7 @@ def test_steps_renew_their_images():
 def test_without_update_the_first_stay():
     features = storage(update=False)
     over_epochs(features, 1)
-    features.after_step(torch.tensor([3, 1]), torch.ones(2, 2))
+    features.take_over(torch.tensor([3, 1]), torch.ones(2, 2))
     assert torch.equal(over_epochs(features, 1)[0], FEATURES[0])
 
 
@@ -100,7 +100,7 @@ class Sum(nn.Module):
 def test_a_training_step_hands_its_embeddings_over():
     sampler = SAMPLERS["greedy_coreset"](torch.tensor([0, 0, 1, 1, 1]).numpy(), batch_size=4, images_per_class=2)
     features = storage()
-    method = SupervisedMethod(model=Network(), criterion=Sum(), sampler=sampler, storage=features)
+    method = SupervisedMethod(model=Network(), criterion=Sum(), sampler=sampler, terms=[features])
     indices = torch.from_numpy(method.epoch_batches(0)[0])
     images = torch.randn(4, 2, requires_grad=True)
     loss = method(Batch(images, torch.zeros(4, dtype=torch.int64), indices), Progress(0, 1)).loss
@@ -117,7 +117,7 @@ def test_an_interrupted_planning_leaves_the_features_as_they_were(monkeypatch):
     states = []
     for interrupted in (None, 2):
         features = storage(recompute=True, momentum=0.6)
-        method = SupervisedMethod(model=Network(), criterion=Sum(), sampler=sampler, storage=features)
+        method = SupervisedMethod(model=Network(), criterion=Sum(), sampler=sampler, terms=[features])
         for epoch in range(4):
             features.embed = lambda _, epoch=epoch: FEATURES[epoch]
             if epoch == interrupted:
