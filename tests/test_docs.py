@@ -71,6 +71,7 @@ def check_benchmark(words: list[str]) -> None:
 PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "code/train.py": parse_train,
     "code/train_target.py": parse_target,
+    "code/train_stml.py": parse_stml,
     "code/main.py": parse_stml,
     "code/classify.py": parse_classify,
     "code/evaluate.py": parse_evaluate,
@@ -221,7 +222,7 @@ def test_shorthands_are_written_out(text, losses, expected):
         "python code/train.py --los Proxy_Anchor",
         "python code/train.py --loss Proxy_Ancor",
         "python code/train.py --loss triplet --kd_alpha 50",
-        "python code/main.py --model resnet81 --dataset cub",
+        "python code/train_stml.py --model resnet81 --dataset cub",
         "python code/report.py --metrics e_recal@1",
         "python code/report.py --group-by los",
         "python scripts/download_dataset.py bub",

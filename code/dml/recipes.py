@@ -134,7 +134,7 @@ _STML: dict[str, Any] = _TRANSFER_SOURCE | {
 _STML_MODELS = {
     "bn_inception": {"crop_size": 227} | _FAST_STATISTICS,  # Inception-v1's own crop is 227
     "inception_v1": _LARGE_EPSILON,
-    "googlenet": _LARGE_EPSILON,  # which is Inception-v1 in code/main.py
+    "googlenet": _LARGE_EPSILON,  # which is Inception-v1 in code/train_stml.py
 }
 
 _LSD: dict[str, Any] = {

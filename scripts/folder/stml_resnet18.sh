@@ -6,6 +6,6 @@
 # At the end the run folder holds gallery.png and, of images without classes, embeddings.npz to search in.
 # Further flags are passed on, and win: scripts/folder/stml_resnet18.sh --data-dir photos --epochs 40
 set -euo pipefail
-exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/main.py" \
+exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/train_stml.py" \
     --gpu-id 0 --model resnet18 --embedding_size 128 --optimizer adamp --lr 1e-4 --dataset folder \
     --view 2 --sigma 3 --delta 1 --IPC 5 --momentum 0.99 --epochs 20 "$@"

@@ -1,4 +1,4 @@
-"""The command line of main.py: published flags, defaults and commands, and errors that say what is wrong."""
+"""The command line of train_stml.py: published flags, defaults and commands, and errors that say what is wrong."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_published_commands_parse():
     assert len(commands()) == 7
     for words in commands():
         config = parse(*words)
-        assert config.program == "main.py"
+        assert config.program == "train_stml.py"
         assert config.self_taught.view == 2
         assert config.loss.options["sigma"] == 3
         assert config.data.IPC is None

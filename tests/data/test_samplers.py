@@ -10,6 +10,7 @@ from dml.data.samplers import (
     BalancedSampler,
     ClassBalancedBatchSampler,
     ClassRandomSampler,
+    FeatureSampler,
     FullRandomSampler,
     PowerBalancedSampler,
     RandomSampler,
@@ -23,7 +24,7 @@ FEATURES = np.random.default_rng(1).standard_normal((len(LABELS), 6))
 def make(name: str, seed: int = 0, batch_size: int = BATCH):
     extra = {} if name in ("random", "full_random", "power_balanced") else {"images_per_class": 4}
     sampler = SAMPLERS[name](LABELS, batch_size=batch_size, seed=seed, **extra)
-    if getattr(sampler, "needs_features", False):
+    if isinstance(sampler, FeatureSampler):
         sampler.set_features(FEATURES)
     return sampler
 
@@ -45,6 +46,13 @@ def test_every_image_is_reached(name):
     sampler = make(name)
     seen = {index for epoch in range(60) for index in sampler.plan(epoch).ravel()}
     assert len(seen) == len(LABELS)
+
+
+@pytest.mark.parametrize("batch_size", [BATCH, 22])  # 22: not a multiple of the images of a class
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_the_size_of_a_batch_is_known_without_a_plan(name, batch_size):
+    sampler = make(name, batch_size=batch_size)
+    assert sampler.plan(0).shape[1] == sampler.images_per_batch
 
 
 def test_random_takes_no_image_twice():

@@ -12,8 +12,9 @@ from dml.cli.stml import resolve_stml
 from dml.cli.target import resolve_target
 from dml.cli.train import resolve_train
 from dml.config import ConfigWarning, TrainConfig
+from dml.data.samplers import FeatureSampler
 from dml.errors import Note
-from dml.methods.build_sampler import create_sampler, fit_batches
+from dml.methods.batches import create_sampler, fit_batches
 
 OWN = {"dataset": "folder", "data_dir": "photos"}
 
@@ -74,7 +75,7 @@ def test_every_sampler_fits(typed, counts, batch_size):
     assert len(said) == 1
     labels = np.repeat(np.arange(len(counts)), counts)
     sampler = create_sampler(result, labels)
-    if getattr(sampler, "needs_features", False):
+    if isinstance(sampler, FeatureSampler):
         sampler.set_features(np.random.default_rng(0).standard_normal((len(labels), 4)))
     assert sampler.plan(0).shape == (1, batch_size)
 

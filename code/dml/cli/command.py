@@ -22,7 +22,7 @@ from dml.cli.workers import loading_processes
 from dml.conditions import flag_of
 from dml.config import TrainConfig, train_config_from_json
 from dml.errors import UserError
-from dml.methods.build_sampler import check_sampler
+from dml.methods.batches import check_sampler
 from dml.methods.effective import effective
 from dml.metrics_file import read_utf8
 from dml.training.extension import with_epochs

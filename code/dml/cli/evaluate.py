@@ -148,5 +148,5 @@ def stored_settings(run: dict[str, Any]) -> dict[str, Any]:
     if stored.get("dataset") == "folder":
         stored.setdefault("bits", FULL_DEPTH)  # a run of before they were looked for
     if run and not run.get("self_taught"):
-        stored["unlabelled"] = False  # all but code/main.py train on classes, also with images beside their folders
+        stored["unlabelled"] = False  # all but train_stml.py train on classes, also with images beside their folders
     return stored

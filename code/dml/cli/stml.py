@@ -1,4 +1,4 @@
-"""The command line of main.py: metric learning without labels.
+"""The command line of train_stml.py: metric learning without labels.
 
 A flag that the chosen method does not use is an error.
 """
@@ -21,14 +21,14 @@ from dml.errors import UserError
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.effective import effective
 
-PROGRAM = "main.py"
+PROGRAM = "train_stml.py"
 DEFAULT_METHOD = "stml"
 GOOGLENET = {"googlenet": "inception_v1"}
 """NOTE: the published ``googlenet`` is the original Inception-v1, not the batch-normalised one of torchvision."""
 
 
 def stml_parser() -> Parser:
-    """The parser of ``code/main.py``."""
+    """The parser of ``code/train_stml.py``."""
     parser = Parser(
         prog=PROGRAM,
         description="Train an embedding network on images without labels; labels only judge it.",
@@ -45,7 +45,7 @@ def stml_parser() -> Parser:
 
 
 def parse_stml(arguments: Sequence[str] | None = None) -> TrainCommand:
-    """Parse the command line of ``code/main.py``; exits with status 2 and a message if it does not fit."""
+    """Parse the command line of ``code/train_stml.py``; exits with status 2 and a message if it does not fit."""
     return parse_command(stml_parser(), arguments, resolve_stml)
 
 

@@ -33,7 +33,7 @@ from dml.config.switches import Switch
 from dml.errors import UserError
 from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.losses.spec import LossSpec
-from dml.methods.build import check_criterion
+from dml.methods.criterion import check_criterion
 from dml.methods.effective import effective
 from dml.miners import MINERS
 from dml.recipes import RECIPES

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dml.conditions import Condition, unless
 from dml.config.base import Section, option, require
 from dml.config.switches import by_choice, by_flag, by_program
-from dml.ranges import above, at_least, unbounded
+from dml.ranges import above, at_least, between, unbounded
 
 INTROSPECTIVE = by_flag(
     "introspective",
@@ -33,6 +33,24 @@ class DistillationConfig(Section):
         within=unbounded("below 0, classes that are alike count as unlike"),
         used_if=unless("kd_alpha", 0),
     )
+
+
+@dataclass(frozen=True)
+class EMATeacherConfig(Section):
+    """A teacher that is the network's exponential moving average, for --ema-teacher."""
+
+    switch = by_flag(
+        "ema_teacher",
+        "a moving average of the network teaches it how images relate, beside any loss (default no)",
+        "the moving-average teacher",
+        in_run_name="ema_teacher",
+    )
+
+    ema_momentum: float = option(
+        0.999, "m, what of the teacher stays in a step: t ← m·t + (1 − m)·s", within=between(0, 1, without="ends")
+    )
+    ema_weight: float = option(100.0, "weight of the teacher's lists beside the loss", within=above(0))
+    ema_tau: float = option(1.0, "τ, temperature of the lists", within=above(0))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The settings of ``code/main.py`` alone."""
+"""The settings of ``code/train_stml.py`` alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SelfTaughtConfig(Section):
 
     # What speaks of classes, proxies or a warm-up, none of which are here.
     switch = by_program(
-        "main.py", without=frozenset({"IPC", "sampler", "p", "warm", "proxy_lr_scale", "init_type", "as_source"})
+        "train_stml.py", without=frozenset({"IPC", "sampler", "p", "warm", "proxy_lr_scale", "init_type", "as_source"})
     )
 
     view: int = like(TransferConfig, "view", 2)

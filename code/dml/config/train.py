@@ -12,7 +12,7 @@ from dml.conditions import Settings
 from dml.config.base import Section
 from dml.config.classification import ClassificationConfig
 from dml.config.data import DataConfig
-from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
+from dml.config.methods import DistillationConfig, EMATeacherConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FeatureSamplingConfig
 from dml.config.sections import (
@@ -25,6 +25,14 @@ from dml.config.self_taught import SelfTaughtConfig
 from dml.config.switches import TRAIN, Switch
 from dml.errors import UserError
 from dml.redact import redact
+
+PUBLISHED_NAMES = {"main.py": "train_stml.py"}
+"""Entry points that also have the name of their publication → the name that we call them by."""
+
+
+def own_name(program: str) -> str:
+    """What we call the entry point ``program``."""
+    return PUBLISHED_NAMES.get(program, program)
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ class TrainConfig:
     evaluation: EvalConfig
     run: RunConfig
     distillation: DistillationConfig | None = None
+    ema_teacher: EMATeacherConfig | None = None
     feature_sampling: FeatureSamplingConfig | None = None
     introspective: IntrospectiveConfig | None = None
     noise: NoiseConfig | None = None

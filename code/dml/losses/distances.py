@@ -1,24 +1,33 @@
-"""Euclidean distances between the rows of a batch (METHODS §0). All cost O(B²·D) time and O(B²) memory."""
+"""Euclidean distances between rows, mostly of one batch (METHODS §0). All cost O(B²·D) time and O(B²) memory."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from dml.normalize import widen
+
 MIN_SQUARE = 1e-12
 
 
-def squared_distances(x: Tensor) -> Tensor:
-    """(B, D) → (B, B) ‖x_i − x_j‖², from one product; rounding may leave it slightly below 0.
+def squared_distances(rows: Tensor, columns: Tensor | None = None) -> Tensor:
+    """(B, D) and (M, D) → (B, M) ‖x_i − y_j‖², from one product; rounding may leave it slightly below 0.
 
-    Distances do not change with the origin, so the batch's mean is taken as it: embeddings far from 0 then keep
-    their digits in float32. The norms are the product's own diagonal, which makes the diagonal exactly 0 and
-    that of exact duplicates, in general, too.
+    Distances do not change with the origin, so the mean of the rows is taken as it: embeddings far from 0 then keep
+    their digits in float32. Half-precision differences are widened to that. Without columns, or if these are the
+    rows, the norms are the product's own diagonal, which makes the diagonal exactly 0 and that of exact duplicates,
+    in general, too.
     """
-    x = x - x.detach().mean(0)
-    products = x @ x.T
-    norms = products.diagonal()
-    return norms[:, None] + norms - 2 * products
+    origin = rows.detach().mean(0)
+    x = widen(rows - origin)
+    if columns is None or columns is rows:
+        products = x @ x.T
+        own = other = products.diagonal()
+    else:
+        y = widen(columns - origin)
+        products = x @ y.T
+        own, other = x.square().sum(1), y.square().sum(1)
+    return own[:, None] + other - 2 * products
 
 
 def pairwise_distances(x: Tensor) -> Tensor:
@@ -31,10 +40,10 @@ def pairwise_distances(x: Tensor) -> Tensor:
     return squares.clamp_min(MIN_SQUARE).sqrt().masked_fill(diagonal, 0)
 
 
-def plain_root(squares: Tensor) -> Tensor:
-    """cd of (B, B) squared distances: the root, with gradient 0 where the distance is 0."""
-    apart = squares > 0
-    return torch.where(apart, squares, 1).sqrt() * apart
+def safe_root(squares: Tensor) -> Tensor:
+    """Square root with value and gradient 0 where ``squares`` ≤ 0; of ``squared_distances`` it is cd."""
+    positive = squares > 0
+    return torch.where(positive, squares, 1).sqrt() * positive
 
 
 def relaxed_exponents(source: Tensor, sigma: float) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dml.losses.criteria.base import TupleCriterion
+from dml.losses.criterion import TupleCriterion
 from dml.miners import Miner
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 from dml.cli.command import TrainCommand
 from dml.data import data_from_config
 from dml.evaluation.embedding import embed_records
-from dml.methods.build import supervised
-from dml.methods.build_sampler import fit_batches
+from dml.methods.base import Given
+from dml.methods.batches import fit_batches
+from dml.methods.build import build_method
 from dml.models import EmbeddingNet, model_from_config
 from dml.tracking import say
 from dml.training.launch import launch
@@ -46,7 +47,7 @@ def run(command: TrainCommand) -> Path:
     def embed_training_set(network: EmbeddingNet) -> Tensor:
         return embed_records(network, data.train, config.data, fabric, progress="features")
 
-    method = supervised(config, model, data.train, embed_training_set)
+    method = build_method(Given(config, model, data.train, embed_training_set))
     folder = train(config, fabric, data, method, resume=command.resume)
     if config.run.as_source and config.run.save and fabric.is_global_zero:
         say(f"source network: {keep_as_source(config, folder)}")

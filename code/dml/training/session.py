@@ -12,6 +12,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
+from dml.config.train import own_name
 from dml.data.findings import warn_of_findings
 from dml.data.loader import PlannedBatches, train_loader
 from dml.data.run_split import warn_of_trained_classes
@@ -73,7 +74,7 @@ def train(
     require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
-    resume_hint = shlex.join([*find_launcher().command, sys.argv[0], "--resume-run", str(folder)])
+    resume_hint = shlex.join([*find_launcher().command, entry_point(), "--resume-run", str(folder)])
     try:
         with keeping_traceback(folder, process=fabric.global_rank, resume_hint=resume_hint):
             _train_in(folder, config, fabric, task, batches, is_new=resume is None, resume_hint=resume_hint)
@@ -81,6 +82,13 @@ def train(
         if lock is not None:
             lock.close()
     return folder
+
+
+def entry_point() -> str:
+    """The program that runs, by the name that we call it by where it lies beside its published one."""
+    called = Path(sys.argv[0])
+    own = called.with_name(own_name(called.name))
+    return str(own) if own != called and own.is_file() else sys.argv[0]
 
 
 def _train_in(

@@ -7,7 +7,10 @@ from torch import Tensor, nn
 from dml.errors import UserError
 from dml.losses.distances import relative_distances, relaxed_exponents
 from dml.losses.transfer.contract import Representation, embedding_pair
+from dml.losses.transfer.spec import TransferLossSpec
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
+from dml.ranges import above
 
 
 class RelaxedContrastiveLoss(nn.Module):
@@ -37,3 +40,14 @@ class RelaxedContrastiveLoss(nn.Module):
         pull = similarity * distance.square()
         push = (1 - similarity) * (self.delta - distance).relu().square()
         return (pull + push).sum() / len(t)
+
+
+SPEC = TransferLossSpec(
+    name="relaxed_contrastive",
+    build=RelaxedContrastiveLoss,
+    spellings=("Relaxed_Contra",),
+    options={
+        "sigma": Option("sigma", "bandwidth σ of the source's similarity", within=above(0)),
+        "delta": Option("delta", "relative distance δ that dissimilar pairs are pushed to", within=above(0)),
+    },
+)

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from dml.errors import UserError
 from dml.losses.distances import relative_distances, relaxed_exponents
 from dml.losses.functional import log1p_sum_exp
+from dml.losses.transfer import relaxed_contrastive
 from dml.losses.transfer.contract import Representation, check_rows, embedding_pair
+from dml.losses.transfer.spec import TransferLossSpec
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
 
 
 class RelaxedMSLoss(nn.Module):
@@ -66,3 +69,14 @@ class RelaxedMSLoss(nn.Module):
         push = log1p_sum_exp(log_unlike + self.scale_neg * (self.delta - distance), 1) / self.scale_neg
         rows = pull + push
         return rows.sum() / rows.count_nonzero().clamp_min(1)
+
+
+SPEC = TransferLossSpec(
+    name="relaxed_multi_similarity",
+    build=RelaxedMSLoss,
+    spellings=("Relaxed_MS",),
+    options={
+        **relaxed_contrastive.SPEC.options,
+        "forced-pairs": Option("forced_pairs", "count views of an image as alike whatever the source says"),
+    },
+)
