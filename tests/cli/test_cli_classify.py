@@ -78,7 +78,7 @@ def test_imagenet_changes_colours_and_lighting():
 
 def test_help_speaks_of_classification_alone(capsys):
     with pytest.raises(SystemExit):
-        parse_classify(["--help"])
+        parse_classify(["--help", "all"])
     text = " ".join(capsys.readouterr().out.split())
     assert "network: resnet18, resnet34, resnet50, resnet101, pyramidnet200, pyramidnetDEPTH" in text
     assert "data set: cifar10, cifar100, imagenet, folder" in text

@@ -88,7 +88,7 @@ def _flags(settings: dict[str, Any], parser: Parser) -> list[str]:
     flags = {flag.lstrip("-").replace("-", "_"): flag for flag in parser._option_string_actions if flag[:2] == "--"}
     words = []
     for name, value in settings.items():
-        if name not in flags or name == "help":
+        if name not in flags or name in ("help", "print_config"):
             close = difflib.get_close_matches(name, flags, n=1, cutoff=0.6)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UserError(f"{parser.prog} has no setting {name!r}.{hint} Valid: {', '.join(sorted(flags))}")

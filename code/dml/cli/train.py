@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
-from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.command import TrainCommand, parse_command
+from dml.cli.defaults import Defaults, fill_defaults, option_layer, section_layer, take_recipe, typed_options
 from dml.cli.kept_defaults import warn_of_kept
+from dml.cli.layers import Layer
 from dml.cli.miners import add_miners, take_miner
 from dml.cli.parser import Parser, add_sections, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
@@ -33,6 +35,7 @@ from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.losses.spec import LossSpec
 from dml.methods.criterion import check_criterion
 from dml.methods.effective import effective
+from dml.miners import MINERS
 from dml.recipes import RECIPES
 
 DEFAULT_LOSS = "Proxy_Anchor"
@@ -48,16 +51,18 @@ def train_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         description="Train an embedding network on labelled images and evaluate it on classes it has not seen.",
-        epilog="Defaults are the published ones of the chosen loss; the first lines of a run name them.",
+        epilog="Defaults are the published ones of the chosen loss; the first lines of a run name them. Here they are"
+        f" those of --loss {DEFAULT_LOSS}, or of the --loss, --recipe, --model and --dataset ahead of --help.",
+        layers=train_layers,
     )
-    add_losses(parser, LOSSES, DEFAULT_LOSS)
-    parser.add_argument(
+    group = add_losses(parser, LOSSES, DEFAULT_LOSS)
+    group.add_argument(
         *spellings_of("enableMemory", "enable_memory", "memory"),
         dest="memory",
         help="compare with a cross-batch memory: ProxyISA, MS, Contrastive (default no)",
         **kind_of(bool),
     )
-    parser.add_argument(
+    group.add_argument(
         *spellings_of("mixup"),
         help="train on a mixed batch beside each plain one (default: yes with IDML's recipe, else no)",
         **kind_of(bool),
@@ -93,23 +98,8 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     Raises:
         UserError: unknown names, values that do not fit, flags that the loss does not use.
     """
-    typed = dict(typed)
-    settle_historic(typed)
-    if typed.pop("eval_metric", None):
-        typed.setdefault("select_metric", "map_at_r")
-    if typed.pop("not_pretrained", False):
-        typed["pretrained"] = False
-    choice, loss = _take_loss(typed)
-    own = switched_on(PROGRAM, typed | {"loss": loss.loss, "distilled": choice.distilled})
-    recipe = choice.recipe
-    for switch in (OWN_SECTIONS[name].switch for name in own):
-        _check_fit(switch, loss.loss, choice)
-        recipe = switch.recipes.get(recipe, recipe)
-    if typed.get("as_source"):
-        recipe = SOURCE_RECIPE
-    if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
-        typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
-    values = fill_defaults(RECIPES[recipe], typed)
+    typed, choice, loss, own, defaults = _asked(typed)
+    recipe, values = defaults.recipe, defaults.values
     if "select_metric" in typed and "storage_metrics" not in typed:
         values["storage_metrics"] = ()  # of the recipe, which would select
     if values.get("run_name") == "group_plus_seed":  # LSD's way of naming
@@ -127,6 +117,58 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     if choice.spec.lr_option not in loss.options:
         _warn_of_kept_rate(choice.spec, RECIPES[recipe].defaults["lr"], config, typed)
     return config
+
+
+def train_layers(typed: dict[str, Any]) -> list[Layer]:
+    """The defaults that ``resolve_train`` fills in, and what was typed; raises as it does for unknown names."""
+    asked = _asked(typed)
+    spec, loss, miner, model = asked.choice.spec, asked.loss, asked.loss.miner, asked.defaults.values["model"]
+    own = {"loss": DEFAULT_LOSS, "memory": False, "mixup": False}
+    brought = {"miner": next(iter(spec.miners), None)}
+    if spec.lr_scale is not None and not spec.lr_is_absolute:
+        brought["proxy_lr_scale"] = spec.lr_scale
+    return [
+        section_layer(PROGRAM),
+        Layer("default", own),
+        option_layer(f"loss {loss.loss}", spec, **brought),
+        *([] if miner is None else [option_layer(f"miner {miner}", MINERS[miner])]),
+        Layer(f"model {model}", spec.defaults_by_model.get(model, {})),
+        *asked.defaults.layers,
+        typed_options(typed),
+        Layer(f"miner {miner}", spec.fixed_by_miner.get(miner, {})),
+    ]
+
+
+class _Asked(NamedTuple):
+    """What a command line asks for: the settings typed, historic flags settled, the loss, the sections that are on."""
+
+    typed: dict[str, Any]
+    choice: LossChoice
+    loss: LossConfig
+    own: list[str]
+    defaults: Defaults
+
+
+def _asked(typed: dict[str, Any]) -> _Asked:
+    typed = dict(typed)
+    settle_historic(typed)
+    asked_recipe = take_recipe(typed, PROGRAM)
+    if typed.pop("eval_metric", None):
+        typed.setdefault("select_metric", "map_at_r")
+    if typed.pop("not_pretrained", False):
+        typed["pretrained"] = False
+    choice, loss = _take_loss(typed)
+    own = switched_on(PROGRAM, typed | {"loss": loss.loss, "distilled": choice.distilled})
+    recipe = choice.recipe
+    for switch in (OWN_SECTIONS[name].switch for name in own):
+        _check_fit(switch, loss.loss, choice)
+        recipe = switch.recipes.get(recipe, recipe)
+    if typed.get("as_source"):
+        recipe = SOURCE_RECIPE
+    recipe = asked_recipe or recipe
+    if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
+        typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
+    return _Asked(typed, choice, loss, own, fill_defaults(recipe, typed))
 
 
 def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:

@@ -214,7 +214,7 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     chosen = task.selection
     chooses = "the test split, as published (optimistic)" if chosen.on_test_split else chosen.held_out
     whose = RECIPES[config.recipe].title + (f" and {name}" if name in DATASET_DEFAULTS else "")
-    say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
+    say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise (--recipe {config.recipe})")
     images, network = task.describe()
     say(images)
     if config.data.dataset == "folder":  # of named data sets the protocol is fixed
