@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Classification with mixup, PyramidNet-200, CIFAR-100.
+# Classification with mixup, IDML's baseline, PyramidNet-200, CIFAR-100.
 # Paper: Wang, Zheng, Zhu, Zhou, Lu: Introspective Deep Metric Learning, arXiv 2205.04449, 2022.
 # Reported: top-1 84.22 (best epoch on the test split).
-# Settings: those of CutMix (Yun et al., ICCV 2019), and so of the published command.
+# Settings: those of CutMix (Yun et al., ICCV 2019).
 # NOTE: no command with mixup is published.
 # Further flags are passed on, and win: scripts/cifar100/cross_entropy_mixup_pyramidnet200.sh --seed 2 --precision bf16-mixed
 # Written from scripts/commands.toml by scripts/make_scripts.py: edit there.

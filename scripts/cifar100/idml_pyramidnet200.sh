@@ -2,7 +2,7 @@
 # Introspective classification, PyramidNet-200, CIFAR-100.
 # Paper: Wang, Zheng, Zhu, Zhou, Lu: Introspective Deep Metric Learning, arXiv 2205.04449, 2022.
 # Reported: top-1 84.08 (best epoch on the test split).
-# Settings: those of CutMix (Yun et al., ICCV 2019), and so of the published command.
+# Settings: those of the published command, which are CutMix's (Yun et al., ICCV 2019).
 # Further flags are passed on, and win: scripts/cifar100/idml_pyramidnet200.sh --seed 2 --precision bf16-mixed
 # Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
