@@ -12,7 +12,7 @@ LAYERS = (
     ("errors", "devices"),
     ("ranges", "conditions", "places"),
     (
-        *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
+        *("structures", "registry", "options", "normalize", "metric_names", "metrics_file", "redact", "wandb_settings"),
         *("processes", "signals", "plain_text", "packages", "positives", "writing"),
     ),
     ("config", "recipes"),
@@ -22,8 +22,8 @@ LAYERS = (
     ("miners",),
     ("losses",),
     ("methods",),
-    ("evaluation",),
     ("tracking",),
+    ("evaluation",),
     ("training",),
     ("report",),
     ("cli",),

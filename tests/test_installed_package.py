@@ -21,8 +21,8 @@ IN_THE_PACKAGE = {
     if path.is_file() and path.suffix != ".pyc"
 }
 LIST_PLACES = (
-    "import dml, dml.config as c, dml.training.source_file as s;"
-    " print(dml.__file__, c.DataConfig.data_dir, c.RunConfig.log_dir, s.FOLDER, sep='\\n')"
+    "import dml, dml.config as c, dml.training.run_folder as s;"
+    " print(dml.__file__, c.DataConfig.data_dir, c.RunConfig.log_dir, s.SOURCES, sep='\\n')"
 )
 
 

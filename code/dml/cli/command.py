@@ -22,12 +22,12 @@ from dml.data import DATASETS
 from dml.errors import UserError
 from dml.methods.build_sampler import check_sampler
 from dml.methods.effective import effective
+from dml.metrics_file import read_utf8
 from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES
 from dml.models.run_checkpoint import checkpoint_file
 from dml.places import from_home
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
-from dml.record import read_utf8
 from dml.registry import Registry
 from dml.training.extension import with_epochs
 

@@ -10,11 +10,11 @@ from dml.cli.command import TrainCommand
 from dml.data import RetrievalData, data_from_config
 from dml.data.screening import screening_for
 from dml.data.unlabelled import UnlabelledData, load_unlabelled
+from dml.evaluation.embedding import embed_records
 from dml.methods.build_sampler import fit_batches
 from dml.methods.build_self_taught import create_student, self_taught
 from dml.models import EmbeddingNet
 from dml.models.extract import background_of
-from dml.training.embedding import embed_records
 from dml.training.launch import launch
 from dml.training.retrieval import RetrievalTask
 from dml.training.session import train

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from dml.cli.command import TrainCommand
 from dml.data import data_from_config
+from dml.evaluation.embedding import embed_records
 from dml.methods.build import supervised
 from dml.methods.build_sampler import fit_batches
 from dml.models import EmbeddingNet, model_from_config
 from dml.tracking import say
-from dml.training.embedding import embed_records
 from dml.training.launch import launch
+from dml.training.run_folder import keep_as_source
 from dml.training.session import train
-from dml.training.source_file import keep_as_source
 
 
 def run(command: TrainCommand) -> Path:

@@ -7,12 +7,12 @@ from pathlib import Path
 from dml.cli.command import TrainCommand
 from dml.data import data_from_config
 from dml.data.run_split import warn_of_trained_classes
+from dml.evaluation.embedding import embed_records
 from dml.methods.build_sampler import fit_batches
 from dml.methods.build_transfer import transfer
 from dml.methods.source import CachedSource, load_source
 from dml.models import model_from_config
 from dml.tracking import say
-from dml.training.embedding import embed_records
 from dml.training.launch import launch
 from dml.training.session import train
 

@@ -12,8 +12,8 @@ from typing import Any
 from dml.data.run_split import data_digest_of_run
 from dml.errors import UserError
 from dml.metric_names import best_of
+from dml.metrics_file import read_record, read_utf8
 from dml.places import from_home
-from dml.record import read_record, read_utf8
 from dml.report.data import with_data
 from dml.tracking import METRICS_FILE
 

@@ -15,13 +15,13 @@ from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, padded_crop_transform, train_transform
 from dml.errors import UserError
 from dml.evaluation.classification import top_classes, top_k_accuracy
+from dml.evaluation.embedding import embed_records
 from dml.evaluation.plots.confusion import plot_confusion
 from dml.evaluation.plots.curves import plot_curves
 from dml.methods.base import Method
 from dml.metric_names import CLASSIFICATION_METRICS
 from dml.models.classifiers import ClassifierNet
 from dml.tracking import METRICS_FILE
-from dml.training.embedding import embed_records
 from dml.training.task import Task
 
 

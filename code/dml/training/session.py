@@ -19,18 +19,18 @@ from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
-from dml.training.atomic import write_text_atomically
 from dml.training.environment import record_session
 from dml.training.faults import keeping_traceback
-from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.launcher import find_launcher
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
-from dml.training.results import results_table
 from dml.training.retrieval import RetrievalTask
+from dml.training.run_folder import create_run_folder, lock_run_folder, reopen_run_folder
+from dml.training.selection import results_table
 from dml.training.split_file import keep_split, with_digest
 from dml.training.task import Task, TrainingData
 from dml.training.trainer import Trainer
+from dml.writing import write_text_atomically
 
 NO_IMAGES = (
     "settings, metrics, curves and the confusion of the classes, by their names; pictures that show your images stay"

@@ -1,16 +1,19 @@
-"""The run folder: logs/<data name>/<run-name>/ with everything that a run leaves behind."""
+"""The run folder, logs/<data name>/<run-name>/, and where the networks of runs are kept to be sources."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import IO
 
 from lightning_fabric import Fabric
 
-from dml.config import TrainConfig
+from dml.config import ROOT, TrainConfig
 from dml.errors import UserError
 from dml.places import from_home
-from dml.training.atomic import remove_leftovers, write_text_atomically
+from dml.writing import remove_leftovers, write_text_atomically
+
+SOURCES = ROOT / "pretrained_source"
 
 
 def create_run_folder(config: TrainConfig, fabric: Fabric) -> Path:
@@ -81,3 +84,21 @@ def _first_free(parent: Path, name: str) -> Path:
             return folder
         except FileExistsError:
             suffix += 1
+
+
+def keep_as_source(config: TrainConfig, run: Path, folder: Path = SOURCES) -> Path:
+    """Copy the run's best.pt to ``<folder>/<model>/<data set>_<model>_<D>dim_<loss>_ckpt.pth``, as published.
+
+    A name that is taken gets a number; nothing is overwritten.
+
+    Returns:
+        the copy's path.
+    """
+    model = config.model.model
+    name = f"{config.data.name}_{model}_{config.model.embedding_size}dim_{config.loss.loss}_ckpt"
+    parent, number = folder / model, 1
+    parent.mkdir(parents=True, exist_ok=True)
+    while (target := parent / f"{name}{'' if number == 1 else f'_{number}'}.pth").exists():
+        number += 1
+    shutil.copyfile(run / "best.pt", target)
+    return target

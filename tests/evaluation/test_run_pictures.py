@@ -10,7 +10,7 @@ from PIL import Image
 
 from dml.data import load_dataset
 from dml.evaluation.evaluator import Evaluation
-from dml.training.pictures import draw_run
+from dml.evaluation.pictures import draw_run
 
 
 @pytest.mark.parametrize(("per_class", "drawn"), [(2, {"curves", "gallery"}), (3, {"curves", "gallery", "t-SNE page"})])

@@ -9,11 +9,11 @@ import numpy as np
 
 from dml.config import EvaluateConfig
 from dml.data import RetrievalData
+from dml.evaluation.collection import Collection
 from dml.evaluation.evaluator import Evaluation
+from dml.evaluation.pictures import draw_gallery, draw_tsne
+from dml.evaluation.uncertainty import UncertaintyReport
 from dml.tracking import say
-from dml.training.collection import Collection
-from dml.training.pictures import draw_gallery, draw_tsne
-from dml.training.uncertainty import UncertaintyReport
 from dml.writing import naming
 
 

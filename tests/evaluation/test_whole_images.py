@@ -11,9 +11,9 @@ from torchvision.transforms import v2
 from dml.config import DataConfig
 from dml.data.images import read_image
 from dml.data.records import ImageRecords
+from dml.evaluation.embedding import embed_records
 from dml.models import create_model
 from dml.models.extract import background_of
-from dml.training.embedding import embed_records
 
 
 @pytest.fixture

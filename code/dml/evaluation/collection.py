@@ -13,7 +13,7 @@ from dml.data import ImageRecords
 from dml.evaluation.plots import plot_similar, tsne_page
 from dml.evaluation.spread import collapse
 from dml.neighbours import nearest_neighbours
-from dml.training.atomic import replacing
+from dml.writing import replacing
 
 QUERIES, NEIGHBOURS, POINTS = 8, 8, 2000
 

@@ -12,9 +12,9 @@ from PIL import Image
 from dml.config import DataConfig
 from dml.data import ImageRecords
 from dml.evaluation.classification import top_classes
+from dml.evaluation.embedding import embed_records
 from dml.models import create_model
 from dml.models.classifiers import create_classifier
-from dml.training.embedding import embed_records
 from two_processes import fabric_of_two, in_two_processes, needs_gloo
 
 CONFIG = DataConfig(resize=32, crop_size=32, batch_size=8, workers=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dml.training.random_state import random_state, restore_random_state
+from dml.training.checkpoint import random_state, restore_random_state
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 1)
 

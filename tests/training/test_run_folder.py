@@ -6,7 +6,7 @@ import pytest
 
 from dml.cli.train import parse_train
 from dml.config import ConfigWarning
-from dml.training.source_file import keep_as_source
+from dml.training.run_folder import keep_as_source
 
 
 def test_published_name_and_nothing_overwritten(tmp_path):
