@@ -61,7 +61,10 @@ class DistanceMiner:
         if not negatives[:1].any():  # of two classes or more, every sample has a negative
             return Triplets(anchors[:0], anchors[:0], anchors[:0])
         positives.diagonal().copy_(~positives.any(dim=1))
-        probabilities = negative_probabilities(
-            distances, negatives, embedding_size=self.embedding_size, lower_cutoff=self.lower_cutoff
-        )
+        probabilities = self.negative_probabilities(distances, negatives)
         return Triplets(anchors, draw(positives), draw(probabilities))
+
+    def negative_probabilities(self, distances: Tensor, negatives: Tensor) -> Tensor:
+        """The function of this name, with the miner's settings."""
+        how = {"embedding_size": self.embedding_size, "lower_cutoff": self.lower_cutoff}
+        return negative_probabilities(distances, negatives, **how)

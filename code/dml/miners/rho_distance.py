@@ -7,27 +7,23 @@ from torch import Tensor
 
 from dml.errors import UserError
 from dml.miners.contract import Triplets
-from dml.miners.distance import negative_probabilities
+from dml.miners.distance import DistanceMiner
 from dml.miners.drawing import draw, minable, relations
 
 
-class RhoDistanceMiner:
+class RhoDistanceMiner(DistanceMiner):
     """One triplet per anchor, of two kinds; samples alone in their class are left out. O(B²).
 
     With probability ``switch_probability`` the anchor is its own positive and another sample of its class the
     negative, so that the class is pushed apart; otherwise as the distance miner.
 
     Args:
-        embedding_size: D.
-        lower_cutoff: distances below it count as it.
-        upper_cutoff: NOTE: accepted and without effect, as published.
+        embedding_size, lower_cutoff, upper_cutoff: see :class:`dml.miners.distance.DistanceMiner`.
         switch_probability: of the first kind, in 0..1, independently for each anchor.
 
     Raises:
         UserError: a probability outside 0..1.
     """
-
-    gives = "triplets"
 
     def __init__(
         self,
@@ -37,21 +33,16 @@ class RhoDistanceMiner:
         upper_cutoff: float = 1.4,
         switch_probability: float = 0.2,
     ):
+        super().__init__(embedding_size=embedding_size, lower_cutoff=lower_cutoff, upper_cutoff=upper_cutoff)
         if not 0 <= switch_probability <= 1:
             raise UserError(f"--miner_rho_distance_cp is a probability between 0 and 1, got {switch_probability}")
-        self.embedding_size, self.lower_cutoff, self.upper_cutoff = embedding_size, lower_cutoff, upper_cutoff
         self.switch_probability = switch_probability
 
     def __call__(self, distances: Tensor, labels: Tensor) -> Triplets:
         """See :class:`dml.miners.contract.Miner`."""
         positives, negatives = relations(labels)
         anchors = minable(positives, negatives)
-        probabilities = negative_probabilities(
-            distances[anchors],
-            negatives[anchors],
-            embedding_size=self.embedding_size,
-            lower_cutoff=self.lower_cutoff,
-        )
+        probabilities = self.negative_probabilities(distances[anchors], negatives[anchors])
         same_class = draw(positives[anchors])
         switched = torch.rand(len(anchors), device=anchors.device) < self.switch_probability
         return Triplets(
