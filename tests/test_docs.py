@@ -24,6 +24,7 @@ from torch.distributed.run import get_args_parser
 import benchmark
 import download_dataset
 import download_source_models
+import make_scripts
 import verify_dataset
 from benchmarks import BENCHMARKS
 from dml.cli.classify import classify_parser, parse_classify
@@ -79,6 +80,7 @@ PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "scripts/verify_dataset.py": lambda words: EVERY_DATASET[verify_dataset.create_parser().parse_args(words).name],
     "scripts/download_dataset.py": lambda words: EVERY_DATASET[download_dataset.create_parser().parse_args(words).name],
     "scripts/download_source_models.py": lambda words: download_source_models.create_parser().parse_args(words),
+    "scripts/make_scripts.py": lambda words: make_scripts.create_parser().parse_args(words),
     "scripts/benchmark.py": check_benchmark,
 }
 
