@@ -49,7 +49,7 @@ def _supervised(config: TrainConfig) -> TrainConfig:
     miner = asked.miner or (spec.miners[0] if spec.tuples else None)
     owners = [spec] if miner is None else [spec, MINERS[miner]]
     _refuse_unknown(config, *owners)
-    of_loss = {flag: value for flag, value in asked.options.items() if flag in spec.options}
+    of_loss = spec.own(asked.options)
     fixing = None if asked.complete else miner  # what a miner fixes is on record then
     options, scale = spec.complete(of_loss, miner=fixing, model=config.model.model), optim.proxy_lr_scale
     if scale is None and spec.lr_scale is not None:
