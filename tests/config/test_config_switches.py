@@ -12,7 +12,7 @@ from dml.config import OWN_SECTIONS, SECTIONS, LossConfig, TrainConfig, sections
 from dml.config.base import Section, like, option
 from dml.config.switches import by_choice, by_flag, by_program, by_setting
 
-PROGRAMS = ("train.py", "train_target.py", "main.py", "classify.py")
+PROGRAMS = ("train.py", "train_target.py", "train_stml.py", "classify.py")
 NEEDED = {"source_ckpt": "s.pt", "noisy_ratio": 0.1}
 
 
@@ -41,7 +41,7 @@ def test_what_is_on():
     typed = {"noisy_label": True, "introspective": False, "sampler": "d2_coreset", "distilled": False}
     assert switched_on("train.py", typed) == ["feature_sampling", "noise"]
     assert switched_on("train.py", {"introspective": True, "distilled": True}) == ["distillation", "introspective"]
-    assert switched_on("main.py", {}) == ["self_taught"]
+    assert switched_on("train_stml.py", {}) == ["self_taught"]
 
 
 def said(switch, **settings) -> str | None:
@@ -81,7 +81,7 @@ def test_every_flag_of_a_section_has_its_condition():
     class Always(Section):
         """Of a program."""
 
-        switch = by_program("main.py")
+        switch = by_program("train_stml.py")
         radius: float = like(Sharpening, "radius", 2.0)
 
     for section in (Sharpening, Always):
