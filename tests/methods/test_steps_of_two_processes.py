@@ -45,6 +45,7 @@ EMBEDDING = (
     "--embedding-size",
     "8",
 )
+EMA = ("--ema-teacher", "--ema-momentum", "0.5", "--ema-tau", "0.2")
 MOCO, BYOL, SHIFT = (("--method", name, "--bn-freeze", "1") for name in ("moco", "byol", "meanshift"))
 
 
@@ -67,6 +68,8 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "memory": (_supervised, ("--loss", "ProxyISA", "--enableMemory", "1", "--T", "20", "--start-epoch", "0")),
     "memory of pairs": (_supervised, ("--loss", "MS", "--enableMemory", "1", "--T", "20", "--start-epoch", "0")),
     "self-distillation": (_supervised, ("--loss", "multisimilarity_lsd", "--bs", str(IMAGES))),
+    "moving-average teacher": (_supervised, ("--loss", "Proxy_Anchor", *EMA)),
+    "every term": (_supervised, ("--loss", "MS_lsd", *EMA, "--introspective", "1", "--mixup", "1")),
     "introspective, mixup": (_supervised, ("--loss", "Proxy_Anchor", "--introspective", "1", "--mixup", "1")),
     "mixup, normalising head": (_supervised, ("--loss", "Proxy_Anchor", "--mixup", "1", "--head", "mlp_bn")),
     **{f"transfer, {name}": (transfer_of, (name,)) for name in TRANSFER_LOSSES},

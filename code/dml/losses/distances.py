@@ -51,7 +51,17 @@ def relaxed_exponents(source: Tensor, sigma: float) -> Tensor:
     return squared_distances(source).clamp_min(MIN_SQUARE).fill_diagonal_(0) / sigma
 
 
-def relative_distances(target: Tensor) -> Tensor:
-    """(B, D) → (B, B) pd divided by the mean of its row (its own 0 included), with gradient through that mean."""
-    distances = pairwise_distances(target)
-    return distances / distances.mean(1, keepdim=True)
+def relative(distances: Tensor) -> Tensor:
+    """(B, B) distances divided by the mean of their row, its own 0 included, through which gradient flows too."""
+    return distances / distances.mean(1, keepdim=True).clamp_min(torch.finfo(distances.dtype).tiny)
+
+
+def relaxed_costs(similarity: Tensor, distances: Tensor, delta: float) -> Tensor:
+    """What pairs cost in the relaxed contrastive losses, ``w r² + (1 − w) [δ − r]₊²`` (METHODS §5, §12).
+
+    Args:
+        similarity: (B, B) w in 0..1, to what degree two rows are alike; without gradient.
+        distances: (B, B) r, ``relative``.
+        delta: δ, beyond which rows that are not alike are let be.
+    """
+    return similarity * distances.square() + (1 - similarity) * (delta - distances).relu().square()

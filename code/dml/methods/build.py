@@ -17,10 +17,11 @@ def build_method(given: Given[Any]) -> Method:
     Raises:
         UserError: settings that do not fit the training set or each other.
     """
-    return _builder(given.config)(given)
+    return builder_of(given.config)(given)
 
 
-def _builder(config: TrainConfig) -> Callable[[Given[Any]], Method]:
+def builder_of(config: TrainConfig) -> Callable[[Given[Any]], Method]:
+    """The ``build`` of that method."""
     if config.classification is not None:
         return classification.build
     if config.self_taught is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -173,7 +173,7 @@ class SupervisedMethod(Method):
         return None if proxies is None else proxies.detach()
 
 
-def build(given: Given[EmbeddingNet], method: type[SupervisedMethod] = SupervisedMethod) -> SupervisedMethod:
+def build(given: Given[EmbeddingNet], method: Callable[..., SupervisedMethod] = SupervisedMethod) -> SupervisedMethod:
     """The method of ``code/train.py``: the configured loss over the training classes, and the terms beside it.
 
     Args:

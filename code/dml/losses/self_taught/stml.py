@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.distances import safe_root, squared_distances
+from dml.losses.distances import relative, relaxed_costs, safe_root, squared_distances
 from dml.losses.self_taught.context import contextual_similarity
 from dml.losses.self_taught.spec import SelfTaughtSpec
 from dml.normalize import l2_normalize_clamped, widen
@@ -96,11 +95,10 @@ class SelfTaughtLoss(nn.Module):
         """
         if self.normalize_student:
             x = l2_normalize_clamped(x)
-        distances = safe_root(squared_distances(x))
-        return distances / distances.mean(1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+        return relative(safe_root(squared_distances(x)))
 
     def _relaxed_contrastive(self, relation: Tensor, similarity: Tensor) -> Tensor:
-        terms = similarity * relation.square() + (1 - similarity) * (self.delta - relation).relu().square()
+        terms = relaxed_costs(similarity, relation, self.delta)
         # The diagonal is constant, but no pair.
         return (terms.sum() - terms.diagonal().sum()) / (len(terms) * (len(terms) - 1))
 

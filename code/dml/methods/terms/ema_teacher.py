@@ -6,7 +6,7 @@ import copy
 
 from torch import Tensor
 
-from dml.losses.listwise import ListwiseDistillationLoss
+from dml.losses.ranking.listwise import ListwiseDistillationLoss
 from dml.methods.base import Given
 from dml.methods.terms.base import Seen, Term
 from dml.models import EmbeddingNet
