@@ -217,12 +217,12 @@ RECIPES: Registry[Recipe] = Registry(
             ipc_sampler="class_balanced",
             model_defaults={"bn_inception": _FAST_STATISTICS},
         ),
-        "stml": Recipe("STML", _STML, ipc_sampler="random", program="main.py", model_defaults=_STML_MODELS),
+        "stml": Recipe("STML", _STML, ipc_sampler="random", program="train_stml.py", model_defaults=_STML_MODELS),
         "self_supervised": Recipe(
             "STML's self-supervised baselines",
             _STML | {"head_lr": None, "l2_norm": True},
             ipc_sampler="random",
-            program="main.py",
+            program="train_stml.py",
             model_defaults=_STML_MODELS,
         ),
         "transfer_target": Recipe(
