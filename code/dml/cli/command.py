@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.kept_defaults import warn_of_kept_defaults, warn_of_short_training
+from dml.cli.network_defaults import network_defaults
 from dml.cli.outputs import require_writable
 from dml.cli.parser import Parser
 from dml.cli.selected import check_metrics
@@ -23,7 +24,7 @@ from dml.errors import UserError
 from dml.methods.build_sampler import check_sampler
 from dml.methods.effective import effective
 from dml.models.arch_name import parse_arch
-from dml.models.backbones import BACKBONES
+from dml.models.backbones import BACKBONES, PREFIX
 from dml.models.run_checkpoint import checkpoint_file
 from dml.places import from_home
 from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
@@ -153,9 +154,11 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
         typed = named | {name: value for name, value in typed.items() if name != "arch"}
     dataset = DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", recipe.defaults["dataset"])), {})
     model = (recipe.defaults | dataset | typed)["model"]
-    model = BACKBONES.aliases.get(model, model)  # defaults go by the name, not by its other spellings
+    # Defaults go by the name, not by its other spellings.
+    model = BACKBONES.canonical(model) if model.startswith(PREFIX) else BACKBONES.aliases.get(model, model)
     defaults = recipe.defaults | recipe.model_defaults.get(model, {})
     defaults |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset
+    defaults |= network_defaults(model, defaults | typed)
     warn_of_kept_defaults(defaults, typed)
     values = defaults | typed
     values |= {"model": model, "dataset": datasets.canonical(values["dataset"])}

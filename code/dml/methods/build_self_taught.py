@@ -62,7 +62,7 @@ def self_taught(
         )
     _warn_of_long_queue(name, arguments, num_images * settings.view)
     if spec.has_predictor:
-        arguments["predictor_width"] = 2 * student.backbone.num_features
+        arguments["predictor_width"] = 2 * student.num_features
     unlabelled = np.zeros(num_images, dtype=np.int64)
     return SelfSupervisedMethod(
         criterion=spec.build(embedding_size=config.model.embedding_size, **arguments),
@@ -131,6 +131,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         norm=model.norm_convention,
         head_init=model.head_init,
         background_size=settings.bg_embedding_size if config.loss.loss == STML else None,
+        image_size=config.data.crop_size,
         bn_freeze=model.bn_freeze,
         bn_affine=model.bn_affine,
         bn_momentum=model.bn_momentum,

@@ -28,8 +28,8 @@ def transfer(config: TrainConfig, model: EmbeddingNet, source: EmbeddingNet, tra
     side = config.data.crop_size
     stages = match_stages(model.backbone, source.backbone, side) if spec.needs == "maps" else ()
     sizes = TransferSizes(
-        target_features=model.backbone.num_features,
-        source_features=source.backbone.num_features,
+        target_features=model.num_features,
+        source_features=source.num_features,
         target_channels=tuple(model.backbone.stage_channels[stage] for stage, _ in stages),
         source_channels=tuple(source.backbone.stage_channels[stage] for _, stage in stages),
         labels=torch.from_numpy(train.labels),

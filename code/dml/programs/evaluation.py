@@ -18,6 +18,7 @@ from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.errors import UserError
 from dml.models import EmbeddingNet
 from dml.models.convert import LoadedModel, load_model_checkpoint
+from dml.models.features import for_images_of, untrained, without_head
 from dml.places import from_home
 from dml.tracking import say, table
 from dml.training.collection import Collection
@@ -29,15 +30,18 @@ from dml.training.uncertainty import judge_uncertainty, require_uncertainty
 
 def run(config: EvaluateConfig) -> None:
     """Evaluate a checkpoint, and say and write what ``config`` asks for. UserError for what does not fit."""
-    loaded = load_model_checkpoint(Path(config.ckpt))
+    loaded = load_model_checkpoint(Path(config.ckpt)) if config.ckpt else untrained(config)
+    if config.head is not None:
+        loaded = without_head(loaded)
     config = complete(config, loaded)
+    loaded = for_images_of(loaded, config.crop_size)
     if config.uncertainty:
-        require_uncertainty(loaded.architecture, config.ckpt)
+        require_uncertainty(loaded.architecture, config.judged)
     fabric = launch(config)
     model = fabric.to_device(loaded.model)
     if config.l2_norm is not None:
         model.architecture = replace(model.architecture, l2_norm=config.l2_norm)
-    say(f"{config.ckpt}: {loaded.description}, on {fabric.device}")
+    say(f"{config.judged}: {loaded.description}, on {fabric.device}")
     if config.unlabelled:
         embed(config, model, fabric)
     else:
@@ -50,7 +54,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
     data, notes = judged_as_in_the_run(
         load_dataset(config.dataset, config.data_dir),
         config.data_dir,
-        Path(config.ckpt),
+        Path(config.judged),
         loaded.split,
         (loaded.config or {}).get("data"),
         take_new=config.new_classes,
@@ -85,7 +89,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
     unsure = judge_uncertainty(model, evaluation, data, config, fabric) if config.uncertainty else None
     if fabric.is_global_zero:
         say(f"\n{data.name}, {len(data.query)} queries, {config.eval_distance}, in per cent:")
-        say(table({Path(config.ckpt).name: evaluation.metrics}))
+        say(table({Path(config.judged).name: evaluation.metrics}))
         for line in evaluation.remarks:
             say(line)
         if unsure is not None:

@@ -43,7 +43,8 @@ def run(command: TrainCommand) -> Path:
     )
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     warn_of_trained_classes(data, "the source network", loaded.split, (loaded.config or {}).get("data"))
-    model, source = model_from_config(config.model, continued=command.has_checkpoint), loaded.model
+    size, source = config.data.crop_size, loaded.model
+    model = model_from_config(config.model, image_size=size, continued=command.has_checkpoint)
     method = transfer(config, model, source, data.train)
     if config.transfer.cache_source:
         source = fabric.to_device(source)
