@@ -12,7 +12,7 @@ from entrypoints import ROOT
 
 LATER = {
     *("torchvision", "pytorch_metric_learning", "sklearn", "scipy", "matplotlib", "plotly", "wandb", "adamp"),
-    *("lightning_fabric", "torch._dynamo"),
+    *("lightning_fabric", "torch._dynamo", "timm"),
 }
 PROGRAM = """
 import json, runpy, sys

@@ -144,7 +144,11 @@ class Embedder:
             return torch.empty(0, self.embedding_size)
         how = self.preprocessing.settled(images)
         transform = eval_transform(
-            self.input_spec.normalize, resize=how.resize, crop_size=how.crop_size, pillow=how.pillow
+            self.input_spec.normalize,
+            resize=how.resize,
+            crop_size=how.crop_size,
+            pillow=how.pillow,
+            interpolation=self.input_spec.interpolation,
         )
         batches = eval_loader(
             _Given(images, how.read, transform),
