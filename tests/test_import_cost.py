@@ -46,6 +46,12 @@ def test_help(entry):
     assert not modules & LATER
 
 
+def test_help_of_an_action():
+    modules = imported(RUN, str(ROOT / "code" / "search.py"), "index", "--help")
+    assert "dml.cli.search" in modules
+    assert not modules & {*LATER, "torch", "faiss", "pymilvus"}
+
+
 def test_a_mistake():
     modules = imported(RUN, str(ROOT / "code" / "train.py"), "--loss", "tripet")
     assert "dml.losses" in modules
