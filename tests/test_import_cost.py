@@ -39,7 +39,7 @@ def test_the_package_alone_costs_nothing():
     assert not modules & {*LATER, "torch", "numpy"}
 
 
-@pytest.mark.parametrize("entry", ["train.py", "train_target.py", "main.py", "classify.py", "evaluate.py"])
+@pytest.mark.parametrize("entry", ["train.py", "train_target.py", "main.py", "classify.py", "evaluate.py", "export.py"])
 def test_help(entry):
     modules = imported(RUN, str(ROOT / "code" / entry), "--help")
     assert "dml.cli.parser" in modules

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import torch
 
 import dml
-from dml.models import create_model
-from dml.models.convert import CHECKPOINT_FORMAT
 from dml.search.calibration import AT_LEAST
 from entrypoints import run_inside
-
-DIGITS = tuple(f"digit_{digit}" for digit in range(10))
-
-
-def untrained(folder: Path, seed: int) -> Path:
-    """A checkpoint of a run on the digits 0 to 4; as it begins, a network tells digits apart already."""
-    torch.manual_seed(seed)
-    config = {"data": {"dataset": "folder", "resize": 32, "crop_size": 32}, "evaluation": {"eval_distance": "cosine"}}
-    net = create_model("resnet18", embedding_size=64, pretrained=False)
-    content = {"architecture": asdict(net.architecture), "config": config, "class_names": DIGITS[:5]}
-    torch.save({"format": CHECKPOINT_FORMAT, "model": net.state_dict(), "epoch": 0} | content, folder / f"{seed}.pt")
-    return folder / f"{seed}.pt"
+from untrained import untrained
 
 
 @pytest.fixture(scope="module")

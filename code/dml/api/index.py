@@ -14,20 +14,19 @@ from torch import Tensor
 
 from dml.api.embedder import Embedder, ImageLike, load
 from dml.api.identity import identity_of
+from dml.api.photographs import check_finite, embedded
 from dml.config import ConfigWarning
 from dml.errors import UserError
 from dml.places import from_home
 from dml.search.answers import VOTERS, Answer, Found, Name, similarity_of, vote
 from dml.search.calibration import Calibration, calibrate
-from dml.search.engines import EngineSettings
+from dml.search.engines import EngineSettings, settled
 from dml.search.finder import Finder
 from dml.search.held_out import judge_held_out, judge_left_out, usual_distance
 from dml.search.items import CHANGED, GONE, Item, Photograph, state_of
 from dml.search.photographs import photographs_in
-from dml.search.reading import Reader
 from dml.search.store import Added, Store
 
-BATCH_SIZE = 64  # photographs that are embedded at a time
 COMMITTED = 512  # photographs that are added at a time: what a kill can cost
 PRECISION = 0.95
 
@@ -96,7 +95,7 @@ class Index:
         """
         embedder = checkpoint if isinstance(checkpoint, Embedder) else load(checkpoint)
         about: dict[str, Any] = {**identity_of(embedder), "calibration": None, "scale": 1.0}
-        about["engine"], about["engine_change"] = asdict(engine or EngineSettings()), -1
+        about["engine"], about["engine_change"] = asdict(settled(engine or EngineSettings())), -1
         store = Store.create(from_home(folder), dimensions=embedder.embedding_size, about=about)
         return cls(store, embedder)
 
@@ -178,27 +177,22 @@ class Index:
         given = list(places)
         found = [one for one in given if isinstance(one, Photograph)]
         found += photographs_in([one for one in given if not isinstance(one, Photograph)], label=label)
-        added, faults = Added(), []
-        embedder = self.embedder
-        reader = Reader(embedder.preprocessing.read, embedder.transform)
-        try:
-            for start in range(0, len(found), COMMITTED):
-                part = found[start : start + COMMITTED]
-                fresh = [one for one in part if not self._is_known(one)]
-                added += Added(known=len(part) - len(fresh))
-                items, vectors = [], []
-                for first in range(0, len(fresh), BATCH_SIZE):
-                    read = reader(fresh[first : first + BATCH_SIZE])
-                    faults += read.faults
-                    if read.items:
-                        items += read.items
-                        vectors.append(embedder.embed_prepared(read.images))
-                    if progress is not None:
-                        progress(min(start + len(part) - len(fresh) + first + BATCH_SIZE, len(found)), len(found))
-                if items:
-                    added += self.store.add(items, _finite(torch.cat(vectors), items))
-        finally:
-            reader.close()
+        added, faults, done = Added(), [], 0
+        for start in range(0, len(found), COMMITTED):
+            part = found[start : start + COMMITTED]
+            fresh = [one for one in part if not self._is_known(one)]
+            added += Added(known=len(part) - len(fresh))
+            done += len(part) - len(fresh)
+            items, vectors = [], []
+            for some in embedded(self.embedder, fresh):
+                items += some.items
+                vectors.append(some.vectors)
+                faults += some.faults
+                done += len(some.items) + len(some.faults)
+                if progress is not None:
+                    progress(done, len(found))
+            if items:
+                added += self.store.add(items, torch.cat(vectors).numpy())
         self.finder.catch_up()
         return Growth(added, tuple(faults))
 
@@ -228,7 +222,7 @@ class Index:
         calibration = about["calibration"]
         threshold = None if calibration is None else Calibration.from_json(calibration).threshold
         answers = []
-        embeddings = torch.from_numpy(_finite(embeddings, ["the photograph"] * len(embeddings)))
+        check_finite(embeddings, ())
         for items, values in self.finder.nearest(embeddings, max(VOTERS, top)):
             near = similarity_of(values, distance=self.distance, scale=about["scale"])
             answers.append(_answer(items, near, threshold, top))
@@ -330,19 +324,13 @@ class Index:
 
     def _embed_held_out(self, asked: Sequence[Photograph]) -> tuple[list[str], Tensor, str, str | None]:
         """Labels and embeddings of photographs that are not in the index, what they are and what is to be warned of."""
-        embedder = self.embedder
-        reader = Reader(embedder.preprocessing.read, embedder.transform)
         labels, vectors, left_out = [], [], 0
-        try:
-            for start in range(0, len(asked), BATCH_SIZE):
-                read = reader(asked[start : start + BATCH_SIZE])
-                new = [place for place, item in enumerate(read.items) if not self.store.has_digest(item.digest)]
-                left_out += len(read.items) - len(new)
-                if new:
-                    labels += [read.items[place].label for place in new]
-                    vectors.append(embedder.embed_prepared(read.images[new]))
-        finally:
-            reader.close()
+        for some in embedded(self.embedder, asked):
+            new = [place for place, item in enumerate(some.items) if not self.store.has_digest(item.digest)]
+            left_out += len(some.items) - len(new)
+            if new:
+                labels += [some.items[place].label for place in new]
+                vectors.append(some.vectors[new])
         if not vectors:
             raise UserError("no photograph to calibrate by: all of them are in the index, unreadable or without label")
         told = f"{left_out:,} photographs are in the index themselves, and are not asked about" if left_out else None
@@ -363,12 +351,3 @@ def _answer(items: list[Item], near: Tensor, threshold: float | None, top: int) 
         shown = tuple(Found(items[other], float(near[other]), state_of(items[other])) for other in of_name)
         names.append(Name(items[place].label, score, shown))
     return Answer(tuple(names), tuple(found), threshold)
-
-
-def _finite(vectors: Tensor, items: Sequence[Any]) -> np.ndarray:
-    """(n, D) float32. UserError for numbers that are not finite."""
-    bad = (~vectors.isfinite().all(1)).nonzero()[:, 0].tolist()
-    if bad:
-        which = getattr(items[bad[0]], "path", items[bad[0]])
-        raise UserError(f"the network gives embeddings with NaN or infinite values, of {which} first: it is damaged")
-    return vectors.numpy()

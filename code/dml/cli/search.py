@@ -39,7 +39,7 @@ class SearchCommand:
     label: str | None = None
     gone: bool = False
     top: int = 5
-    similarity: float = 0.95
+    similarity: float = 0.98
     html: Path | None = None
     json: Path | None = None
     host: str = "127.0.0.1"
@@ -129,7 +129,7 @@ def _duplicates(parser: Parser) -> None:
     parser.add_argument("places", nargs="+", type=place, metavar="PLACE", help="see --photos of index")
     _takes_checkpoint(parser, "the network that compares the photographs")
     parser.add_argument(
-        "--similarity", type=float, metavar="COSINE", help="from which on two photographs are told (default: 0.95)"
+        "--similarity", type=float, metavar="COSINE", help="from which on the network finds two alike (default: 0.98)"
     )
     parser.declare("similarity", within=between(-1, 1))
     _writes(parser)
@@ -221,7 +221,7 @@ def _engine(name: str, *, kind: str | None, uri: str | None, collection: str | N
         raise UserError(f"--uri and --collection are for --engine milvus, not for {name}")
     if name == "milvus" and uri is None:
         raise UserError("--engine milvus needs --uri: a file such as shop.db, for Milvus Lite, or a server's address")
-    return EngineSettings(name, kind or ("hnsw" if name == "faiss" else None), uri, collection)
+    return EngineSettings(name, kind, uri, collection)
 
 
 def _explain(word: str) -> None:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from dml.api.duplicates import find_duplicates
+from dml.api.embedder import load
 from dml.api.index import Growth, Index
 from dml.cli.search import SearchCommand
 from dml.data.own_images import counted
 from dml.errors import UserError
-from dml.page.render import answer_html, data_uri, file_document
+from dml.page.files import answers_page, duplicates_page
 from dml.search.answers import Answer, Found
 from dml.search.calibration import SHOWN, Calibration, Point
 from dml.search.engines import EXACT
-from dml.search.items import GONE, Item, state_of
+from dml.search.items import GONE, state_of
 from dml.search.photographs import photographs_in, warn_of_unreadable
-from dml.search.reading import thumbnail_of
 from dml.tracking import say
 from dml.writing import write_text_atomically
 
@@ -64,13 +64,41 @@ def query(command: SearchCommand) -> None:
             told = [{"photograph": str(path)} | _plain(answer) for path, answer in zip(asked, answers, strict=True)]
             _write(json.dumps(told, indent=2, ensure_ascii=False) + "\n", command.json)
         if command.html is not None:
-            _write(_page(opened, asked, answers), command.html)
+            _write(answers_page(opened, asked, answers), command.html)
 
 
 def calibrate(command: SearchCommand) -> None:
     """Find the score from which on a name is believed."""
     with Index.open(command.index, command.ckpt) as opened:
         _calibrate(opened, command)
+
+
+def duplicates(command: SearchCommand) -> None:
+    """Find photographs that are there more than once."""
+    embedder = load(command.ckpt)
+    found = photographs_in(command.places)
+    with tqdm(total=len(found), unit=" photographs", leave=False, disable=None) as bar:
+        groups, faults = find_duplicates(embedder, found, similarity=command.similarity, progress=bar.update)
+    warn_of_unreadable(faults, len(found))
+    for group in groups:
+        names = f", under {len(group.labels)} names" if len(group.labels) > 1 else ""
+        say(f"{group.kind} ({group.similarity:.3f}{names}):")
+        say("\n".join(f"  {one.path}" for one in group.photographs))
+    extra = sum(len(group.photographs) - 1 for group in groups)
+    say(f"{len(found):,} photographs, {counted(len(groups), 'group', 'groups')}: {extra:,} could go")
+    if command.json is not None:
+        told = [
+            {
+                "kind": group.kind,
+                "similarity": group.similarity,
+                "labels": group.labels,
+                "photographs": [{"path": one.path, "label": one.label} for one in group.photographs],
+            }
+            for group in groups
+        ]
+        _write(json.dumps(told, indent=2, ensure_ascii=False) + "\n", command.json)
+    if command.html is not None:
+        _write(duplicates_page(groups, embedder.preprocessing.read), command.html)
 
 
 def remove(command: SearchCommand) -> None:
@@ -116,6 +144,19 @@ def verify(command: SearchCommand) -> None:
                 " `remove --gone` lets the others go"
             )
         say(f"{command.index}: {counted(len(opened), 'photograph', 'photographs')}, all as they were")
+
+
+def serve(command: SearchCommand) -> None:
+    """Serve the page until the program is ended."""
+    from dml.page.server import PageServer
+
+    with Index.open(command.index, command.ckpt) as opened:
+        say(f"{command.index}: {opened.embedder.description}, on {opened.embedder.device}")
+        with PageServer(opened, host=command.host, port=command.port) as server:
+            if not server.is_local:
+                say(f"who reaches {command.host} sees the photographs of the index, and needs no password")
+            say(f"{server.address}  (Ctrl-C ends it)")
+            server.serve_forever()
 
 
 def _grow(index: Index, places: tuple[Path, ...], label: str | None) -> Growth:
@@ -194,18 +235,6 @@ def _plain(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _page(index: Index, asked: list[Path], answers: list[Answer]) -> str:
-    def source(item: Item) -> str:
-        return data_uri(index.store.thumbnail(item.id) or b"")
-
-    parts = []
-    for path, answer in zip(asked, answers, strict=True):
-        picture = data_uri(thumbnail_of(index.embedder.preprocessing.read(path)))
-        parts.append(f'<div class="asked"><img src="{picture}" alt=""><p class="soft">{escape(path.name)}</p></div>')
-        parts.append(answer_html(answer, source, linked=False))
-    return file_document("What is this?", "\n".join(parts))
-
-
 def _named(index: Index, command: SearchCommand) -> list[int]:
     """Ids of the items that a command line names."""
     ids = [] if command.label is None else index.store.ids_of(command.label)
@@ -230,7 +259,9 @@ _RUN: dict[str, Callable[[SearchCommand], None]] = {
     "add": add,
     "query": query,
     "calibrate": calibrate,
+    "duplicates": duplicates,
     "remove": remove,
     "info": info,
     "verify": verify,
+    "serve": serve,
 }

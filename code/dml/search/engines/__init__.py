@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dml.search.engines.base import Engine, EngineSettings, open_engine
+from dml.search.engines.base import Engine, EngineSettings, open_engine, settled
 
 EXACT = "exact"
 NAMES = (EXACT, "faiss", "milvus")
 
-__all__ = ["EXACT", "NAMES", "Engine", "EngineSettings", "open_engine"]
+__all__ = ["EXACT", "NAMES", "Engine", "EngineSettings", "open_engine", "settled"]

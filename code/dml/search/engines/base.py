@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 import numpy as np
 
@@ -45,6 +46,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def settled(settings: EngineSettings) -> EngineSettings:
+    """With what is left open: the kind of structure, a name of its own for the collection, a file's whole path."""
+    if settings.name == "faiss":
+        return replace(settings, kind=settings.kind or "hnsw")
+    if settings.name == "milvus":
+        uri = settings.uri or ""
+        whole = uri if "://" in uri else str(Path(uri).absolute())
+        return replace(settings, uri=whole, collection=settings.collection or f"dml_{uuid4().hex[:12]}")
+    return settings
 
 
 def open_engine(settings: EngineSettings, folder: Path, *, dimensions: int, distance: str) -> Engine:
