@@ -58,9 +58,7 @@ class FaissEngine:
         """See ``Engine``."""
         vectors = self._prepared(vectors)
         number = self._index.ntotal + len(ids)
-        outgrown = (
-            self.kind == "ivf" and number > 4 * max(1, self._lists() * _FEWEST) and self._lists() < _lists(number)
-        )
+        outgrown = self.kind == "ivf" and 4 * self._index.nlist < _lists(number)
         if outgrown or np.isin(ids, self._removed).any():
             old, old_vectors = self._living()
             ids, vectors = np.concatenate([old, ids]), np.concatenate([old_vectors, vectors])
