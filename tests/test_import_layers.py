@@ -13,7 +13,7 @@ LAYERS = (
     ("ranges", "conditions", "places"),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "metrics_file", "redact", "wandb_settings"),
-        *("processes", "signals", "plain_text", "packages", "positives", "writing"),
+        *("processes", "signals", "plain_text", "packages", "positives", "writing", "numpy_pickle"),
     ),
     ("config", "recipes"),
     ("data",),
@@ -26,9 +26,11 @@ LAYERS = (
     ("evaluation",),
     ("training",),
     ("report",),
+    ("search",),
     ("cli",),
-    ("programs",),
     ("api",),
+    ("page", "export"),
+    ("programs",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

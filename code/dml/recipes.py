@@ -35,6 +35,12 @@ class Recipe:
     arch_without_endings: dict[str, Any] = field(default_factory=dict)
 
 
+# The networks that the recipes were published for; others bring settings of their own.
+PUBLISHED_NETWORKS = (
+    *("bn_inception", "googlenet", "inception_v1"),
+    *("resnet18", "resnet34", "resnet50", "resnet101"),
+)
+
 # What one backbone alone has in the published files: BN-Inception's batch normalisation follows its batches fast, and
 # the norm of a GoogLeNet's embedding has a larger epsilon.
 _FAST_STATISTICS = {"bn_momentum": 0.9}

@@ -73,28 +73,21 @@ class ClassBalancedBatchSampler:
     Images of a class are drawn with replacement and stand together. If ``images_per_class`` does not divide
     ``batch_size`` the batch is smaller: classes · images_per_class. N // batch_size batches an epoch.
 
+    NOTE: the published sampler can leave out a label, which nothing published asks of it.
+
     Args:
         labels: (N,) int64.
         batch_size: upper bound of images per batch.
         images_per_class: drawn per class (``--IPC``).
         seed: plans are a function of it and the epoch.
-        ignore: a label that is never drawn.
 
     Raises:
         UserError: more classes per batch than there are, or fewer images than one batch.
     """
 
-    def __init__(
-        self,
-        labels: np.ndarray,
-        *,
-        batch_size: int,
-        images_per_class: int,
-        seed: int = 0,
-        ignore: int | None = None,
-    ):
+    def __init__(self, labels: np.ndarray, *, batch_size: int, images_per_class: int, seed: int = 0):
         check_batch_size(len(labels), batch_size)
-        self.classes = ClassMembers(labels, ignore)
+        self.classes = ClassMembers(labels)
         self.classes_per_batch = classes_per_batch(batch_size, images_per_class, len(self.classes))
         self.num_batches = len(labels) // batch_size
         self.images_per_class, self.seed = images_per_class, seed

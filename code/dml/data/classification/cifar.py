@@ -15,9 +15,17 @@ from dml.data.archives import UNREADABLE
 from dml.data.catalogue import ORIGINS
 from dml.data.classification.folders import load_splits
 from dml.data.classification.pickled import UnsafePickleError, load_pickle
-from dml.data.classification.structure import ClassificationData, ClassificationSpec
+from dml.data.classification.structure import ClassificationData
 from dml.data.download import md5_of
-from dml.data.layout import DatasetError, DatasetWarning, SplitSize, class_folders, fetch_command, find_root
+from dml.data.layout import (
+    DatasetError,
+    DatasetSpec,
+    DatasetWarning,
+    SplitSize,
+    class_folders,
+    fetch_command,
+    find_root,
+)
 from dml.data.records import PixelRecords
 
 SIDE = 32
@@ -204,8 +212,8 @@ def _joined(parts: list[PixelRecords]) -> PixelRecords:
     )
 
 
-def _spec(files: CifarFiles, classes: int) -> ClassificationSpec:
-    return ClassificationSpec(
+def _spec(files: CifarFiles, classes: int) -> DatasetSpec:
+    return DatasetSpec(
         name=files.name,
         load=partial(load_cifar, files),
         official={"train": SplitSize(classes, 50_000), "test": SplitSize(classes, 10_000)},
