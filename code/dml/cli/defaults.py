@@ -104,9 +104,9 @@ def section_layer(program: str) -> Layer:
     return Layer("default", {item.name: item.default for section in sections for item in dataclasses.fields(section)})
 
 
-def option_layer(source: str, spec: Spec, **beside: Any) -> Layer:
+def option_layer(name: str, spec: Spec, **beside: Any) -> Layer:
     """The defaults of a loss's or a miner's options, and settings that it brings ``beside`` them."""
-    return Layer(source, {option: spec.default(option) for option in spec.options} | beside)
+    return Layer(name, {option: spec.default(option) for option in spec.options} | beside)
 
 
 def typed_options(typed: Mapping[str, Any]) -> Layer:
