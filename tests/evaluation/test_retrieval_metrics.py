@@ -108,6 +108,7 @@ def test_a_network_that_maps_all_to_one_point_is_no_better_than_chance(distance,
         assert max(got.values()) <= 1 / 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("num_classes", [1, 4, 60, 200])
@@ -119,6 +120,7 @@ def test_equals_brute_force(distance, copies, num_classes):
         assert got == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("copies", [False, True])
 def test_query_and_gallery_equal_brute_force(distance, copies):
@@ -150,6 +152,7 @@ def with_copies(seed, *, gallery):
     return (embeddings[:60], labels[:60], embeddings[60:], labels[60:]), (ids[:60], ids[60:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("gallery", [False, True])
 def test_no_image_is_answered_by_itself_or_a_copy(distance, gallery):
@@ -238,6 +241,7 @@ def test_most_queries_need_no_second_look(monkeypatch):
     assert sum(looked_at) < 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copies", [False, True])
 def test_large_gallery_equals_brute_force(copies):
     embeddings, labels = random_set(12, 1600, 500, copies=copies)
