@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from dml.neighbours.scores import SimilarityScores
-from dml.neighbours.topk import kth_largest
+from dml.neighbours.topk import kth_largest, true_places
 
 _GROUP = 16  # scores of which the largest stands for all in a search for the largest few
 _COUNT_COLUMNS = 4096  # scores compared at a time, so that they stay in cache
+_SPARSE = 480  # in a gallery so many times as large as the list it pays to look into groups of scores alone
 _CANDIDATE_BYTES = 40  # held for each place of a list of candidates
 _FEWEST, _WORTHWHILE = 64, 32  # so many candidates, or this part of the gallery, are not worth another product
 
@@ -47,31 +48,44 @@ class ScoreBlock:
     def candidates(self, k: Tensor) -> Candidates:
         """What may be among the ``k`` (r,) nearest: whatever lies less than the margin below the k-th largest score,
         or below less than it. Nothing that a query leaves out."""
-        group = _GROUP
-        while group > 1 and 4 * int(k.max()) * group > self.scores.shape[1]:
-            group //= 2
-        # Scores g, g + G, g + 2G … form group g, so that the maxima are taken along contiguous memory. The k largest
-        # lie in the groups with the k largest maxima, so that the k-th of these is not above the k-th largest score.
-        num_groups = self._padded.shape[1] // group
-        maxima = self._padded if group == 1 else self._padded.unflatten(1, (group, num_groups)).amax(1)
-        lowest = kth_largest(maxima, k) - self.margin
-        row, column = ((maxima >= lowest[:, None]) & (maxima > -torch.inf)).nonzero(as_tuple=True)
-        if group > 1:
-            column = (column[:, None] + torch.arange(group, device=column.device) * num_groups).flatten()
-            row = row.repeat_interleave(group)
-            near = self._padded[row, column] >= lowest[row]
-            row, column = row[near], column[near]
-        num = row.bincount(minlength=len(k))
-        listed = (num <= self.limit)[row]
-        row, column = row[listed], column[listed]
-        shape = (len(k), max(1, int(num.where(num <= self.limit, 0).max())))
-        place = torch.arange(len(row), device=row.device) - (num.where(num <= self.limit, 0).cumsum(0) - num)[row]
-        values = self._padded.new_full(shape, -torch.inf)
-        columns = row.new_zeros(shape)
-        values[row, place] = self._padded[row, column]
-        columns[row, place] = column
+        maxima, num_groups = self._maxima(int(k.max()))
+        # The k largest scores lie in the groups with the k largest maxima, so that the k-th of these is not above the
+        # k-th largest score.
+        lowest = kth_largest(maxima, k).sub_(self.margin).clamp_min_(torch.finfo(maxima.dtype).min)[:, None]
+        num_rows, width = self._padded.shape
+        if num_groups == width or self.scores.shape[1] < _SPARSE * int(k.max()):
+            flat = true_places(torch.ge(self._padded, lowest))
+        else:
+            group = true_places(torch.ge(maxima, lowest))
+            row = group // num_groups
+            first = group + row * (width - num_groups)
+            flat = first[:, None] + torch.arange(0, width, num_groups, device=row.device)
+            flat = flat[self._padded.take(flat) >= lowest[row]]
+        row = flat // width
+        num = row.bincount(minlength=num_rows)
+        if int(num.max()) > self.limit:
+            flat = flat[(num <= self.limit)[row]]
+            row = flat // width
+        listed = num.where(num <= self.limit, 0)
+        longest = max(1, int(listed.max()))
+        place = row * longest + torch.arange(len(row), device=row.device) - (listed.cumsum(0) - listed)[row]
+        values = self._padded.new_full((num_rows, longest), -torch.inf)
+        columns = row.new_zeros(num_rows, longest)
+        values.view(-1)[place] = self._padded.take(flat)
+        columns.view(-1)[place] = flat - row * width
         values, order = values.sort(dim=1, descending=True)
         return Candidates(values, columns.gather(1, order), num)
+
+    def _maxima(self, longest: int) -> tuple[Tensor, int]:
+        """The largest score of each of G groups, (r, G), at least four times as many as ``longest`` if there can be.
+
+        Scores g, g + G, g + 2G … form group g, so that the maxima are taken along contiguous memory.
+        """
+        group = _GROUP
+        while group > 1 and 4 * longest * group > self.scores.shape[1]:
+            group //= 2
+        num_groups = self._padded.shape[1] // group
+        return (self._padded if group == 1 else self._padded.unflatten(1, (group, num_groups)).amax(1)), num_groups
 
     def count_above(self, threshold: Tensor, rows: Tensor) -> Tensor:
         """How many scores of each of ``rows`` (q,) exceed its threshold (q,): (q,) int64.

@@ -198,9 +198,13 @@ class SimilarityScores:
     def _kept(self, dtype: torch.dtype) -> Tensor:
         """The whole prepared gallery."""
         if dtype not in self._cache:
+            if dtype == torch.float32 and self.distance == "cosine" and self._is_kept(torch.float64):
+                self._cache[dtype] = self._kept(torch.float64).float()  # pairs will ask for these units, too
+                return self._cache[dtype]
             width = self.gallery.shape[1] + (self.distance == "euclidean")
             whole = torch.empty(self.num_gallery, width, dtype=dtype, device=self.device)
-            for part, tile in zip(whole.split(_tile_rows(self.gallery)), _raw_tiles(self.gallery), strict=True):
+            size = max(1, _PAIRS_BYTES // (width * 8))
+            for part, tile in zip(whole.split(size), self.gallery.split(size), strict=True):
                 part.copy_(self._prepare(tile, dtype, is_query=False))
             self._cache[dtype] = whole
         return self._cache[dtype]

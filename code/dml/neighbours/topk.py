@@ -1,4 +1,4 @@
-"""The largest few of each row of scores."""
+"""The largest few of each row of scores, and where a mask is true."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ def kth_largest(scores: Tensor, k: Tensor) -> Tensor:
     else:
         largest = scores.topk(longest).values
     return largest.gather(1, k[:, None] - 1).squeeze(1)
+
+
+def true_places(mask: Tensor) -> Tensor:
+    """Where ``mask``, flattened, is true: (p,) int64, ascending."""
+    if mask.device.type == "cpu":  # NumPy skips what is false several times faster
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.flatten().nonzero().squeeze(1)
 
 
 def ordered_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
