@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -13,6 +14,9 @@ from dml.models.input_spec import InputSpec
 from dml.normalize import l2_normalize
 from dml.registry import Registry
 from dml.structures import ModelOutput
+
+if TYPE_CHECKING:
+    from dml.models.start import StartedFrom
 
 
 def _kaiming(head: nn.Linear) -> None:
@@ -63,7 +67,8 @@ class EmbeddingNet(nn.Module):
         bn_momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        self.architecture, self.started_from = architecture, None
+        self.architecture = architecture
+        self.started_from: StartedFrom | None = None
         self.bn_freeze = bn_freeze
         self.backbone = BACKBONES[architecture.backbone]()
         self.pool = POOLINGS[architecture.pooling]
