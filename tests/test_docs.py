@@ -29,7 +29,9 @@ import verify_dataset
 from benchmarks import BENCHMARKS
 from dml.cli.classify import classify_parser, parse_classify
 from dml.cli.evaluate import evaluate_parser, parse_evaluate
+from dml.cli.export import export_parser, parse_export
 from dml.cli.report import parse_report, report_parser
+from dml.cli.search import ACTIONS, parse_search, search_parser
 from dml.cli.stml import parse_stml, stml_parser
 from dml.cli.target import parse_target, target_parser
 from dml.cli.train import parse_train, train_parser
@@ -77,6 +79,8 @@ PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "code/classify.py": parse_classify,
     "code/evaluate.py": parse_evaluate,
     "code/report.py": check_report,
+    "code/search.py": parse_search,
+    "code/export.py": parse_export,
     "scripts/verify_dataset.py": lambda words: EVERY_DATASET[verify_dataset.create_parser().parse_args(words).name],
     "scripts/download_dataset.py": lambda words: EVERY_DATASET[download_dataset.create_parser().parse_args(words).name],
     "scripts/download_source_models.py": lambda words: download_source_models.create_parser().parse_args(words),
@@ -247,6 +251,8 @@ def test_mistakes_are_found(shell, mistake, monkeypatch, capsys):
 @cache
 def known_flags() -> set[str]:
     parsers = [train_parser(), target_parser(), stml_parser(), classify_parser(), evaluate_parser(), report_parser()]
+    parsers += [export_parser()]
+    parsers += [search_parser(action) for action in ACTIONS]
     parsers += [module.create_parser() for module in (benchmark, download_dataset, download_source_models)]
     parsers += [verify_dataset.create_parser(), get_args_parser(), slurm_parser()]
     return {option for parser in parsers for option in parser._option_string_actions} | {

@@ -12,7 +12,7 @@ from entrypoints import ROOT
 
 LATER = {
     *("torchvision", "pytorch_metric_learning", "sklearn", "scipy", "matplotlib", "plotly", "wandb", "adamp"),
-    *("lightning_fabric", "torch._dynamo"),
+    *("lightning_fabric", "torch._dynamo", "timm"),
 }
 PROGRAM = """
 import json, runpy, sys
@@ -40,12 +40,18 @@ def test_the_package_alone_costs_nothing():
 
 
 @pytest.mark.parametrize(
-    "entry", ["train.py", "train_target.py", "train_stml.py", "main.py", "classify.py", "evaluate.py"]
+    "entry", ["train.py", "train_target.py", "train_stml.py", "main.py", "classify.py", "evaluate.py", "export.py"]
 )
 def test_help(entry):
     modules = imported(RUN, str(ROOT / "code" / entry), "--help")
     assert "dml.cli.parser" in modules
     assert not modules & LATER
+
+
+def test_help_of_an_action():
+    modules = imported(RUN, str(ROOT / "code" / "search.py"), "index", "--help")
+    assert "dml.cli.search" in modules
+    assert not modules & {*LATER, "torch", "faiss", "pymilvus"}
 
 
 def test_a_mistake():

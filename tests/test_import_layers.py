@@ -26,9 +26,11 @@ LAYERS = (
     ("evaluation",),
     ("training",),
     ("report",),
+    ("search",),
     ("cli",),
-    ("programs",),
     ("api",),
+    ("page", "export"),
+    ("programs",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

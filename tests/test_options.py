@@ -74,6 +74,10 @@ def test_defaults_are_those_of_the_signature():
     assert (TOY.takes("size"), TOY.takes("depth")) == (True, False)
 
 
+def test_own_options_are_told_from_others():
+    assert TOY.own({"wide": True, "of another": 1}) == {"wide": True}
+
+
 def test_flags_and_arguments_are_two_names_of_one_option():
     assert TOY.arguments({"block-h": 3.0}) == {"height": 3.0}
     assert TOY.by_flag({"height": 3.0, "wide": True}) == {"block-h": 3.0, "wide": True}

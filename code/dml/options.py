@@ -62,6 +62,10 @@ class Spec:
         """Every option: flag → its value in ``options``, where others may stand too, or else its default."""
         return {flag: options[flag] if flag in options else self.default(flag) for flag in self.options}
 
+    def own(self, options: Mapping[str, object]) -> dict[str, object]:
+        """Those of ``options``, among which others may stand, that are options of this entry."""
+        return {flag: value for flag, value in options.items() if flag in self.options}
+
     def arguments(self, options: Mapping[str, object]) -> dict[str, object]:
         """Flag → value, as keyword arguments of ``build``.
 

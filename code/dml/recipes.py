@@ -35,6 +35,12 @@ class Recipe:
     arch_without_endings: dict[str, Any] = field(default_factory=dict)
 
 
+# The networks that the recipes were published for; others bring settings of their own.
+PUBLISHED_NETWORKS = (
+    *("bn_inception", "googlenet", "inception_v1"),
+    *("resnet18", "resnet34", "resnet50", "resnet101"),
+)
+
 # What one backbone alone has in the published files: BN-Inception's batch normalisation follows its batches fast, and
 # the norm of a GoogLeNet's embedding has a larger epsilon.
 _FAST_STATISTICS = {"bn_momentum": 0.9}
@@ -217,12 +223,12 @@ RECIPES: Registry[Recipe] = Registry(
             ipc_sampler="class_balanced",
             model_defaults={"bn_inception": _FAST_STATISTICS},
         ),
-        "stml": Recipe("STML", _STML, ipc_sampler="random", program="main.py", model_defaults=_STML_MODELS),
+        "stml": Recipe("STML", _STML, ipc_sampler="random", program="train_stml.py", model_defaults=_STML_MODELS),
         "self_supervised": Recipe(
             "STML's self-supervised baselines",
             _STML | {"head_lr": None, "l2_norm": True},
             ipc_sampler="random",
-            program="main.py",
+            program="train_stml.py",
             model_defaults=_STML_MODELS,
         ),
         "transfer_target": Recipe(

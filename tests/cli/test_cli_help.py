@@ -19,7 +19,7 @@ from dml.config import OWN_SECTIONS, SECTIONS, sections_of
 PROGRAMS = {
     "train.py": (train_parser, parse_train),
     "train_target.py": (target_parser, parse_target),
-    "main.py": (stml_parser, parse_stml),
+    "train_stml.py": (stml_parser, parse_stml),
     "classify.py": (classify_parser, parse_classify),
     "evaluate.py": (evaluate_parser, parse_evaluate),
 }

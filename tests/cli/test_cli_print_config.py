@@ -11,7 +11,7 @@ import dml
 from dml.cli import evaluate as evaluation
 from dml.cli.classify import parse_classify
 from dml.cli.evaluate import parse_evaluate
-from dml.cli.layers import TYPED, WORKED_OUT, Layer, source_of, table_of
+from dml.cli.layers import TYPED, WORKED_OUT, Layer, set_by, table_of
 from dml.cli.stml import parse_stml
 from dml.cli.target import parse_target
 from dml.cli.train import parse_train
@@ -139,13 +139,13 @@ def test_from_python_resolve_is_the_way():
         dml.resolve(print_config=True)
 
 
-def test_sources():
+def test_what_set_it():
     layers = [Layer("default", {"a": 1, "b": None, "c": (1,)}), Layer("recipe x", {"a": 2}), Layer(TYPED, {"d": "A"})]
-    assert source_of("a", 2, layers) == "recipe x"
-    assert source_of("a", 1, layers) == WORKED_OUT  # it did not stay what the last layer says
-    assert source_of("b", 7, layers) == WORKED_OUT
-    assert source_of("c", [1], layers) == "default"
-    assert source_of("d", "canonical", layers) == TYPED
+    assert set_by("a", 2, layers) == "recipe x"
+    assert set_by("a", 1, layers) == WORKED_OUT  # it did not stay what the last layer says
+    assert set_by("b", 7, layers) == WORKED_OUT
+    assert set_by("c", [1], layers) == "default"
+    assert set_by("d", "canonical", layers) == TYPED
 
 
 def test_secrets_are_hidden():

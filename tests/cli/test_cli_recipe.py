@@ -15,7 +15,12 @@ from dml.recipes import RECIPES
 pytestmark = pytest.mark.filterwarnings("ignore::dml.config.ConfigWarning")
 # What a loss brings of its own into the sections that every training has.
 OF_THE_LOSS = {"proxy_lr_scale"}
-PARSE = {"train.py": parse_train, "train_target.py": parse_target, "main.py": parse_stml, "classify.py": parse_classify}
+PARSE = {
+    "train.py": parse_train,
+    "train_target.py": parse_target,
+    "train_stml.py": parse_stml,
+    "classify.py": parse_classify,
+}
 NEEDED = {"train_target.py": ["--source-ckpt", "s.pt"]}
 
 

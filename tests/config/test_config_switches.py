@@ -86,7 +86,7 @@ def test_every_flag_of_a_section_has_its_condition():
 
     for section in (Sharpening, Always):
         (item,) = dataclasses.fields(section)
-        assert section.conditions_of(item) == (Sharpening.switch.condition,)
+        assert (*section.conditions(), *item.metadata["used_if"]) == (Sharpening.switch.condition,)
 
 
 def test_a_name_of_the_run_says_it_in_the_order_of_the_record():

@@ -13,7 +13,7 @@ from ftp_server import FtpServer
 
 import download_dataset
 from dml.data import download, install
-from dml.data.catalogue import RemoteFile, Source
+from dml.data.catalogue import Origin, RemoteFile
 from dml.data.download import DownloadError, fetch
 
 CONTENT = bytes(range(256)) * 4000
@@ -111,7 +111,7 @@ def test_the_command_goes_on_where_the_line_broke(tmp_path, monkeypatch, capsys)
     content = archive.read_bytes()
     server = FtpServer(content)
     remote = RemoteFile("products.zip", md5=hashlib.md5(content).hexdigest(), folder="", url=server.url)
-    monkeypatch.setitem(install.SOURCES, "SOP", Source((remote,)))
+    monkeypatch.setitem(install.ORIGINS, "SOP", Origin((remote,)))
     monkeypatch.setattr(download, "RETRIES", 0)
     server.break_after = [len(content) * 2 // 3]
     command = ["SOP", "--data-dir", str(tmp_path / "data")]

@@ -40,7 +40,7 @@ def create_loss(
     if not spec.tuples:
         return loss
     if miner is None or isinstance(miner, str):
-        miner = create_miner(picking, embedding_size=embedding_size, margin=getattr(loss, "margin", None))
+        return MinedLoss.with_miner(loss, picking, embedding_size=embedding_size)
     return MinedLoss(loss, miner)
 
 

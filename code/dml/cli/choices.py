@@ -17,8 +17,9 @@ def option_owners(registry: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]
     """Each option that any entry has → the entries that have it, as people spell them."""
     owners: dict[str, list[tuple[str, Spec]]] = {}
     for name, spec in registry.items():
+        spelling = registry.spelling(name)
         for option in spec.options:
-            owners.setdefault(option, []).append((registry.spelling(name), spec))
+            owners.setdefault(option, []).append((spelling, spec))
     return owners
 
 
@@ -37,13 +38,13 @@ def add_choice(
     group.add_argument(*spellings_of(flag), dest=dest, help=f"one of {names} (default {default})", metavar="NAME")
     parser.brief[dest] = f"such as {', '.join(registry.aliases or registry)} (default {default})"
     for option, owners in option_owners(registry).items():
-        first = owners[0][1]
-        defaults = ", ".join(f"{name} {spec.default(option)}" for name, spec in owners)
-        kind, declared = type(first.default(option)), first.options[option]
+        defaults, declared = [spec.default(option) for _, spec in owners], owners[0][1].options[option]
+        told = ", ".join(f"{name} {value}" for (name, _), value in zip(owners, defaults, strict=True))
+        kind = type(defaults[0])
         group.add_argument(
             *spellings_of(option, *declared.aliases),
             dest=f"{dest}.{option}",
-            help=f"{declared.help} ({defaults})",
+            help=f"{declared.help} ({told})",
             **({"metavar": kind.__name__.upper()} | kind_of(kind)),
         )
         parser.declare(f"{dest}.{option}", within=declared.within, used_if=declared.used_if)

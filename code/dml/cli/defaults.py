@@ -10,13 +10,14 @@ from typing import Any
 
 from dml.cli.kept_defaults import warn_of_kept_defaults
 from dml.cli.layers import TYPED, Layer
+from dml.cli.network_defaults import network_defaults
 from dml.cli.workers import loading_processes
 from dml.conditions import flag_of
 from dml.config import SECTIONS, DataConfig, default_data_name, sections_of
 from dml.data import DATASETS
 from dml.errors import UserError
 from dml.models.arch_name import parse_arch
-from dml.models.backbones import BACKBONES
+from dml.models.backbones import BACKBONES, PREFIX
 from dml.models.run_checkpoint import checkpoint_file
 from dml.options import Spec
 from dml.places import from_home
@@ -57,14 +58,16 @@ def fill_defaults(
     dataset = datasets.canonical(typed.get("dataset", named.defaults["dataset"]))
     of_dataset, augmentation = DATASET_DEFAULTS.get(dataset, {}), typed.get("augmentation")
     model = (named.defaults | of_dataset | typed)["model"]
-    model = BACKBONES.aliases.get(model, model)  # defaults go by the name, not by its other spellings
+    # Defaults go by the name, not by its other spellings.
+    model = BACKBONES.canonical(model) if model.startswith(PREFIX) else BACKBONES.aliases.get(model, model)
     layers = (
         Layer(f"recipe {recipe}", named.defaults),
         Layer(f"model {model}", named.model_defaults.get(model, {})),
         Layer(f"augmentation {augmentation}", AUGMENTATION_DEFAULTS.get(augmentation, {})),
         Layer(f"data set {dataset}", of_dataset),
-        *chosen,
     )
+    before = {name: value for layer in layers for name, value in layer.values.items()}
+    layers = (*layers, Layer(f"network {model}", network_defaults(model, before | typed)), *chosen)
     defaults = {name: value for layer in layers for name, value in layer.values.items()}
     warn_of_kept_defaults(defaults, typed)
     values = defaults | typed | {"model": model, "dataset": dataset}
@@ -101,9 +104,9 @@ def section_layer(program: str) -> Layer:
     return Layer("default", {item.name: item.default for section in sections for item in dataclasses.fields(section)})
 
 
-def option_layer(source: str, spec: Spec, **beside: Any) -> Layer:
+def option_layer(name: str, spec: Spec, **beside: Any) -> Layer:
     """The defaults of a loss's or a miner's options, and settings that it brings ``beside`` them."""
-    return Layer(source, {option: spec.default(option) for option in spec.options} | beside)
+    return Layer(name, {option: spec.default(option) for option in spec.options} | beside)
 
 
 def typed_options(typed: Mapping[str, Any]) -> Layer:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.layers import TYPED, Layer, table_of
+from dml.cli.network_defaults import network_defaults
 from dml.cli.outputs import require_writable_file
 from dml.cli.parser import Parser, add_section
 from dml.cli.shared import add_print_config
@@ -23,9 +24,9 @@ from dml.data.depth import FULL_DEPTH
 from dml.data.unlabelled import without_classes
 from dml.errors import UserError
 from dml.evaluation.evaluator import METRICS
-from dml.models.backbones import BACKBONES
-from dml.models.backbones.base import class_of
-from dml.models.convert import LoadedModel, load_model_checkpoint
+from dml.models.backbones import BACKBONES, traits_of
+from dml.models.convert import LoadedModel
+from dml.models.features import network_to_judge
 from dml.models.run_checkpoint import checkpoint_file
 from dml.places import from_home
 
@@ -36,7 +37,7 @@ WITHOUT_A_RUN = {
     "data_dir": DataConfig.data_dir,
     "unlabelled": None,
     "bits": None,
-    "resize": DataConfig.resize,
+    "resize": None,
     "crop_size": None,
     "pillow": DataConfig.pillow,
     "eval_distance": EvalConfig.eval_distance,
@@ -72,6 +73,10 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
             values["dataset"] = DATASETS.canonical(values["dataset"])
         for name in values.get("metrics", ()):
             METRICS.canonical(name)
+        if values.get("model"):
+            values["model"] = BACKBONES.canonical(values["model"])
+        if values.get("weights") and not values.get("ckpt") and not Path(values["weights"]).is_file():
+            raise UserError(f"--weights: no such file: {values['weights']}")
         if values.get("ckpt"):
             values["ckpt"] = str(checkpoint_file(values["ckpt"], flag="--ckpt"))
         workers = values.get("workers", EvaluateConfig.workers)
@@ -88,7 +93,7 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
 
 def _show(parser: Parser, config: EvaluateConfig, typed: dict[str, Any]) -> None:
     """Print the settings, completed by the checkpoint, and end the program."""
-    loaded = load_model_checkpoint(Path(config.ckpt))
+    loaded = network_to_judge(config)
     stored = stored_settings(loaded.config or {})
     recorded = {name: stored[name] for name in WITHOUT_A_RUN if name in stored}
     layers = [_DEFAULTS, Layer("the checkpoint's run", recorded), Layer(TYPED, typed)]
@@ -107,7 +112,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         ("--embedding-size", config.embedding_size, network.embedding_size),
     ):
         if typed is not None and typed != found:
-            raise UserError(f"{flag} {typed}, but {config.ckpt} holds {network.describe()}")
+            raise UserError(f"{flag} {typed}, but {config.judged} holds {network.describe()}")
     stored = stored_settings(loaded.config or {})
     if loaded.split is not None:
         stored["unlabelled"] = not loaded.split.test_classes
@@ -122,14 +127,17 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         for name, default in WITHOUT_A_RUN.items()
     }
     if filled["dataset"] is None:
-        raise UserError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
+        raise UserError(f"{config.judged} does not say which data set it was trained on: add --dataset NAME")
     if filled["dataset"] != "folder":
         for flag, value in (("--new-classes", config.new_classes), ("--bits", config.bits is not None)):
             if value:
                 raise UserError(f"{flag} is for --dataset folder, not for {filled['dataset']}")
         filled["bits"] = None
-    backbone = class_of(BACKBONES[network.backbone])
-    check_crop(network.backbone, backbone, crop_size=filled["crop_size"], resize=filled["resize"])
+    traits = traits_of(network.backbone)
+    if filled["resize"] is None:
+        own = network_defaults(network.backbone, filled)
+        filled["resize"] = own.get("resize", DataConfig.resize)
+    check_crop(network.backbone, traits, crop_size=filled["crop_size"], resize=filled["resize"])
     folder = from_home(filled["data_dir"])
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:

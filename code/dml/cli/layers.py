@@ -15,18 +15,18 @@ WORKED_OUT = "worked out from others"
 
 @dataclass(frozen=True)
 class Layer:
-    """Values of some settings, and their source: "recipe lsd". Of several layers' values the last counts."""
+    """Values of some settings, and what sets them: "recipe lsd". Of several layers' values the last counts."""
 
-    source: str
+    name: str
     values: Mapping[str, Any]
 
 
-def source_of(name: str, value: Any, layers: Sequence[Layer]) -> str:
+def set_by(name: str, value: Any, layers: Sequence[Layer]) -> str:
     """The layer that the effective ``value`` of a setting comes from."""
     for layer in reversed(layers):
         if name in layer.values:
-            is_its = layer.source == TYPED or _plain(layer.values[name]) == _plain(value)
-            return layer.source if is_its else WORKED_OUT
+            is_its = layer.name == TYPED or _plain(layer.values[name]) == _plain(value)
+            return layer.name if is_its else WORKED_OUT
     return WORKED_OUT
 
 
@@ -38,14 +38,14 @@ def table_of(settings: Mapping[str, Mapping[str, Any]], layers: Sequence[Layer])
         layers: weakest first.
     """
     rows = [
-        (f"{section}.{name}", _shown(redact(value)), source_of(name, value, layers))
+        (f"{section}.{name}", _shown(redact(value)), set_by(name, value, layers))
         for section, values in settings.items()
         for name, value in values.items()
     ]
     rows.insert(0, ("setting", "value", "set by"))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     widths[1] = min(widths[1], 40)  # a long path or list of metrics moves its own line alone
-    return "".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}\n" for name, value, source in rows)
+    return "".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {layer}\n" for name, value, layer in rows)
 
 
 def _plain(value: Any) -> Any:

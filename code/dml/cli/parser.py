@@ -219,7 +219,7 @@ def add_section(
     group = parser.topic(topic, (section.__doc__ or "").split("\n")[0].rstrip("."))
     if section.switch is not None and section.switch.flag:
         group.add_argument(*spellings_of(section.switch.flag), help=section.switch.help, **kind_of(bool))
-    hints = typing.get_type_hints(section)
+    hints, conditions = typing.get_type_hints(section), section.conditions()
     for item in dataclasses.fields(section):
         if item.name in without:
             continue
@@ -230,4 +230,4 @@ def add_section(
             kind["metavar"] = item.name.upper() if kind["type"] is str else kind["type"].__name__.upper()
         spellings = spellings_of(item.name, *item.metadata["aliases"])
         group.add_argument(*spellings, dest=item.name, help=text.replace("%", "%%"), **kind)
-        parser.declare(item.name, within=item.metadata["within"], used_if=section.conditions_of(item))
+        parser.declare(item.name, within=item.metadata["within"], used_if=(*conditions, *item.metadata["used_if"]))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dml.config import TrainConfig
 from dml.data.square import check_square
 from dml.errors import UserError
-from dml.models.backbones import BACKBONES, Backbone
-from dml.models.backbones.base import class_of
+from dml.models.backbones import Backbone, Traits, class_of, traits_of
 from dml.models.classifiers import classifier_with_stem
 
 
@@ -17,11 +16,11 @@ def check_sizes(config: TrainConfig) -> None:
     if config.classification is not None:
         network = class_of(classifier_with_stem(name, config.classification.stem))
     else:
-        network = class_of(BACKBONES[name])
+        network = traits_of(name)
     check_crop(name, network, crop_size=data.crop_size, resize=data.resize)
 
 
-def check_crop(name: str, network: type[Backbone], *, crop_size: int | None, resize: int) -> None:
+def check_crop(name: str, network: Traits | type[Backbone], *, crop_size: int | None, resize: int) -> None:
     """UserError for a crop of an evaluated image that is too small for ``network``, or larger than the scaled image.
 
     Args:

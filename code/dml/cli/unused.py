@@ -12,8 +12,7 @@ from dml.config import OWN_SECTIONS, SECTIONS, ConfigWarning, TrainConfig
 from dml.errors import UserError
 from dml.losses import choose_loss
 from dml.losses.transfer import TRANSFER_LOSSES
-from dml.models.backbones import BACKBONES
-from dml.models.backbones.base import class_of
+from dml.models.backbones import BACKBONES, traits_of
 
 
 def warn_of_unused(parser: Parser, typed: Collection[str], settings: Settings, arguments: Sequence[str] = ()) -> None:
@@ -78,4 +77,4 @@ def _facts_of_loss(config: TrainConfig) -> dict[str, Any]:
 def _facts_of_network(config: TrainConfig) -> dict[str, Any]:
     name = config.model.model
     known = config.classification is None and name in BACKBONES
-    return {"has_batch_norm": class_of(BACKBONES[name]).has_batch_norm if known else True}
+    return {"has_batch_norm": traits_of(name).has_batch_norm if known else True}

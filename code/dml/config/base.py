@@ -59,7 +59,8 @@ def require(condition: bool, message: str) -> None:
 def like(section: type[Section], name: str, default: Any) -> Any:
     """The same flag as field ``name`` of ``section``, with another default."""
     original = next(item for item in dataclasses.fields(section) if item.name == name)
-    return field(default=default, metadata=original.metadata | {"used_if": section.conditions_of(original)})
+    conditions = (*section.conditions(), *original.metadata["used_if"])
+    return field(default=default, metadata=original.metadata | {"used_if": conditions})
 
 
 class Section:
@@ -72,16 +73,14 @@ class Section:
     switch: ClassVar[Switch | None] = None
 
     @classmethod
-    def conditions_of(cls, item: dataclasses.Field) -> tuple[Condition, ...]:
-        """Under which one of its flags is used: what turns the section on, and the flag's own."""
-        is_there = () if cls.switch is None or cls.switch.condition is None else (cls.switch.condition,)
-        return (*is_there, *item.metadata["used_if"])
+    def conditions(cls) -> tuple[Condition, ...]:
+        """Under which its flags are used, each beside its own."""
+        return () if cls.switch is None or cls.switch.condition is None else (cls.switch.condition,)
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value, choices = getattr(self, item.name), item.metadata.get("choices")
-            flag, within = flag_of(item.name), item.metadata.get("within")
             if choices and value is not None and value not in choices:
-                raise UserError(f"{flag} {value!r} is not one of {', '.join(choices)}")
-            if within is not None:
-                within.check(flag, value)
+                raise UserError(f"{flag_of(item.name)} {value!r} is not one of {', '.join(choices)}")
+            if (within := item.metadata.get("within")) is not None:
+                within.check(flag_of(item.name), value)

@@ -96,7 +96,7 @@ class TrainConfig:
     def default_run_name(self) -> str:
         """What the run is, in a folder's name."""
         parts = [
-            self.model.model,
+            self.model.model.replace("/", "_").replace(":", "_"),
             *([f"{self.model.embedding_size}d"] if self.classification is None else []),
             self._loss_name(),
             f"lr{self.optim.lr:g}",

@@ -12,7 +12,7 @@ from dml.errors import UserError
 from dml.losses import LossChoice, create_loss
 from dml.losses.mined import MinedLoss
 from dml.losses.similarity import IntrospectiveSimilarity, Similarity
-from dml.miners import MINERS, create_miner
+from dml.miners import MINERS
 
 
 def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) -> nn.Module:
@@ -22,19 +22,17 @@ def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) 
         UserError: options that do not fit the loss or the miner.
     """
     spec, miner, size = choice.spec, config.loss.miner, config.model.embedding_size
-    options = {flag: value for flag, value in config.loss.options.items() if flag in spec.options}
     criterion = create_loss(
         choice.name,
         num_classes=num_classes,
         embedding_size=size,
-        options=options,
+        options=spec.own(config.loss.options),
         similarity=similarity_of(config),
     )
     if not spec.tuples:
         return criterion
-    of_miner = {flag: value for flag, value in config.loss.options.items() if flag in MINERS[miner].options}
-    margin = getattr(criterion, "margin", None)
-    return MinedLoss(criterion, create_miner(miner, embedding_size=size, margin=margin, options=of_miner))
+    of_miner = MINERS[miner].own(config.loss.options)
+    return MinedLoss.with_miner(criterion, miner, embedding_size=size, options=of_miner)
 
 
 def check_criterion(config: TrainConfig, choice: LossChoice) -> None:

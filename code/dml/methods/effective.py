@@ -13,7 +13,7 @@ from dml.losses import LOSSES, choose_loss
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.losses.transfer import TRANSFER_LOSSES
 from dml.miners import MINERS
-from dml.models.backbones import BACKBONES, class_of
+from dml.models.backbones import class_of, traits_of
 from dml.models.classifiers import classifier_with_stem, default_stem
 from dml.options import Spec
 from dml.recipes import RECIPES
@@ -49,7 +49,7 @@ def _supervised(config: TrainConfig) -> TrainConfig:
     miner = asked.miner or (spec.miners[0] if spec.tuples else None)
     owners = [spec] if miner is None else [spec, MINERS[miner]]
     _refuse_unknown(config, *owners)
-    of_loss = {flag: value for flag, value in asked.options.items() if flag in spec.options}
+    of_loss = spec.own(asked.options)
     fixing = None if asked.complete else miner  # what a miner fixes is on record then
     options, scale = spec.complete(of_loss, miner=fixing, model=config.model.model), optim.proxy_lr_scale
     if scale is None and spec.lr_scale is not None:
@@ -105,7 +105,7 @@ def _classification(config: TrainConfig) -> TrainConfig:
 
 def _with_crop(config: TrainConfig) -> TrainConfig:
     """The network's own size."""
-    crop = config.data.crop_size or class_of(BACKBONES[config.model.model]).input_spec.crop_size
+    crop = config.data.crop_size or traits_of(config.model.model).input_spec.crop_size
     return replace(config, data=replace(config.data, crop_size=crop))
 
 

@@ -96,7 +96,7 @@ def build(given: Given[EmbeddingNet]) -> SelfSupervisedMethod:
     arguments, teacher = spec.arguments(config.loss.options), create_teacher(config, given.model)
     _warn_of_long_queue(config.loss.loss, arguments, num_images * settings.view)
     if spec.has_predictor:
-        arguments["predictor_width"] = 2 * given.model.backbone.num_features
+        arguments["predictor_width"] = 2 * given.model.num_features
     unlabelled = np.zeros(num_images, dtype=np.int64)
     return SelfSupervisedMethod(
         model=given.model,

@@ -68,8 +68,8 @@ def represent(network: EmbeddingNet, images: Tensor, stages: tuple[str, ...] = (
     if not stages:
         output = network(images)
         return Representation(output.embedding, output.features)
-    maps = network.backbone.forward_stages(images)
-    output = network.forward_heads(list(maps.values())[-1])
+    last, maps = network.backbone.forward_with_stages(images)
+    output = network.forward_heads(last)
     return Representation(output.embedding, output.features, tuple(maps[name] for name in stages))
 
 

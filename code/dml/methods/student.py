@@ -67,6 +67,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         norm=model.norm_convention,
         head_init=model.head_init,
         background_size=settings.bg_embedding_size if config.loss.loss == STML else None,
+        image_size=config.data.crop_size,
         bn_freeze=model.bn_freeze,
         bn_affine=model.bn_affine,
         bn_momentum=model.bn_momentum,

@@ -129,8 +129,8 @@ def build(given: Given[EmbeddingNet]) -> TransferMethod:
     side = config.data.crop_size
     stages = match_stages(model.backbone, network.backbone, side) if spec.needs == "maps" else ()
     sizes = TransferSizes(
-        target_features=model.backbone.num_features,
-        source_features=network.backbone.num_features,
+        target_features=model.num_features,
+        source_features=network.num_features,
         target_channels=tuple(model.backbone.stage_channels[stage] for stage, _ in stages),
         source_channels=tuple(network.backbone.stage_channels[stage] for _, stage in stages),
         labels=torch.from_numpy(train.labels),

@@ -9,8 +9,10 @@ from torch import nn
 
 from dml.config import IntrospectiveConfig, ModelConfig
 from dml.models.architecture import Architecture
+from dml.models.backbones import BACKBONES, traits_of
 from dml.models.embedding_net import EmbeddingNet
-from dml.models.start import start_from
+from dml.models.pooling import feature_size
+from dml.models.start import StartedFrom, start_from
 from dml.models.weights import check_weights, load_imagenet_weights
 from dml.registry import Registry
 
@@ -28,12 +30,17 @@ BACKBONE_INITS: Registry[Callable[[nn.Module], None]] = Registry(
 
 
 def model_from_config(
-    config: ModelConfig, *, introspective: IntrospectiveConfig | None = None, continued: bool = False
+    config: ModelConfig,
+    *,
+    introspective: IntrospectiveConfig | None = None,
+    image_size: int | None = None,
+    continued: bool = False,
 ) -> EmbeddingNet:
     """The network that a run's settings describe; see ``create_model``.
 
     Args:
         introspective: gives it an uncertainty head; None: without.
+        image_size: side of the run's images.
         continued: whether a checkpoint will replace every weight, so that none to start from are needed.
     """
     model = create_model(
@@ -52,6 +59,7 @@ def model_from_config(
         head_init=config.head_init,
         uncertainty=introspective is not None,
         uncertainty_norm=introspective is not None and introspective.uncertainty_norm,
+        image_size=image_size,
     )
     if config.init_from and not continued:
         start_from(model, config.init_from)
@@ -66,13 +74,14 @@ def create_model(
     weights: Path | str | None = None,
     backbone_init: str = "published",
     head: str = "linear",
-    pooling: str = "avg_max",
+    pooling: str | None = None,
     l2_norm: bool = True,
     norm: str = "n_eps",
     head_init: str = "kaiming",
     background_size: int | None = None,
     uncertainty: bool = False,
     uncertainty_norm: bool = False,
+    image_size: int | None = None,
     bn_freeze: bool = False,
     bn_affine: bool = False,
     bn_momentum: float = 0.1,
@@ -81,6 +90,8 @@ def create_model(
 
     Args:
         name: a name of ``BACKBONES``.
+        pooling: None: the network's own custom.
+        image_size: side of the images, in pixels; of weight for networks with position embeddings alone.
         pretrained: start the backbone from ImageNet weights. False never touches the network.
         weights: local file to take them from instead of the published address; needs ``pretrained``.
         backbone_init: without ``pretrained``, a name of ``BACKBONE_INITS``.
@@ -93,6 +104,11 @@ def create_model(
         CheckpointError: the weight file cannot be read or belongs to another network.
     """
     check_weights(weights, pretrained=pretrained)
+    name = BACKBONES.canonical(name)
+    traits = traits_of(name)
+    pooling = traits.pooling if pooling is None else pooling
+    if head == "none":
+        embedding_size = feature_size(name, pooling)
     architecture = Architecture(
         backbone=name,
         embedding_size=embedding_size,
@@ -103,11 +119,14 @@ def create_model(
         background_size=background_size,
         uncertainty=uncertainty,
         uncertainty_norm=uncertainty_norm,
+        image_size=(image_size or traits.input_spec.crop_size) if traits.is_sized else None,
     )
     normalisation = {"bn_freeze": bn_freeze, "bn_affine": bn_affine, "bn_momentum": bn_momentum}
     model = EmbeddingNet(architecture, head_init=head_init, **normalisation)
     if pretrained:
-        load_imagenet_weights(model.backbone, name, weights)
+        remarks = load_imagenet_weights(model.backbone, name, weights)
+        if weights is not None:
+            model.started_from = StartedFrom("; ".join([f"starting from {weights}: the backbone", *remarks]))
     else:
         BACKBONE_INITS[backbone_init](model.backbone)
     return model

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from dml.models.architecture import HEADS, NORMS, POOLINGS, Architecture
-from dml.models.backbones import BACKBONES
+from dml.models.architecture import HEADS, NORMS, Architecture
+from dml.models.backbones import create_backbone
 from dml.models.input_spec import InputSpec
+from dml.models.pooling import Pooling
 from dml.normalize import l2_normalize
 from dml.registry import Registry
 from dml.structures import ModelOutput
@@ -55,6 +56,7 @@ class EmbeddingNet(nn.Module):
             construct its affine parameters with ``requires_grad`` off.
         bn_affine: with ``bn_freeze``, let the affine parameters train all the same.
         bn_momentum: m in ``running ← (1 − m) · running + m · batch``, the backbone's statistics if not frozen.
+        drop_path: rate at which the backbone's last block is left out in training, see ``create_backbone``.
     """
 
     def __init__(
@@ -65,15 +67,17 @@ class EmbeddingNet(nn.Module):
         bn_freeze: bool = False,
         bn_affine: bool = False,
         bn_momentum: float = 0.1,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         self.architecture = architecture
         self.started_from: StartedFrom | None = None
         self.bn_freeze = bn_freeze
-        self.backbone = BACKBONES[architecture.backbone]()
-        self.pool = POOLINGS[architecture.pooling]
+        name, sizes = architecture.backbone, architecture
+        self.backbone = create_backbone(name, image_size=sizes.image_size, drop_path=drop_path)
+        self.pool = Pooling(sizes.pooling, self.backbone, name)
         self.normalize = NORMS[architecture.norm]
-        width, sizes = self.backbone.num_features, architecture
+        width = self.pool.size
         linear = HEADS["linear"]
         # Drawn before the embedding, as published, so that a seed gives the published weights.
         background = linear(width, sizes.background_size) if sizes.background_size else None
@@ -99,6 +103,11 @@ class EmbeddingNet(nn.Module):
         """Whether in training, too, what becomes of an image does not depend on the others of its batch."""
         return self.bn_freeze and self.architecture.head != "mlp_bn"
 
+    @property
+    def num_features(self) -> int:
+        """F, length of the pooled features."""
+        return self.pool.size
+
     def forward(self, images: Tensor) -> ModelOutput:
         """(B, 3, H, W) normalised images → every output in float32, whatever the autocast.
 
@@ -107,9 +116,9 @@ class EmbeddingNet(nn.Module):
         """
         return self.forward_heads(self.backbone(images))
 
-    def forward_heads(self, feature_map: Tensor) -> ModelOutput:
-        """(B, F, H, W) last map of the backbone → outputs; for callers of ``backbone.forward_stages``."""
-        features = self.pool(feature_map).float()
+    def forward_heads(self, output: Tensor) -> ModelOutput:
+        """What the backbone gives, a map or tokens → outputs; for callers of ``backbone.forward_with_stages``."""
+        features = self.pool(output, self.backbone).float()
         embedding = self.embedding(features).float()
         background = None if self.background is None else self.background(features).float()
         uncertainty = None if self.uncertainty is None else self._uncertainty_of(features)
@@ -146,7 +155,7 @@ class EmbeddingNet(nn.Module):
         return self.backbone.parameters()
 
     def _heads(self) -> list[nn.Module]:
-        return [head for head in (self.embedding, self.background, self.uncertainty) if head is not None]
+        return [head for head in (self.embedding, self.background, self.uncertainty, self.pool) if head is not None]
 
     def _batch_norms(self) -> Iterator[nn.Module]:
         kinds = (nn.BatchNorm2d, nn.SyncBatchNorm)

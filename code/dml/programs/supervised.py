@@ -42,7 +42,12 @@ def run(command: TrainCommand) -> Path:
         accept_changes=command.accept_changes,
     )
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
-    model = model_from_config(config.model, introspective=config.introspective, continued=command.has_checkpoint)
+    model = model_from_config(
+        config.model,
+        introspective=config.introspective,
+        image_size=config.data.crop_size,
+        continued=command.has_checkpoint,
+    )
 
     def embed_training_set(network: EmbeddingNet) -> Tensor:
         return embed_records(network, data.train, config.data, fabric, progress="features")

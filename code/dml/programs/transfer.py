@@ -46,7 +46,7 @@ def run(command: TrainCommand) -> Path:
     )
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     warn_of_trained_classes(data, "the source network", loaded.split, (loaded.config or {}).get("data"))
-    model = model_from_config(config.model, continued=command.has_checkpoint)
+    model = model_from_config(config.model, image_size=config.data.crop_size, continued=command.has_checkpoint)
 
     def embed_training_set(network: EmbeddingNet) -> Tensor:
         return embed_records(fabric.to_device(network), data.train, config.data, fabric, progress="source")

@@ -137,16 +137,16 @@ class RetrievalTask(Task):
 def training_crops(config: TrainConfig, records: ImageRecords, method: Method) -> ImageDataset:
     """Random crops of ``records``, or with ``--augment 0`` images as they are evaluated."""
     data, spec = config.data, method.model.input_spec
+    how = {"crop_size": data.crop_size, "resize": data.resize, "pillow": data.pillow}
+    how["interpolation"] = spec.interpolation
     if data.augment:
         transform = train_transform(
             spec.normalize,
-            crop_size=data.crop_size,
             augmentation=data.augmentation,
             crop_scale=(data.crop_scale, 1.0),
-            resize=data.resize,
             flip=data.flip,
-            pillow=data.pillow,
+            **how,
         )
     else:
-        transform = eval_transform(spec.normalize, resize=data.resize, crop_size=data.crop_size, pillow=data.pillow)
+        transform = eval_transform(spec.normalize, **how)
     return ImageDataset(records, transform, num_views=method.num_views)

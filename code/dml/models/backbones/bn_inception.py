@@ -94,6 +94,7 @@ class BNInception(Backbone):
 
     input_spec = CAFFE_BGR
     smallest_side = 7
+    block_names = r"inception\.\d\w"
 
     def __init__(self) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ class GoogLeNet(Backbone):
 
     input_spec = IMAGENET_RGB
     smallest_side = 15
+    block_names = r"inception\d\w"
 
     def __init__(self) -> None:
         super().__init__()

@@ -70,6 +70,7 @@ class InceptionV1(Backbone):
     input_spec = replace(CAFFE_BGR, crop_size=227)
     smallest_side = 31
     has_batch_norm = False
+    block_names = r"inception\.\d\w"
 
     def __init__(self) -> None:
         super().__init__()

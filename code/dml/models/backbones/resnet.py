@@ -16,6 +16,7 @@ class ResNet(Backbone):
     """
 
     input_spec = IMAGENET_RGB
+    block_names = r"layer\d\.\d+"
 
     def __init__(self, *, depth: int) -> None:
         super().__init__()
