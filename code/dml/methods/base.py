@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dml.config import OptimConfig, TrainConfig
 from dml.data import ImageRecords
 from dml.models import EmbeddingNet
+from dml.models.classifiers import ClassifierNet
 from dml.structures import Batch, Progress, StepOutput
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -72,7 +73,7 @@ class Method(nn.Module, ABC):
         rows_of_images: state names of tensors with a row for each training image, where there are such.
     """
 
-    model: nn.Module
+    model: EmbeddingNet | ClassifierNet
     num_views: int = 1
     training_only: tuple[str, ...] = ()
     rows_of_images: tuple[str, ...] = ()
