@@ -13,6 +13,7 @@ from dml.evaluation.evaluator import Evaluation
 from dml.evaluation.pictures import draw_run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("per_class", "drawn"), [(2, {"curves", "gallery"}), (3, {"curves", "gallery", "t-SNE page"})])
 def test_fewer_than_five_test_images_are_not_mapped(tmp_path, per_class, drawn):
     for name in "abcd":
