@@ -15,6 +15,7 @@ from benchmarks import (
     miners,
     neighbours,
     proxy_isa,
+    search,
     step,
     stml,
     transfer,
@@ -38,5 +39,6 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
         "step": step.rows,
         "transfer": transfer.rows,
         "stml": stml.rows,
+        "search": search.rows,
     },
 )
