@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from dml.cli.unused import settings_of, warn_of_unused
 from dml.cli.workers import loading_processes
 from dml.conditions import flag_of
 from dml.config import (
+    FinetuningConfig,
     LossConfig,
     TrainConfig,
     sections_with,
@@ -48,6 +49,7 @@ RETRIEVAL_ONLY = {
     *("proxy_lr_scale", "init_type", "head_lr", "warm"),
     *("eval_distance", "metrics", "keep_copies"),
     *("as_source", "visualize"),
+    *(item.name for item in fields(FinetuningConfig)),
 }
 # Of the others: what they mean here.
 WORDING = {

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dml.cli.kept_defaults import warn_of_kept_defaults, warn_of_short_training
+from dml.cli.finetuning import check_finetuning
+from dml.cli.kept_defaults import OF_RANDOM_WEIGHTS, warn_of_kept_defaults, warn_of_short_training
 from dml.cli.network_defaults import network_defaults
 from dml.cli.outputs import require_writable
 from dml.cli.parser import Parser
@@ -91,6 +92,7 @@ def parse_command(
         check_metrics(config)
         check_sizes(config)
         check_start(config)
+        check_finetuning(config)
         if config.self_taught is None:  # whose batches are of neighbours
             check_sampler(config)
         require_writable(config.run.log_dir, flag="--log-dir")
@@ -153,6 +155,9 @@ def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DA
         named = recipe.arch_without_endings | parse_arch(typed["arch"])
         typed = named | {name: value for name, value in typed.items() if name != "arch"}
     dataset = DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", recipe.defaults["dataset"])), {})
+    if typed.get("pretrained") and not dataset.get("pretrained", True):
+        # A rate made for random weights would undo what weights that were trained are good for.
+        dataset = {name: value for name, value in dataset.items() if name not in OF_RANDOM_WEIGHTS}
     model = (recipe.defaults | dataset | typed)["model"]
     # Defaults go by the name, not by its other spellings.
     model = BACKBONES.canonical(model) if model.startswith(PREFIX) else BACKBONES.aliases.get(model, model)

@@ -10,6 +10,7 @@ from typing import Any
 
 from dml.config.classification import ClassificationConfig
 from dml.config.data import DataConfig
+from dml.config.finetuning import FinetuningConfig
 from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FeatureSamplingConfig
@@ -68,6 +69,7 @@ class TrainConfig:
     optim: OptimConfig
     evaluation: EvalConfig
     run: RunConfig
+    finetuning: FinetuningConfig = field(default_factory=FinetuningConfig)
     distillation: DistillationConfig | None = None
     feature_sampling: FeatureSamplingConfig | None = None
     introspective: IntrospectiveConfig | None = None
@@ -121,6 +123,7 @@ SECTIONS: dict[str, type] = {
     "optim": OptimConfig,
     "evaluation": EvalConfig,
     "run": RunConfig,
+    "finetuning": FinetuningConfig,
 }
 OWN_SECTIONS: dict[str, type] = {
     "distillation": DistillationConfig,
@@ -167,7 +170,7 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         stored = json.loads(text)
         own = [name for name in OWN_SECTIONS if stored.get(name) is not None]
         sections = sections_with(*own)
-        flat = {name: value for section in sections for name, value in stored[section].items()}
+        flat = {name: value for section in sections for name, value in _stored(stored, section).items()}
         flat = _settled_by_code(flat, self_taught="self_taught" in own) | flat | dict(changes or {})
         known = {item.name: item for section in sections.values() for item in dataclasses.fields(section)}
         if unknown := sorted(set(flat) - set(known)):
@@ -176,6 +179,11 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, *own)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise UserError(f"not a run's config.json: {error!r}") from error
+
+
+def _stored(run: dict[str, Any], section: str) -> dict[str, Any]:
+    """What a run recorded of a section; runs from before there was fine-tuning recorded nothing of it."""
+    return run.get(section, {}) if section == "finetuning" else run[section]
 
 
 def _settled_by_code(flat: dict[str, Any], *, self_taught: bool) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from dml.methods.build import head_lr_scale
 from dml.methods.self_supervised import SelfSupervisedMethod
 from dml.methods.self_taught import SelfTaughtMethod
 from dml.models import EmbeddingNet, create_model
+from dml.models.create import restrain
 from dml.models.embedding_net import HEAD_INITS
 from dml.models.start import read_start, start_from
 from dml.models.teacher import Teacher
@@ -135,8 +136,10 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         bn_freeze=model.bn_freeze,
         bn_affine=model.bn_affine,
         bn_momentum=model.bn_momentum,
+        drop_path=config.finetuning.drop_path,
     )
     if continued:
+        restrain(student, config.finetuning)
         return student
     if model.model == "resnet18" and model.backbone_init == "published" and _starts_from_scratch(config):
         _draw_convolutions_again(student.backbone)
@@ -146,6 +149,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         _load_weights(student, Path(settings.resume))
     elif downloads_swav:
         load_swav_weights(student.backbone)
+    restrain(student, config.finetuning)
     return student
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dml.data.samplers import Sampler
-from dml.methods.base import Method, ParamGroup
+from dml.methods.base import Method, ParamGroup, backbone_groups
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
 from dml.processes import gather_rows, keep_memories_apart
@@ -49,7 +49,7 @@ class SelfSupervisedMethod(Method):
         self.sampler, self.num_views = sampler, num_views
         keep_memories_apart(self)
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             ParamGroup("head", list(model.new_parameters()), head_lr_scale, new=True),
             ParamGroup("predictor", list(criterion.parameters()), new=True),
         ]

@@ -11,7 +11,7 @@ from torch import Tensor
 from dml.data.neighbours_plan import neighbour_plan
 from dml.devices import exact_device
 from dml.losses.self_taught import SelfTaughtLoss
-from dml.methods.base import Method, ParamGroup
+from dml.methods.base import Method, ParamGroup, backbone_groups
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
 from dml.neighbours import nearest_neighbours
@@ -66,7 +66,7 @@ class SelfTaughtMethod(Method):
         self.batch_size, self.seed, self.num_views = batch_size, seed, num_views
         self._images_per_batch = self._plan(np.zeros((num_images, num_neighbors), dtype=np.int64), 0).shape[1]
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             ParamGroup("heads", list(model.new_parameters()), head_lr_scale, new=True),
         ]
 

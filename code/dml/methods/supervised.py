@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dml.data.samplers import Sampler
-from dml.methods.base import Method, ParamGroup, train_only_new
+from dml.methods.base import Method, ParamGroup, backbone_groups, train_only_new
 from dml.methods.feature_storage import FeatureStorage
 from dml.methods.self_distillation import SelfDistillation
 from dml.models import EmbeddingNet
@@ -55,7 +55,7 @@ class SupervisedMethod(Method):
         self.distillation, self.storage = distillation, storage
         keep_memories_apart(self)
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             # NOTE: all heads train during the warm-up; the published IDML leaves its uncertainty head out.
             ParamGroup("head", list(model.new_parameters()), head_lr_scale, new=True),
             ParamGroup(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dml.data.samplers import Sampler
 from dml.losses.transfer import Representation
-from dml.methods.base import Method, ParamGroup, train_only_new
+from dml.methods.base import Method, ParamGroup, backbone_groups, train_only_new
 from dml.methods.source import CachedSource, SourceNetwork, StagePairs, represent
 from dml.models import EmbeddingNet
 from dml.processes import gather_rows, global_mean, keep_memories_apart
@@ -50,11 +50,12 @@ class TransferMethod(Method):
         self.model, self.source, self.criterion, self.proxy_anchor = model, source, criterion, proxy_anchor
         self.sampler, self.num_views, self.warm = sampler, num_views, warm
         keep_memories_apart(self)
+        self.matched_stages = tuple(stages)
         self._target_stages = tuple(target for target, _ in stages)
         self._source_stages = tuple(source for _, source in stages)
         proxies = [] if proxy_anchor is None else list(proxy_anchor.parameters())
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             ParamGroup("head", list(model.new_parameters()), new=True),
             ParamGroup("criterion", list(criterion.parameters()), new=True),
             ParamGroup("proxies", proxies, proxy_lr_scale, new=True),

@@ -66,11 +66,13 @@ _STAND_INS = [
 
 def read_weights_file(path: Path) -> dict[str, Tensor]:
     """The named tensors of a file of weights: a state dict, wrapped as published files wrap theirs, of tensors or
-    numpy arrays (as STML's Inception-v1), written by ``torch.save``; or an ``.npz`` of arrays.
+    numpy arrays (as STML's Inception-v1), written by ``torch.save``; an ``.npz`` of arrays; or ``.safetensors``.
 
     Raises:
         CheckpointError: as :func:`read_torch_file` and :func:`state_dict_of`; arrays of other things than numbers.
     """
+    if path.suffix == ".safetensors":
+        return state_dict_of(_read_safetensors(path), str(path))
     if _is_npz(path):
         return state_dict_of(_read_npz(path), str(path))
     with torch.serialization.safe_globals(_STAND_INS):
@@ -92,6 +94,17 @@ def _as_tensors(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _as_tensors(value) for key, value in content.items()}
     return content.tensor() if isinstance(content, _Array) else content
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load_file  # here: timm brings it
+    except ModuleNotFoundError as error:
+        raise CheckpointError(f"{path}: reading it needs the package safetensors: pip install safetensors") from error
+    try:
+        return load_file(path)
+    except Exception as error:  # of damaged files it says whatever comes
+        raise CheckpointError(f"{path}: missing or damaged: {error}") from error
 
 
 def _is_npz(path: Path) -> bool:

@@ -43,9 +43,17 @@ def run(command: TrainCommand) -> Path:
     )
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     warn_of_trained_classes(data, "the source network", loaded.split, (loaded.config or {}).get("data"))
-    size, source = config.data.crop_size, loaded.model
-    model = model_from_config(config.model, image_size=size, continued=command.has_checkpoint)
+    source = loaded.model
+    model = model_from_config(
+        config.model,
+        image_size=config.data.crop_size,
+        finetuning=config.finetuning,
+        continued=command.has_checkpoint,
+    )
     method = transfer(config, model, source, data.train)
+    if method.matched_stages and fabric.is_global_zero:
+        pairs = ", ".join(f"{target} with {other}" for target, other in method.matched_stages)
+        say(f"feature maps of one size: {pairs} of the source")
     if config.transfer.cache_source:
         source = fabric.to_device(source)
         method.source = CachedSource(embed_records(source, data.train, config.data, fabric, progress="source"))
