@@ -24,11 +24,14 @@ from torch.distributed.run import get_args_parser
 import benchmark
 import download_dataset
 import download_source_models
+import make_scripts
 import verify_dataset
 from benchmarks import BENCHMARKS
 from dml.cli.classify import classify_parser, parse_classify
 from dml.cli.evaluate import evaluate_parser, parse_evaluate
+from dml.cli.export import export_parser, parse_export
 from dml.cli.report import parse_report, report_parser
+from dml.cli.search import ACTIONS, parse_search, search_parser
 from dml.cli.stml import parse_stml, stml_parser
 from dml.cli.target import parse_target, target_parser
 from dml.cli.train import parse_train, train_parser
@@ -71,13 +74,17 @@ def check_benchmark(words: list[str]) -> None:
 PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "code/train.py": parse_train,
     "code/train_target.py": parse_target,
+    "code/train_stml.py": parse_stml,
     "code/main.py": parse_stml,
     "code/classify.py": parse_classify,
     "code/evaluate.py": parse_evaluate,
     "code/report.py": check_report,
+    "code/search.py": parse_search,
+    "code/export.py": parse_export,
     "scripts/verify_dataset.py": lambda words: EVERY_DATASET[verify_dataset.create_parser().parse_args(words).name],
     "scripts/download_dataset.py": lambda words: EVERY_DATASET[download_dataset.create_parser().parse_args(words).name],
     "scripts/download_source_models.py": lambda words: download_source_models.create_parser().parse_args(words),
+    "scripts/make_scripts.py": lambda words: make_scripts.create_parser().parse_args(words),
     "scripts/benchmark.py": check_benchmark,
 }
 
@@ -221,7 +228,7 @@ def test_shorthands_are_written_out(text, losses, expected):
         "python code/train.py --los Proxy_Anchor",
         "python code/train.py --loss Proxy_Ancor",
         "python code/train.py --loss triplet --kd_alpha 50",
-        "python code/main.py --model resnet81 --dataset cub",
+        "python code/train_stml.py --model resnet81 --dataset cub",
         "python code/report.py --metrics e_recal@1",
         "python code/report.py --group-by los",
         "python scripts/download_dataset.py bub",
@@ -244,6 +251,8 @@ def test_mistakes_are_found(shell, mistake, monkeypatch, capsys):
 @cache
 def known_flags() -> set[str]:
     parsers = [train_parser(), target_parser(), stml_parser(), classify_parser(), evaluate_parser(), report_parser()]
+    parsers += [export_parser()]
+    parsers += [search_parser(action) for action in ACTIONS]
     parsers += [module.create_parser() for module in (benchmark, download_dataset, download_source_models)]
     parsers += [verify_dataset.create_parser(), get_args_parser(), slurm_parser()]
     return {option for parser in parsers for option in parser._option_string_actions} | {

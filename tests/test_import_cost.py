@@ -39,11 +39,19 @@ def test_the_package_alone_costs_nothing():
     assert not modules & {*LATER, "torch", "numpy"}
 
 
-@pytest.mark.parametrize("entry", ["train.py", "train_target.py", "main.py", "classify.py", "evaluate.py"])
+@pytest.mark.parametrize(
+    "entry", ["train.py", "train_target.py", "train_stml.py", "main.py", "classify.py", "evaluate.py", "export.py"]
+)
 def test_help(entry):
     modules = imported(RUN, str(ROOT / "code" / entry), "--help")
     assert "dml.cli.parser" in modules
     assert not modules & LATER
+
+
+def test_help_of_an_action():
+    modules = imported(RUN, str(ROOT / "code" / "search.py"), "index", "--help")
+    assert "dml.cli.search" in modules
+    assert not modules & {*LATER, "torch", "faiss", "pymilvus"}
 
 
 def test_a_mistake():

@@ -12,8 +12,8 @@ LAYERS = (
     ("errors", "devices"),
     ("ranges", "conditions", "places"),
     (
-        *("structures", "registry", "options", "normalize", "metric_names", "record", "redact", "wandb_settings"),
-        *("processes", "signals", "plain_text", "packages", "positives", "writing"),
+        *("structures", "registry", "options", "normalize", "metric_names", "metrics_file", "redact", "wandb_settings"),
+        *("processes", "signals", "plain_text", "packages", "positives", "writing", "numpy_pickle"),
     ),
     ("config", "recipes"),
     ("data",),
@@ -22,13 +22,15 @@ LAYERS = (
     ("miners",),
     ("losses",),
     ("methods",),
-    ("evaluation",),
     ("tracking",),
+    ("evaluation",),
     ("training",),
     ("report",),
+    ("search",),
     ("cli",),
-    ("programs",),
     ("api",),
+    ("page", "export"),
+    ("programs",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

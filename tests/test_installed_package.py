@@ -21,8 +21,8 @@ IN_THE_PACKAGE = {
     if path.is_file() and path.suffix != ".pyc"
 }
 LIST_PLACES = (
-    "import dml, dml.config as c, dml.training.source_file as s;"
-    " print(dml.__file__, c.DataConfig.data_dir, c.RunConfig.log_dir, s.FOLDER, sep='\\n')"
+    "import dml, dml.config as c, dml.training.run_folder as s;"
+    " print(dml.__file__, c.DataConfig.data_dir, c.RunConfig.log_dir, s.SOURCES, sep='\\n')"
 )
 
 
@@ -57,6 +57,12 @@ def places(*python_path: Path, cwd: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+def extras() -> dict[str, list[str]]:
+    """Name → packages with their bounds."""
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11's
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
 def test_the_whole_package_is_installed(installed):
     found = {str(path.relative_to(installed)) for path in (installed / "dml").rglob("*") if path.is_file()}
     assert found == IN_THE_PACKAGE
@@ -68,7 +74,8 @@ def test_what_it_requires_is_what_requirements_say(installed):
     lines = metadata.read_text().splitlines()
     required = {line.removeprefix("Requires-Dist: ").split(">")[0].split("!")[0] for line in lines if "-Dist: " in line}
     written = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
-    assert required == {line.split(">")[0] for line in written} | {"pillow-heif"}
+    extra = {package.split(">")[0] for packages in extras().values() for package in packages}
+    assert required == {line.split(">")[0] for line in written} | extra
     assert "Requires-Python: >=3.10" in lines
     assert "License-Expression: MIT" in lines
 
@@ -88,6 +95,5 @@ def test_a_checkout_works_in_itself(tmp_path):
 
 def test_the_extras_are_those_of_the_tests():
     """One bound for a package that stands in two lists."""
-    tomllib = pytest.importorskip("tomllib")  # Python 3.11's
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(extras["heic"]) <= set((ROOT / "requirements-dev.txt").read_text().splitlines())
+    packages = {package for packages in extras().values() for package in packages}
+    assert packages <= set((ROOT / "requirements-dev.txt").read_text().splitlines())

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Embedder",
+    "Index",
     "__version__",
     "create_loss",
     "create_miner",
@@ -27,6 +28,7 @@ __all__ = [
 if TYPE_CHECKING:
     from dml.api.building import create_loss, create_miner
     from dml.api.embedder import Embedder, load
+    from dml.api.index import Index
     from dml.api.running import resolve, train
     from dml.evaluation.evaluator import evaluate_embeddings
     from dml.models.create import create_model
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Embedder": "dml.api.embedder",
+    "Index": "dml.api.index",
     "create_loss": "dml.api.building",
     "create_miner": "dml.api.building",
     "create_model": "dml.models.create",

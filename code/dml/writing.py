@@ -1,11 +1,13 @@
-"""Writing files so that an error says which one it was."""
+"""Writing files: where there is room, whole or not at all, and with errors that say which file it was."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from dml.errors import UserError
 
@@ -30,7 +32,60 @@ def naming(path: Path | str) -> Iterator[None]:
         raise OSError(reason.errno, reason.strerror, str(path)) from error
 
 
+def require_space(folder: Path, needed: int, error: type[UserError], *, what: str) -> None:
+    """Refuse to begin what the disk of ``folder`` has no room for: ``needed`` bytes for ``what``.
+
+    Raises:
+        UserError: of the class ``error``, with both numbers.
+        OSError: no such folder.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise error(f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed for {what}")
+
+
 def save_figure(figure: Figure, path: Path | str) -> None:
     """Write a picture as a .png of the resolution that all of them have; see ``naming``."""
     with naming(path):
         figure.savefig(path, dpi=130)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of ``path`` when the block has ended well and is gone otherwise.
+
+    At any moment the old file or the whole new one is there.
+
+    Raises:
+        OSError: naming ``path``: no room on the disk, no right to write.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with naming(path):
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_atomically(state: dict[str, Any], path: Path) -> None:
+    """Write ``state`` as torch does; see ``replacing``."""
+    import torch
+
+    with replacing(path) as file:
+        torch.save(state, file)
+
+
+def write_text_atomically(text: str, path: Path) -> None:
+    """The same for a text file, in UTF-8, but for the names of files that are no text: those are kept byte for byte."""
+    with replacing(path) as file:
+        file.write(text.encode(errors="surrogateescape"))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that a killed process left in ``folder``."""
+    for file in folder.glob(".*.tmp"):
+        file.unlink(missing_ok=True)

@@ -97,6 +97,10 @@ CASES = [
         )
     ),
     *(
+        ("train", flag, "", "is used by the moving-average teacher only: add --ema_teacher", "--ema-teacher")
+        for flag in ("--ema-momentum 0.9", "--ema-weight 1", "--ema-tau 1")
+    ),
+    *(
         ("train", flag, "", "is used by the introspective metric only: add --introspective", "--introspective")
         for flag in ("--introspective-gamma 1", "--introspective-tau 1", "--uncertainty-norm")
     ),

@@ -150,6 +150,7 @@ def thumbnails_of(page) -> list[Image.Image]:
     return [Image.open(io.BytesIO(base64.b64decode(text.replace("\\u002f", "/")))) for text in texts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upright", [False, True])
 def test_pictures_show_what_the_network_sees(tmp_path, monkeypatch, upright):
     """Turned upright, or not, as the data set's images are."""
@@ -166,6 +167,7 @@ def test_pictures_show_images_that_are_in_memory(tmp_path, monkeypatch):
     assert shown_sizes(PixelRecords(names, np.arange(5) % 2, ("a", "b"), pixels), tmp_path, monkeypatch) == {(6, 4)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_tsne_page_stands_alone(tmp_path, images, dimensions):
     embeddings = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))

@@ -10,9 +10,8 @@ from PIL import Image
 from dml.data import ImageRecords
 from dml.evaluation.plots import certainty
 from dml.evaluation.retrieval import QueryErrors, query_errors, retrieval_metrics
-from dml.evaluation.uncertainty import uncertainty_correlations
+from dml.evaluation.uncertainty import require_uncertainty, uncertainty_correlations
 from dml.models import Architecture
-from dml.training.uncertainty import require_uncertainty
 
 
 @pytest.mark.parametrize("with_gallery", [False, True])

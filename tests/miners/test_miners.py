@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dml.errors import UserError
 from dml.miners import MINERS, Triplets, create_miner
 from dml.miners.distance import negative_probabilities
 from dml.miners.drawing import relations
@@ -193,6 +194,8 @@ def test_semihard_needs_a_margin():
 def test_unknown_miner():
     with pytest.raises(UnknownNameError, match="Did you mean 'semihard'"):
         create_miner("semi_hard", embedding_size=SIZE)
+    with pytest.raises(UserError, match="miner lifted has no option 'miner_distance_cutoff': it has none"):
+        create_miner("lifted", embedding_size=SIZE, options={"miner_distance_cutoff": 1.0})
 
 
 @pytest.mark.gpu

@@ -26,11 +26,11 @@ from dml.signals import STOP_SIGNALS
 from dml.structures import Batch, StepOutput
 from dml.tracking import Tracker
 from dml.training import interrupt
-from dml.training.atomic import save_atomically
 from dml.training.interrupt import Interrupted
 from dml.training.losswatch import LossWatch, NonFiniteLossError
 from dml.training.selection import Selection
 from dml.training.trainer import Trainer
+from dml.writing import save_atomically
 
 
 class Line(Method):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,9 +16,10 @@ from torch.utils.data import Dataset
 
 from dml.cli.evaluate import stored_settings
 from dml.config import DataConfig, EvalConfig, EvaluateConfig
-from dml.data.depth import is_deep_grey
+from dml.data.depth import is_deep_grey, settled_bits
 from dml.data.images import Sample
 from dml.data.loader import eval_loader
+from dml.data.readable import peaks_of
 from dml.data.reading import plain_rgb, read_image, turn_of
 from dml.data.square import check_square
 from dml.data.transforms import eval_transform
@@ -29,6 +30,7 @@ from dml.models.convert import load_model_checkpoint
 from dml.models.extract import embed
 from dml.models.input_spec import InputSpec
 from dml.models.run_checkpoint import checkpoint_file
+from dml.structures import Batch
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray
 """A path, an image of Pillow's, or uint8 pixels (H, W, 3) RGB or (H, W) grey."""
@@ -43,7 +45,8 @@ class Preprocessing:
         crop_size: and the central square of that side cut out.
         pillow: by Pillow instead of on tensors, which differs by a level of 255 in a few pixels.
         upright: whether it is turned as its EXIF orientation says.
-        bits: how many bits the numbers of an image file of more than 8 bits fill where it does not say; None: 16.
+        bits: how many bits the numbers of an image file of more than 8 bits fill where it does not say; None: as many
+            as hold the largest number in all files that are embedded at a time.
     """
 
     resize: int
@@ -52,8 +55,19 @@ class Preprocessing:
     upright: bool
     bits: int | None
 
+    def settled(self, images: Iterable[ImageLike]) -> Preprocessing:
+        """With the bits of all these images, as ``evaluate.py`` settles them for those that it is given."""
+        if self.bits is not None:
+            return self
+        files = [image for image in images if isinstance(image, str | os.PathLike)]
+        return replace(self, bits=settled_bits(None, peaks_of(files)))
+
     def read(self, image: ImageLike) -> Image.Image:
-        """8-bit RGB of an image. UserError for what cannot be read, or is none."""
+        """8-bit RGB of an image; a file of more than 8 bits as of 16 where nothing settled them.
+
+        Raises:
+            UserError: it cannot be read, or is none.
+        """
         if isinstance(image, str | os.PathLike):
             return read_image(image, upright=self.upright, bits=self.bits)
         if isinstance(image, Image.Image):
@@ -78,6 +92,7 @@ class Embedder:
         classes: names of the classes that it was trained on; none where that is not known, or there were none.
         distance: "cosine" or "euclidean", by which its embeddings are compared.
         description: what it is and where it comes from, in words.
+        source: the checkpoint that it was read from; None: it was made otherwise.
     """
 
     def __init__(
@@ -88,13 +103,14 @@ class Embedder:
         distance: str = EvalConfig.eval_distance,
         classes: Sequence[str] = (),
         description: str = "",
+        source: Path | None = None,
         device: torch.device | str | None = None,
     ):
         check_square(preprocessing.crop_size, preprocessing.resize)
         self.device = first_device() if device is None else torch.device(device)
         self.model = model.to(self.device).eval()
         self.preprocessing, self.distance = preprocessing, distance
-        self.classes, self.description = tuple(classes), description
+        self.classes, self.description, self.source = tuple(classes), description, source
 
     @property
     def input_spec(self) -> InputSpec:
@@ -105,6 +121,18 @@ class Embedder:
     def embedding_size(self) -> int:
         """D."""
         return self.model.architecture.embedding_size
+
+    @property
+    def transform(self) -> Callable[[Image.Image], Tensor]:
+        """From 8-bit RGB, as ``preprocessing`` reads it, to the (3, S, S) float32 that the network takes."""
+        how = self.preprocessing
+        return eval_transform(
+            self.input_spec.normalize,
+            resize=how.resize,
+            crop_size=how.crop_size,
+            pillow=how.pillow,
+            interpolation=self.input_spec.interpolation,
+        )
 
     def embed(
         self, images: ImageLike | Iterable[ImageLike], *, batch_size: int = EvaluateConfig.batch_size, workers: int = 0
@@ -129,21 +157,19 @@ class Embedder:
         images = [images] if single else list(images)
         if not images:
             return torch.empty(0, self.embedding_size)
-        how = self.preprocessing
-        transform = eval_transform(
-            self.input_spec.normalize,
-            resize=how.resize,
-            crop_size=how.crop_size,
-            pillow=how.pillow,
-            interpolation=self.input_spec.interpolation,
-        )
+        how = self.preprocessing.settled(images)
         batches = eval_loader(
-            _Given(images, how.read, transform),
+            _Given(images, how.read, self.transform),
             batch_size=batch_size,
             workers=workers,
             pin_memory=self.device.type == "cuda",
         )
         return embed(self.model, batches, self.device)[0]
+
+    def embed_prepared(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) of what ``transform`` gives → (B, D) float32 embeddings on the CPU."""
+        unknown = torch.zeros(len(images), dtype=torch.int64)
+        return embed(self.model, [Batch(images, unknown, unknown)], self.device)[0]
 
 
 class _Given(Dataset):
@@ -177,7 +203,8 @@ def load(path: str | Path, *, device: torch.device | str | None = None) -> Embed
     Raises:
         CheckpointError: there is no such file, or it is no checkpoint of a network known here. A UserError.
     """
-    loaded = load_model_checkpoint(checkpoint_file(path, flag="dml.load"))
+    source = checkpoint_file(path, flag="dml.load")
+    loaded = load_model_checkpoint(source)
     stored = stored_settings(loaded.config or {})
     crop_size = stored.get("crop_size")
     preprocessing = Preprocessing(
@@ -193,5 +220,6 @@ def load(path: str | Path, *, device: torch.device | str | None = None) -> Embed
         distance=stored.get("eval_distance", EvalConfig.eval_distance),
         classes=loaded.class_names or (),
         description=loaded.description,
+        source=source,
         device=device,
     )

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dml.cli.layers import TYPED, Layer, table_of
 from dml.cli.network_defaults import network_defaults
 from dml.cli.outputs import require_writable_file
 from dml.cli.parser import Parser, add_section
+from dml.cli.shared import add_print_config
 from dml.cli.sizes import check_crop
 from dml.cli.unused import warn_of_unused
 from dml.cli.workers import loading_processes
@@ -24,11 +26,26 @@ from dml.errors import UserError
 from dml.evaluation.evaluator import METRICS
 from dml.models.backbones import BACKBONES, traits_of
 from dml.models.convert import LoadedModel
+from dml.models.features import network_to_judge
 from dml.models.run_checkpoint import checkpoint_file
 from dml.places import from_home
 
 OUTPUTS = ("json", "save_embeddings", "gallery", "tsne", "uncertainty_gallery")
 """Flags that name a file to write."""
+WITHOUT_A_RUN = {
+    "dataset": None,
+    "data_dir": DataConfig.data_dir,
+    "unlabelled": None,
+    "bits": None,
+    "resize": None,
+    "crop_size": None,
+    "pillow": DataConfig.pillow,
+    "eval_distance": EvalConfig.eval_distance,
+    "keep_copies": EvalConfig.keep_copies,
+    "seed": 0,
+}
+"""What is taken from the checkpoint's run, with what it is otherwise."""
+_DEFAULTS = Layer("default", {item.name: item.default for item in dataclasses.fields(EvaluateConfig)} | WITHOUT_A_RUN)
 
 
 def evaluate_parser() -> Parser:
@@ -37,8 +54,11 @@ def evaluate_parser() -> Parser:
         prog="evaluate.py",
         description="Retrieval metrics of a checkpoint, ours or published, on the test split of a data set; of images"
         " without classes embeddings and pictures.",
+        epilog="What is unset comes from the checkpoint's run; --print-config shows every setting with what set it.",
+        layers=lambda typed: [_DEFAULTS],
     )
-    add_section(parser, EvaluateConfig)
+    add_section(parser, "evaluation", EvaluateConfig)
+    add_print_config(parser)
     return parser
 
 
@@ -46,6 +66,7 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
     """Parse the command line of ``code/evaluate.py``; exits with status 2 and a message if it does not fit."""
     parser = evaluate_parser()
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
+    shows = typed.pop("print_config", False)
     try:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in typed.items()}
         if values.get("dataset"):
@@ -63,9 +84,20 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
         for name in OUTPUTS:
             if (file := getattr(config, name)) is not None:
                 require_writable_file(file, flag=flag_of(name))
+        if shows:
+            _show(parser, config, typed)
         return config
     except UserError as error:
         parser.error(str(error))
+
+
+def _show(parser: Parser, config: EvaluateConfig, typed: dict[str, Any]) -> None:
+    """Print the settings, completed by the checkpoint, and end the program."""
+    loaded = network_to_judge(config)
+    stored = stored_settings(loaded.config or {})
+    recorded = {name: stored[name] for name in WITHOUT_A_RUN if name in stored}
+    layers = [_DEFAULTS, Layer("the checkpoint's run", recorded), Layer(TYPED, typed)]
+    parser.finish(table_of({"evaluation": vars(complete(config, loaded))}, layers))
 
 
 def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
@@ -90,21 +122,9 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         stored.pop("data_dir", None)
     if config.data_dir is not None or "data_dir" not in stored:  # other images than those of the run
         stored.pop("unlabelled", None)
-    defaults = {
-        "dataset": None,
-        "data_dir": DataConfig.data_dir,
-        "unlabelled": None,
-        "bits": None,
-        "resize": None,
-        "crop_size": None,
-        "pillow": DataConfig.pillow,
-        "eval_distance": EvalConfig.eval_distance,
-        "keep_copies": EvalConfig.keep_copies,
-        "seed": 0,
-    }
     filled = {
         name: stored.get(name, default) if getattr(config, name) is None else getattr(config, name)
-        for name, default in defaults.items()
+        for name, default in WITHOUT_A_RUN.items()
     }
     if filled["dataset"] is None:
         raise UserError(f"{config.judged} does not say which data set it was trained on: add --dataset NAME")
@@ -136,5 +156,5 @@ def stored_settings(run: dict[str, Any]) -> dict[str, Any]:
     if stored.get("dataset") == "folder":
         stored.setdefault("bits", FULL_DEPTH)  # a run of before they were looked for
     if run and not run.get("self_taught"):
-        stored["unlabelled"] = False  # all but code/main.py train on classes, also with images beside their folders
+        stored["unlabelled"] = False  # all but train_stml.py train on classes, also with images beside their folders
     return stored

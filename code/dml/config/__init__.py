@@ -20,7 +20,9 @@ from dml.config.train import (
     SECTIONS,
     LossConfig,
     TrainConfig,
+    sections_of,
     sections_with,
+    switched_on,
     train_config,
     train_config_from_json,
 )
@@ -48,7 +50,9 @@ __all__ = [
     "TrainConfig",
     "TransferConfig",
     "default_data_name",
+    "sections_of",
     "sections_with",
+    "switched_on",
     "train_config",
     "train_config_from_json",
 ]

@@ -20,7 +20,7 @@ def _draws_at_random(settings: Settings) -> bool:
 
 @dataclass(frozen=True)
 class EvaluateConfig(Section):
-    """Everything that ``code/evaluate.py`` needs to know; what is unset comes from the checkpoint."""
+    """The checkpoint, and how it is judged; what is unset comes from the checkpoint."""
 
     ckpt: str = option("", "the checkpoint to evaluate: ours, a run folder, or published", aliases=("resume",))
     head: str | None = option(

@@ -10,12 +10,10 @@ from dml.errors import UserError
 class ClassMembers:
     """The members of each class, ready for vectorised draws."""
 
-    def __init__(self, labels: np.ndarray, ignore: int | None = None):
-        names, counts = np.unique(labels, return_counts=True)
-        starts = np.cumsum(counts) - counts
-        keep = names != ignore if ignore is not None else np.ones(len(names), dtype=bool)
+    def __init__(self, labels: np.ndarray):
+        _, self.counts = np.unique(labels, return_counts=True)
+        self.starts = np.cumsum(self.counts) - self.counts
         self.order = np.argsort(labels, kind="stable")
-        self.counts, self.starts = counts[keep], starts[keep]
 
     def __len__(self) -> int:
         return len(self.counts)

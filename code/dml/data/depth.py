@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -26,6 +26,19 @@ def white_of(bits: int) -> int:
 def bits_that_hold(number: int) -> int:
     """The fewest bits of ``DEPTHS`` that hold ``number``, 0..65535."""
     return next(bits for bits in DEPTHS if number <= white_of(bits))
+
+
+def settled_bits(bits: int | None, peaks: Iterable[int]) -> int | None:
+    """How many bits images have: as asked, else the fewest that hold the largest number in all of them.
+
+    Args:
+        bits: what was asked for; None: nothing.
+        peaks: the largest number, 0..65535, of each image of more than 8 bits that does not state them.
+
+    Returns:
+        None: nothing was asked for, and there are no such images.
+    """
+    return bits or max((bits_that_hold(peak) for peak in peaks), default=None)
 
 
 def stated_white(image: Image.Image) -> int | None:

@@ -13,7 +13,7 @@ from dml.errors import UserError
 SIMILARITY_MEASURES = ("euclidean", "cosine")
 
 
-class FeatureSampler(ABC):
+class PoolSampler(ABC):
     """Composes each batch by what the network makes of the images (Roth et al., ICML 2020, and their repository).
 
     The features are handed over by ``set_features`` before an epoch is planned. A plan is a function of seed, epoch
@@ -35,8 +35,6 @@ class FeatureSampler(ABC):
         ValueError: fewer images than one batch, a batch without room for a class, a pool smaller than a batch is
             chosen from, or a value out of range.
     """
-
-    needs_features = True
 
     def __init__(
         self,

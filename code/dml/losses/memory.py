@@ -6,8 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from dml.errors import UserError
+from dml.options import Option
+from dml.ranges import at_least
 
 PUBLISHED_SIZE = 55_000
+MEMORY_OPTIONS = {
+    "memory-size": Option("memory_size", "rows of the cross-batch memory", ("T",), within=at_least(1)),
+    "start-epoch": Option(
+        "memory_from_epoch", "first epoch with memory, from 0; Proxy-ISA filters one later", within=at_least(0)
+    ),
+}
+"""Of every loss with a memory."""
 
 
 class CrossBatchMemory(nn.Module):

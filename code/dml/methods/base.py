@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dml.config import OptimConfig, TrainConfig
+from dml.data import ImageRecords
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
 from dml.structures import Batch, Progress, StepOutput
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Given(Generic[Network]):
+    """What the method of a run, and each of its terms, is built from: the ``build`` at the end of its file takes this.
+
+    Attributes:
+        config: the run's settings.
+        model: the network to train.
+        train: the training images.
+        embed_training_set: (N, D) of the training set by a network, on all processes together; needed by samplers that
+            look at features, by STML, which takes background embeddings, and for ``--cache-source``.
+        source: of embedding transfer, the network to learn from.
+    """
+
+    config: TrainConfig
+    model: Network
+    train: ImageRecords
+    embed_training_set: Callable[[EmbeddingNet], Tensor] | None = None
+    source: EmbeddingNet | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +156,11 @@ class Method(nn.Module, ABC):
                 changed[name] = own[name].detach().cpu().clone()
                 changed[name][now] = saved[name][then].to(changed[name])
         return saved | changed
+
+
+def head_lr_scale(optim: OptimConfig) -> float:
+    """``--head-lr`` in multiples of the base rate."""
+    return optim.head_lr / optim.lr
 
 
 def train_only_new(groups: Sequence[ParamGroup], *, warm_up: bool) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dml.miners.contract import Triplets
 from dml.miners.drawing import relations
+from dml.miners.spec import MinerSpec
 
 
 class RandomMiner:
@@ -37,3 +38,6 @@ class RandomMiner:
 def _members_first(mask: Tensor) -> Tensor:
     """(B, B) int64: column numbers, in each row those of the mask before the others."""
     return mask.int().argsort(dim=1, descending=True, stable=True)
+
+
+SPEC = MinerSpec(name="random", build=RandomMiner)

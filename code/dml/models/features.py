@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from torch import nn
 
 from dml.config import EvaluateConfig
 from dml.models.backbones import traits_of
-from dml.models.convert import LoadedModel
+from dml.models.convert import LoadedModel, load_model_checkpoint
 from dml.models.create import create_model
 from dml.models.embedding_net import EmbeddingNet
 from dml.models.reading import load_checked
+
+
+def network_to_judge(config: EvaluateConfig) -> LoadedModel:
+    """The network of ``--ckpt``, else of ``--model``; with ``--head none`` its pooled features are what it gives.
+
+    Raises:
+        UserError: a file that is no checkpoint; see ``untrained``.
+    """
+    loaded = load_model_checkpoint(Path(config.ckpt)) if config.ckpt else untrained(config)
+    return loaded if config.head is None else without_head(loaded)
 
 
 def untrained(config: EvaluateConfig) -> LoadedModel:

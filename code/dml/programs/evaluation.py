@@ -16,23 +16,21 @@ from dml.data.run_split import judged_as_in_the_run
 from dml.data.screening import screened, screening_for
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.errors import UserError
+from dml.evaluation.collection import Collection
+from dml.evaluation.embedding import create_evaluator, embed_records
+from dml.evaluation.files import write_collection, write_files
+from dml.evaluation.uncertainty import judge_uncertainty, require_uncertainty
 from dml.models import EmbeddingNet
-from dml.models.convert import LoadedModel, load_model_checkpoint
-from dml.models.features import for_images_of, untrained, without_head
+from dml.models.convert import LoadedModel
+from dml.models.features import for_images_of, network_to_judge
 from dml.places import from_home
 from dml.tracking import say, table
-from dml.training.collection import Collection
-from dml.training.embedding import create_evaluator, embed_records
-from dml.training.evaluation_files import write_collection, write_files
 from dml.training.launch import launch
-from dml.training.uncertainty import judge_uncertainty, require_uncertainty
 
 
 def run(config: EvaluateConfig) -> None:
     """Evaluate a checkpoint, and say and write what ``config`` asks for. UserError for what does not fit."""
-    loaded = load_model_checkpoint(Path(config.ckpt)) if config.ckpt else untrained(config)
-    if config.head is not None:
-        loaded = without_head(loaded)
+    loaded = network_to_judge(config)
     config = complete(config, loaded)
     loaded = for_images_of(loaded, config.crop_size)
     if config.uncertainty:

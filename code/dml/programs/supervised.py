@@ -8,14 +8,15 @@ from torch import Tensor
 
 from dml.cli.command import TrainCommand
 from dml.data import data_from_config
-from dml.methods.build import supervised
-from dml.methods.build_sampler import fit_batches
+from dml.evaluation.embedding import embed_records
+from dml.methods.base import Given
+from dml.methods.batches import fit_batches
+from dml.methods.build import build_method
 from dml.models import EmbeddingNet, model_from_config
 from dml.tracking import say
-from dml.training.embedding import embed_records
 from dml.training.launch import launch
+from dml.training.run_folder import keep_as_source
 from dml.training.session import train
-from dml.training.source_file import keep_as_source
 
 
 def run(command: TrainCommand) -> Path:
@@ -52,7 +53,7 @@ def run(command: TrainCommand) -> Path:
     def embed_training_set(network: EmbeddingNet) -> Tensor:
         return embed_records(network, data.train, config.data, fabric, progress="features")
 
-    method = supervised(config, model, data.train, embed_training_set)
+    method = build_method(Given(config, model, data.train, embed_training_set))
     folder = train(config, fabric, data, method, resume=command.resume)
     if config.run.as_source and config.run.save and fabric.is_global_zero:
         say(f"source network: {keep_as_source(config, folder)}")

@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 from dml.data import ImageRecords
 from dml.data.images import ImageDataset, Sample, SampleKey
 from dml.data.loader import eval_loader
+from dml.evaluation.embedding import FabricEmbed
 from dml.models import EmbeddingNet
 from dml.structures import Batch, ModelOutput
-from dml.training.embedding import FabricEmbed
 
 
 def features_of(output: ModelOutput) -> Tensor:

@@ -18,7 +18,7 @@ import torchvision
 
 import dml
 from dml.redact import redact_command
-from dml.training.atomic import write_text_atomically
+from dml.writing import write_text_atomically
 
 ENVIRONMENT_FILE = "environment.json"
 PATIENCE = 10  # seconds that git has for an answer

@@ -11,13 +11,10 @@ from lightning_fabric import Fabric
 from dml.data.images import UnreadableImageError
 from dml.evaluation.answers import Answers
 from dml.tracking import Tracker, say
-from dml.training.checkpoint import Checkpoints
-from dml.training.interrupt import Interrupted, InterruptGuard
+from dml.training.checkpoint import Checkpoints, TrainingState
+from dml.training.interrupt import Interrupted, InterruptGuard, stopping_in_order
 from dml.training.peers import Peers
-from dml.training.results import write_results
-from dml.training.selection import Selection
-from dml.training.state import TrainingState
-from dml.training.stopping import stopping_in_order
+from dml.training.selection import Selection, write_results
 
 WHOLE_DAY = 86_400
 
@@ -80,7 +77,7 @@ class Keeper:
             saving: False where a run that goes on from here would have missed something.
 
         Raises:
-            Interrupted, OSError: see ``dml.training.stopping.stopping_in_order``.
+            Interrupted, OSError: see ``dml.training.interrupt.stopping_in_order``.
         """
         return stopping_in_order(
             self.guard, lambda error, torn, together: self._stop(error, save=saving and not torn, together=together)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dml.data.records import LabelNoise
 from dml.errors import UserError
-from dml.training.atomic import replacing
+from dml.writing import replacing
 
 FILE_NAME = "label_noise.npz"
 

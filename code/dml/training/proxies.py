@@ -13,11 +13,11 @@ from dml.config import TrainConfig
 from dml.data import RetrievalData
 from dml.data.images import ImageDataset
 from dml.data.loader import eval_loader
+from dml.evaluation.embedding import FabricEmbed, embed_records
 from dml.evaluation.plots import tsne_page, whole_classes
 from dml.methods.base import Method
 from dml.tracking import Tracker, say
 from dml.training.cached import CachedFeatures
-from dml.training.embedding import FabricEmbed, embed_records
 
 PAGE_EVERY = 10
 PAGE_POINTS, PAGE_PROXIES = 5_000, 1_000

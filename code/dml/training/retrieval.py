@@ -16,15 +16,15 @@ from dml.data.copies import same_image_in
 from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, train_transform
 from dml.evaluation.answers import Answers
+from dml.evaluation.embedding import create_evaluator
 from dml.evaluation.evaluator import Evaluation
 from dml.evaluation.metrics import SPECTRUM_KEY, metric_keys
+from dml.evaluation.pictures import draw_run
 from dml.methods.base import Method
 from dml.structures import Batch
 from dml.tracking import say
 from dml.training.cached import CachedFeatures, RememberedBatches, cache_training_set, seeds_of_views
-from dml.training.embedding import create_evaluator
 from dml.training.label_noise import keep_label_noise
-from dml.training.pictures import draw_run
 from dml.training.task import Task
 
 

@@ -1,14 +1,18 @@
-"""Which epochs of a run are kept."""
+"""Which epochs of a run are kept, and what it says of them: best_results.txt and the closing table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from dml.config import EvalConfig
 from dml.errors import UserError
-from dml.metric_names import is_better, metric_of
-from dml.training.state import TrainingState
+from dml.evaluation.answers import Answers
+from dml.metric_names import is_better, is_share, metric_of
+from dml.tracking import table
+from dml.training.checkpoint import TrainingState
+from dml.writing import write_text_atomically
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,46 @@ def require_computed(evaluation: EvalConfig, names: Sequence[str]) -> None:
                 f"{flag} {metric} is to choose the best epoch, but is not among the metrics of this run:"
                 f" {', '.join(names)}. Add it to --metrics, or choose by one of these"
             )
+
+
+def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str, float]]:
+    """Title → metrics of ``split``: the untrained network if it was evaluated, the best and the last epoch."""
+    rows = {
+        "untrained": state.untrained.get(split),
+        f"best (epoch {state.best_epoch})": state.best.get(split),
+        f"last (epoch {state.latest_epoch})": state.latest.get(split),
+    }
+    return {title: metrics for title, metrics in rows.items() if metrics}
+
+
+def results_table(state: TrainingState, answers: Mapping[str, Answers], split: str = "eval") -> str:
+    """The rows of ``split``, and below them over how many queries the figures are and what the queries leave out, where
+    there are queries."""
+    rows = result_rows(state, split)
+    said = [table(rows)]
+    if split in answers:
+        said += [answers[split].sentence(next(iter(rows.values()))), answers[split].of_copies]
+    return "\n".join(filter(None, said))
+
+
+def results_text(state: TrainingState, selection: Selection, answers: Mapping[str, Answers]) -> str:
+    """The best and the last epoch of every split, and how the best was chosen."""
+    held_out = selection.held_out
+    chosen = f"Best epoch by {selection.by} on {'the test split' if selection.on_test_split else held_out}."
+    if selection.on_test_split:
+        chosen += (
+            " Choosing on the test split is what the published code does, and optimistic;"
+            f" the last epoch stands beside it, and --val-split chooses on {held_out} instead."
+        )
+    parts = [chosen]
+    for split, title in {"eval": "test", "val": held_out}.items():
+        rows = result_rows(state, split)
+        if rows:
+            own_units = "" if all(map(is_share, next(iter(rows.values())))) else " (dists and rho_spectrum as they are)"
+            parts.append(f"{title}, in per cent{own_units}:\n{results_table(state, answers, split)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def write_results(folder: Path, state: TrainingState, selection: Selection, answers: Mapping[str, Answers]) -> None:
+    """``best_results.txt`` in the run folder, rewritten after every evaluation."""
+    write_text_atomically(results_text(state, selection, answers), folder / "best_results.txt")

@@ -12,6 +12,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
+from dml.config.train import own_name
 from dml.data.findings import warn_of_findings
 from dml.data.images import ImageDataset
 from dml.data.loader import PlannedBatches, train_loader
@@ -20,19 +21,19 @@ from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
-from dml.training.atomic import write_text_atomically
 from dml.training.environment import record_session
 from dml.training.faults import keeping_traceback
 from dml.training.finetuning import finetuning_told
-from dml.training.folder import create_run_folder, lock_run_folder, reopen_run_folder
 from dml.training.launcher import find_launcher
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
-from dml.training.results import results_table
 from dml.training.retrieval import RetrievalTask
+from dml.training.run_folder import create_run_folder, lock_run_folder, reopen_run_folder
+from dml.training.selection import results_table
 from dml.training.split_file import keep_split, with_digest
 from dml.training.task import Task, TrainingData
 from dml.training.trainer import Trainer
+from dml.writing import write_text_atomically
 
 NO_IMAGES = (
     "settings, metrics, curves and the confusion of the classes, by their names; pictures that show your images stay"
@@ -77,7 +78,7 @@ def train(
     require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
-    resume_hint = shlex.join([*find_launcher().command, sys.argv[0], "--resume-run", str(folder)])
+    resume_hint = shlex.join([*find_launcher().command, entry_point(), "--resume-run", str(folder)])
     try:
         with keeping_traceback(folder, process=fabric.global_rank, resume_hint=resume_hint):
             _train_in(folder, config, fabric, task, batches, is_new=resume is None, resume_hint=resume_hint)
@@ -85,6 +86,13 @@ def train(
         if lock is not None:
             lock.close()
     return folder
+
+
+def entry_point() -> str:
+    """The program that runs, by the name that we call it by where it lies beside its published one."""
+    called = Path(sys.argv[0])
+    own = called.with_name(own_name(called.name))
+    return str(own) if own != called and own.is_file() else sys.argv[0]
 
 
 def _train_in(
@@ -211,7 +219,7 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     chosen = task.selection
     chooses = "the test split, as published (optimistic)" if chosen.on_test_split else chosen.held_out
     whose = RECIPES[config.recipe].title + (f" and {name}" if name in DATASET_DEFAULTS else "")
-    say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
+    say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise (--recipe {config.recipe})")
     images, network = task.describe()
     say(images)
     if config.data.dataset == "folder":  # of named data sets the protocol is fixed

@@ -9,8 +9,8 @@ from lightning_fabric import Fabric
 
 from dml.data.run_split import FILE_NAME, RunRecord, data_digest_of_run, earlier_files, split_table
 from dml.data.run_split.table import SplitData, earlier_file
-from dml.training.atomic import replacing
 from dml.training.label_noise import FILE_NAME as NOISE_FILE
+from dml.writing import replacing
 
 
 def keep_split(data: SplitData, data_dir: str, folder: Path, fabric: Fabric) -> dict[str, Any] | None:

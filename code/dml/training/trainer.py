@@ -24,14 +24,13 @@ from dml.metric_names import COUNTS, label, value_text
 from dml.processes import share_buffers
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
-from dml.training.checkpoint import Checkpoints
+from dml.training.checkpoint import Checkpoints, Metrics, TrainingState
 from dml.training.interrupt import Interrupted, InterruptGuard
 from dml.training.keeper import Keeper
 from dml.training.losswatch import LossWatch, all_zero_text
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.peers import Peers
 from dml.training.selection import Selection
-from dml.training.state import Metrics, TrainingState
 
 Evaluate = Callable[[torch.nn.Module], Metrics]
 
@@ -132,7 +131,7 @@ class Trainer:
         """Train from where the state stands to the last epoch.
 
         Raises:
-            Interrupted, OSError: see ``dml.training.stopping.stopping_in_order``.
+            Interrupted, OSError: see ``dml.training.interrupt.stopping_in_order``.
             NonFiniteLossError: the loss stopped being a number; last.pt is left as it was.
         """
         with self.keeper.stopping_in_order():

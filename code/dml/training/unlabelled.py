@@ -11,10 +11,10 @@ from dml.config import EvalConfig
 from dml.data.images import ImageDataset
 from dml.data.unlabelled import UnlabelledData
 from dml.errors import UserError
+from dml.evaluation.collection import Collection
+from dml.evaluation.embedding import embed_records
 from dml.evaluation.plots import plot_curves
 from dml.tracking import METRICS_FILE, say
-from dml.training.collection import Collection
-from dml.training.embedding import embed_records
 from dml.training.retrieval import training_crops
 from dml.training.task import Task
 

@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dml.errors import UserError
 from dml.metric_names import is_metric, is_share, label, metric_of
+from dml.metrics_file import read_record
 from dml.plain_text import plain_text
-from dml.record import read_record
 from dml.writing import save_figure
 
 FIRST_CHOICE = ("recall_at_1", "map_at_r", "top_1", "top_5", "e_recall_at_1", "mAP_c")

@@ -6,6 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from dml.errors import UserError
+from dml.options import Option
+from dml.ranges import at_least
+
+QUEUE_OPTIONS = {"memory-size": Option("memory_size", "embeddings of past batches in the queue", within=at_least(1))}
+"""Of every loss with a queue."""
 
 
 class EmbeddingQueue(nn.Module):

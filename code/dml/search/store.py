@@ -1,0 +1,452 @@
+"""The folder of an index: rows of SQLite that are the truth, and the embeddings that they point at.
+
+``items.sqlite`` has the items, their thumbnails and what is to be known of the index; ``embeddings.G.f32`` the
+embeddings, row after row, float32 in the order of bytes of x86 and ARM. Whatever kills a process and whenever:
+
+* embeddings are appended, and forced to the disk, before the transaction that names their rows is committed. What a
+  killed process left behind the last committed row belongs to nobody, and the next one writes over it;
+* a committed row is never written again, so that who searches may keep the file mapped. What is removed leaves a dead
+  row behind; when these are many, the living ones are copied into a file of the next generation G;
+* who writes holds SQLite's lock for writers, which ends with its process. Others wait.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dml.errors import UserError
+from dml.search.items import GONE, Item, NewItem, state_of
+from dml.writing import naming
+
+FORMAT = "dml-index-1"
+DATABASE = "items.sqlite"
+VECTOR = np.dtype("<f4")
+PATIENCE = 600.0  # seconds to wait for another process that writes
+MOST_DEAD = 0.25  # of the rows, before the living ones are copied
+_COPIED = 2**26  # bytes copied at a time
+_SCHEMA = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    row INTEGER NOT NULL UNIQUE,
+    path BLOB NOT NULL UNIQUE,
+    label TEXT,
+    size INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    digest BLOB NOT NULL UNIQUE,
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX items_by_label ON items (label);
+CREATE TABLE thumbnails (item INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);
+"""
+_COLUMNS = "id, row, path, label, size, time, digest"
+
+
+class IndexFolderError(UserError):
+    """A folder that is no index, or one that is damaged."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The embeddings as they are at one moment.
+
+    Attributes:
+        generation: of the file; rows have other numbers in another one.
+        change: the number of the last change of the items.
+        vectors: (R, D) float32, memory-mapped; those of dead rows too.
+    """
+
+    generation: int
+    change: int
+    vectors: np.ndarray
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of photographs that were to be added.
+
+    Attributes:
+        ids: of the new items.
+        replaced: how many of them stand for a file that had changed.
+        known: how many were there already.
+        copies: how many were there under another path.
+    """
+
+    ids: tuple[int, ...] = ()
+    replaced: int = 0
+    known: int = 0
+    copies: int = 0
+
+    def __add__(self, other: Added) -> Added:
+        return Added(
+            self.ids + other.ids,
+            self.replaced + other.replaced,
+            self.known + other.known,
+            self.copies + other.copies,
+        )
+
+
+class Store:
+    """An opened index folder. Its methods may be called by several threads.
+
+    Args:
+        folder: made by ``Store.create``.
+
+    Raises:
+        IndexFolderError: it is none.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self._lock = folder, threading.RLock()
+        if not (folder / DATABASE).is_file():
+            what = "is no index" if folder.exists() else "does not exist"
+            raise IndexFolderError(f"{folder} {what}: `python code/search.py index` makes one")
+        try:
+            self._db = _connect(folder / DATABASE)
+            about = dict(self._db.execute("SELECT key, value FROM about"))
+        except sqlite3.DatabaseError as error:
+            raise IndexFolderError(f"{folder / DATABASE} is damaged, or no index: {error}") from error
+        if about.get("format") != json.dumps(FORMAT):
+            raise IndexFolderError(f"{folder}: an index of format {about.get('format')}, this version reads {FORMAT}")
+        self.dimensions: int = json.loads(about["dimensions"])
+
+    @classmethod
+    def create(cls, folder: Path, *, dimensions: int, about: dict[str, Any]) -> Store:
+        """An empty index, in a ``folder`` that must not be there; at any moment all of it is, or nothing.
+
+        Args:
+            dimensions: D.
+            about: what is to be known of it, as JSON has it.
+
+        Raises:
+            UserError: there is something of that name.
+        """
+        if folder.exists():
+            raise UserError(f"{folder} is there already: name another folder, or `add` to the index that it is")
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        try:
+            with naming(folder):
+                temporary.mkdir(parents=True)
+                _embeddings_file(temporary, 0).touch()
+                db = _connect(temporary / DATABASE)
+                db.executescript(_SCHEMA)
+                known = {"format": FORMAT, "dimensions": dimensions, "generation": 0, "rows": 0, "change": 0} | about
+                with _transaction(db):
+                    _tell(db, known)
+                db.close()
+                _sync_folder(temporary)
+                temporary.rename(folder)
+                _sync_folder(folder.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return cls(folder)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._db.close()
+
+    # What is to be known
+
+    def about(self) -> dict[str, Any]:
+        """Everything that is kept beside the items."""
+        with self._lock:
+            return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM about")}
+
+    def tell(self, **values: Any) -> None:
+        """Keep these, as JSON has them, in place of what was kept by their names."""
+        with self._writing():
+            _tell(self._db, values)
+
+    # Reading
+
+    def __len__(self) -> int:
+        with self._lock:
+            return self._db.execute("SELECT count(*) FROM items").fetchone()[0]
+
+    def change(self) -> int:
+        """The number of the last change of the items, by whichever process."""
+        with self._lock:
+            return self._value("change")
+
+    def snapshot(self) -> Snapshot:
+        """The embeddings as they are now.
+
+        Raises:
+            IndexFolderError: there are fewer than the items say.
+        """
+        for _ in range(10):  # another process may begin a generation in between
+            with self._lock:
+                about = self.about()
+            file, rows = _embeddings_file(self.folder, about["generation"]), about["rows"]
+            needed = rows * self.dimensions * VECTOR.itemsize
+            try:
+                there = file.stat().st_size
+            except FileNotFoundError:
+                continue
+            if there < needed:
+                raise IndexFolderError(f"{file} has {there:,} bytes of {needed:,}: it is damaged, make the index anew")
+            if not rows:
+                vectors = np.empty((0, self.dimensions), VECTOR)
+            else:  # "c": torch takes no array that must not be written to
+                vectors = np.memmap(file, VECTOR, mode="c", shape=(rows, self.dimensions))
+            return Snapshot(about["generation"], about["change"], vectors)
+        raise IndexFolderError(f"{_embeddings_file(self.folder, about['generation'])} is missing: make the index anew")
+
+    def items_at(self, rows: Iterable[int], snapshot: Snapshot) -> list[Item | None] | None:
+        """The items of the rows of a snapshot, None for one that is removed; None: the rows have other numbers now."""
+        with self._lock, _transaction(self._db, "BEGIN"):
+            if self._value("generation") != snapshot.generation:
+                return None
+            return [self._one("row", int(row)) for row in rows]
+
+    def item(self, number: int) -> Item | None:
+        """The item of that id."""
+        with self._lock:
+            return self._one("id", number)
+
+    def items(self, ids: Iterable[int]) -> list[Item | None]:
+        """The items of those ids, None for one that is none."""
+        with self._lock, _transaction(self._db, "BEGIN"):
+            return [self._one("id", int(number)) for number in ids]
+
+    def every_item(self) -> list[Item]:
+        """All of them, by their rows."""
+        with self._lock:
+            return [_item(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM items ORDER BY row")]
+
+    def has_digest(self, digest: bytes) -> bool:
+        """Whether a file of that SHA-256 is an item."""
+        with self._lock:
+            return self._one("digest", digest) is not None
+
+    def rows_and_ids(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of all items and their ids, (N,) int64 each, by row."""
+        with self._lock:
+            found = self._db.execute("SELECT row, id FROM items ORDER BY row").fetchall()
+        table = np.array(found, dtype=np.int64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
+
+    def labels(self) -> dict[str, int]:
+        """Label → its number of items, by name."""
+        query = "SELECT label, count(*) FROM items WHERE label IS NOT NULL GROUP BY label ORDER BY label"
+        with self._lock:
+            return dict(self._db.execute(query))
+
+    def ids_of(self, label: str, *, first: int = 0, most: int = -1) -> list[int]:
+        """Ids of the items of a label, by id, from the ``first`` on at ``most`` so many; −1: all."""
+        query = "SELECT id FROM items WHERE label = ? ORDER BY id LIMIT ? OFFSET ?"
+        with self._lock:
+            return [number for (number,) in self._db.execute(query, (label, most, first))]
+
+    def thumbnail(self, number: int) -> bytes | None:
+        """JPEG of the item of that id."""
+        with self._lock:
+            found = self._db.execute("SELECT jpeg FROM thumbnails WHERE item = ?", (number,)).fetchone()
+        return None if found is None else found[0]
+
+    def item_of(self, path: str) -> Item | None:
+        """The item of the file at that path, absolute."""
+        with self._lock:
+            return self._one("path", os.fsencode(path))
+
+    # Writing
+
+    def add(self, items: Sequence[NewItem], vectors: np.ndarray) -> Added:
+        """Add photographs, all of them or, if the process dies, none.
+
+        One whose bytes are those of an item is none of its own: if that item's file is gone, it has moved here, else it
+        is counted as a copy. A file whose bytes are others than they were takes the place of its item.
+
+        Args:
+            vectors: (n, D) float32, an embedding each.
+
+        Raises:
+            OSError: naming the file that cannot be written.
+        """
+        vectors = np.ascontiguousarray(vectors, VECTOR)
+        if vectors.shape != (len(items), self.dimensions):
+            raise ValueError(f"{len(items)} items need ({len(items)}, {self.dimensions}) embeddings: {vectors.shape}")
+        with self._writing() as db:
+            rows = self._value("rows")
+            fresh, replaced, known, copies, retold = [], 0, 0, 0, 0
+            ids: list[int] = []
+            for place, item in enumerate(items):
+                same = self._one("digest", item.digest)
+                path = os.fsencode(item.path)
+                if same is not None and same.path != item.path:
+                    if state_of(same) != GONE:
+                        copies += 1
+                        continue
+                    replaced += self._remove([("path = ?", path)])
+                if same is not None:
+                    # An unlabelled look at what has a label does not take it away.
+                    label = same.label if item.label is None and same.path == item.path else item.label
+                    told = (path, label, item.size, item.time)
+                    db.execute(
+                        "UPDATE items SET path = ?, label = ?, size = ?, time = ? WHERE id = ?", (*told, same.id)
+                    )
+                    retold += (item.path, label) != (same.path, same.label)
+                    known += 1
+                    continue
+                replaced += self._remove([("path = ?", path)])
+                values = (rows + len(fresh), path, item.label, item.size, item.time, item.digest)
+                inserted = db.execute(
+                    "INSERT INTO items (row, path, label, size, time, digest, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (*values, zlib.crc32(vectors[place])),
+                )
+                db.execute("INSERT INTO thumbnails VALUES (?, ?)", (inserted.lastrowid, item.thumbnail))
+                ids.append(inserted.lastrowid)
+                fresh.append(place)
+            self._append(vectors[fresh], rows)
+            _tell(db, {"rows": rows + len(fresh)})
+            if ids or replaced or retold:
+                self._has_changed()
+        return Added(tuple(ids), replaced, known, copies)
+
+    def remove(self, ids: Iterable[int]) -> int:
+        """Remove items; returns how many there were. Their rows are given free when they are many."""
+        with self._writing():
+            removed = self._remove(("id = ?", number) for number in ids)
+            if removed:
+                self._has_changed()
+            dead = self._value("rows") - len(self)
+            generation = self._compact() if dead > MOST_DEAD * self._value("rows") else 0
+        for number in range(generation):  # a killed process may have left more than the last one
+            _embeddings_file(self.folder, number).unlink(missing_ok=True)
+        return removed
+
+    def faults(self) -> list[str]:
+        """What is damaged in the folder, in words; reads all of it."""
+        with self._lock:
+            said = [text for (text,) in self._db.execute("PRAGMA integrity_check") if text != "ok"]
+            checksums = self._db.execute("SELECT row, checksum FROM items ORDER BY row").fetchall()
+            without = self._db.execute(
+                "SELECT count(*) FROM items WHERE id NOT IN (SELECT item FROM thumbnails)"
+            ).fetchone()[0]
+        vectors = self.snapshot().vectors
+        wrong = sum(row >= len(vectors) or zlib.crc32(vectors[row]) != checksum for row, checksum in checksums)
+        if wrong:
+            said.append(f"{wrong:,} embeddings are not those that were written")
+        if without:
+            said.append(f"{without:,} items have no thumbnail")
+        return said
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within it no other process changes the index; what is told is kept when it ends."""
+        with self._writing():
+            yield
+
+    # Within a transaction
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock, _transaction(self._db, "BEGIN IMMEDIATE"):
+                yield self._db
+        except sqlite3.OperationalError as error:  # no room on the disk, no right to write, somebody else's long write
+            raise IndexFolderError(f"{self.folder / DATABASE} cannot be written to: {error}") from error
+
+    def _append(self, vectors: np.ndarray, rows: int) -> None:
+        file = _embeddings_file(self.folder, self._value("generation"))
+        with naming(file), file.open("r+b") as opened:
+            opened.truncate(rows * self.dimensions * VECTOR.itemsize)  # what a killed process left
+            opened.seek(0, os.SEEK_END)
+            opened.write(vectors.data)
+            opened.flush()
+            os.fsync(opened.fileno())
+
+    def _remove(self, which: Iterable[tuple[str, Any]]) -> int:
+        removed = 0
+        for condition, value in which:
+            self._db.execute(f"DELETE FROM thumbnails WHERE item IN (SELECT id FROM items WHERE {condition})", (value,))
+            removed += self._db.execute(f"DELETE FROM items WHERE {condition}", (value,)).rowcount
+        return removed
+
+    def _compact(self) -> int:
+        """Copy the living rows into a file of the next generation; returns its number. Older ones may be deleted once
+        that is committed."""
+        generation = self._value("generation") + 1
+        new = _embeddings_file(self.folder, generation)
+        rows, ids = self.rows_and_ids()
+        vectors = self.snapshot().vectors
+        step = max(1, _COPIED // (self.dimensions * VECTOR.itemsize))
+        with naming(new), new.open("wb") as file:
+            for start in range(0, len(rows), step):
+                file.write(vectors[rows[start : start + step]].data)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(self.folder)
+        # Upwards: the new number of a row is no larger than its old one, and that of a smaller row is given already.
+        self._db.executemany("UPDATE items SET row = ? WHERE id = ?", enumerate(ids.tolist()))
+        _tell(self._db, {"generation": generation, "rows": len(rows)})
+        self._has_changed()
+        return generation
+
+    def _has_changed(self) -> None:
+        _tell(self._db, {"change": self._value("change") + 1})
+
+    def _value(self, key: str) -> int:
+        return json.loads(self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()[0])
+
+    def _one(self, column: str, value: Any) -> Item | None:
+        found = self._db.execute(f"SELECT {_COLUMNS} FROM items WHERE {column} = ?", (value,)).fetchone()
+        return None if found is None else _item(found)
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA trusted_schema = OFF")
+    return db
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    if db.in_transaction:  # within another one
+        yield
+        return
+    db.execute(begin)
+    try:
+        yield
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()
+
+
+def _tell(db: sqlite3.Connection, values: dict[str, Any]) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO about VALUES (?, ?)", [(key, json.dumps(value)) for key, value in values.items()]
+    )
+
+
+def _item(row: Sequence[Any]) -> Item:
+    number, place, path, label, size, time, digest = row
+    return Item(number, place, os.fsdecode(path), label, size, time, digest)
+
+
+def _embeddings_file(folder: Path, generation: int) -> Path:
+    return folder / f"embeddings.{generation}.f32"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk, where the system can."""
+    if os.name == "posix":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
