@@ -73,12 +73,11 @@ class RetrievalTask(Task):
         self._features: CachedFeatures | None = None
         if config.finetuning.cache_features:
             for evaluator in self.evaluators.values():
-                evaluator.query, evaluator.gallery = map(self._remembering, (evaluator.query, evaluator.gallery))
+                evaluator.query = self._remembering(evaluator.query)
+                evaluator.gallery = None if evaluator.gallery is None else self._remembering(evaluator.gallery)
 
-    def _remembering(self, batches: Iterable[Batch] | None) -> RememberedBatches | None:
+    def _remembering(self, batches: Iterable[Batch]) -> RememberedBatches:
         """The same batches, of features once these are known."""
-        if batches is None:
-            return None
         return RememberedBatches(batches, self.method.model, self.fabric.device, self.fabric.autocast)
 
     def _images(self, prefix: str) -> tuple[ImageRecords, ImageRecords | None]:
