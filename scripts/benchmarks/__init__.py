@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from benchmarks import (
+    backbones,
     clustering,
     criteria,
     evaluator,
@@ -16,6 +17,7 @@ from benchmarks import (
     miners,
     neighbours,
     proxy_isa,
+    search,
     step,
     stml,
     transfer,
@@ -38,7 +40,9 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
         "loader": loader.rows,
         "large_data": large_data.rows,
         "step": step.rows,
+        "backbones": backbones.rows,
         "transfer": transfer.rows,
         "stml": stml.rows,
+        "search": search.rows,
     },
 )

@@ -85,6 +85,18 @@ def test_small_relatives_of_the_large_networks():
                 nn.init.normal_(parameter, std=0.2)
 
 
+def test_a_file_of_safetensors_is_read(tmp_path):
+    from safetensors.torch import save_file
+
+    network, file = models.resnet18(), tmp_path / "model.safetensors"
+    save_file(network.state_dict(), file)
+    model = create_model("resnet18", weights=file)
+    assert torch.equal(model.backbone.layer4[1].conv2.weight, network.layer4[1].conv2.weight)
+    file.write_bytes(b"<html>")
+    with pytest.raises(CheckpointError, match="missing or damaged"):
+        create_model("resnet18", weights=file)
+
+
 def test_weights_of_another_network_are_refused_by_name(tmp_path):
     file = saved(models.resnet18(), tmp_path / "resnet18.pth")
     first = r"it lacks features\.0\.0\.weight, features\.0\.1\.weight, features\.0\.1\.bias and \d+ more"

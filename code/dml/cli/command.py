@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.defaults import make_absolute
+from dml.cli.finetuning import check_finetuning
 from dml.cli.kept_defaults import warn_of_short_training
 from dml.cli.outputs import require_writable
 from dml.cli.parser import Parser
@@ -90,6 +91,7 @@ def parse_command(
         check_metrics(config)
         check_sizes(config)
         check_start(config)
+        check_finetuning(config)
         if config.self_taught is None:  # whose batches are of neighbours
             check_sampler(config)
         if shows:

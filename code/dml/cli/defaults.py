@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dml.cli.kept_defaults import warn_of_kept_defaults
+from dml.cli.kept_defaults import OF_RANDOM_WEIGHTS, warn_of_kept_defaults
 from dml.cli.layers import TYPED, Layer
 from dml.cli.network_defaults import network_defaults
 from dml.cli.workers import loading_processes
@@ -57,6 +57,9 @@ def fill_defaults(
         typed = of_arch | {name: value for name, value in typed.items() if name != "arch"}
     dataset = datasets.canonical(typed.get("dataset", named.defaults["dataset"]))
     of_dataset, augmentation = DATASET_DEFAULTS.get(dataset, {}), typed.get("augmentation")
+    if typed.get("pretrained") and not of_dataset.get("pretrained", True):
+        # A rate made for random weights would undo what weights that were trained are good for.
+        of_dataset = {name: value for name, value in of_dataset.items() if name not in OF_RANDOM_WEIGHTS}
     model = (named.defaults | of_dataset | typed)["model"]
     # Defaults go by the name, not by its other spellings.
     model = BACKBONES.canonical(model) if model.startswith(PREFIX) else BACKBONES.aliases.get(model, model)

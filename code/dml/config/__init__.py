@@ -4,6 +4,7 @@ from dml.config.base import ConfigWarning
 from dml.config.classification import ClassificationConfig
 from dml.config.data import ROOT, DataConfig, default_data_name
 from dml.config.evaluate import EvaluateConfig
+from dml.config.finetuning import FinetuningConfig
 from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FEATURE_SAMPLERS, FeatureSamplingConfig
@@ -38,6 +39,7 @@ __all__ = [
     "EvalConfig",
     "EvaluateConfig",
     "FeatureSamplingConfig",
+    "FinetuningConfig",
     "IntrospectiveConfig",
     "LossConfig",
     "ModelConfig",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from dml.conditions import when
 from dml.config.base import Section, like, option
+from dml.config.finetuning import FinetuningConfig
 from dml.config.methods import INTROSPECTIVE, IntrospectiveConfig
 from dml.config.switches import by_program
 from dml.ranges import above, at_least, between
@@ -19,6 +20,7 @@ RETRIEVAL_ONLY = frozenset(
         *("proxy_lr_scale", "init_type", "head_lr", "warm"),
         *("eval_distance", "metrics", "keep_copies"),
         *("as_source", "visualize"),
+        *(item.name for item in fields(FinetuningConfig)),
     }
 )
 """What retrieval alone can use of the sections that every training has."""

@@ -12,6 +12,7 @@ from dml.conditions import Settings
 from dml.config.base import Section
 from dml.config.classification import ClassificationConfig
 from dml.config.data import DataConfig
+from dml.config.finetuning import FinetuningConfig
 from dml.config.methods import DistillationConfig, EMATeacherConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FeatureSamplingConfig
@@ -75,6 +76,7 @@ class TrainConfig:
     optim: OptimConfig
     evaluation: EvalConfig
     run: RunConfig
+    finetuning: FinetuningConfig = field(default_factory=FinetuningConfig)
     distillation: DistillationConfig | None = None
     ema_teacher: EMATeacherConfig | None = None
     feature_sampling: FeatureSamplingConfig | None = None
@@ -176,7 +178,7 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         stored = json.loads(text)
         own = [name for name in OWN_SECTIONS if stored.get(name) is not None]
         sections = sections_with(*own)
-        flat = {name: value for section in sections for name, value in stored[section].items()}
+        flat = {name: value for section in sections for name, value in _stored(stored, section).items()}
         flat = _settled_by_code(flat, self_taught="self_taught" in own) | flat | dict(changes or {})
         known = {item.name: item for section in sections.values() for item in dataclasses.fields(section)}
         if unknown := sorted(set(flat) - set(known)):
@@ -185,6 +187,11 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, *own)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise UserError(f"not a run's config.json: {error!r}") from error
+
+
+def _stored(run: dict[str, Any], section: str) -> dict[str, Any]:
+    """What a run recorded of a section; runs from before there was fine-tuning recorded nothing of it."""
+    return run.get(section, {}) if section == "finetuning" else run[section]
 
 
 def _settled_by_code(flat: dict[str, Any], *, self_taught: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from dml.config import OptimConfig, TrainConfig
 from dml.data import ImageRecords
 from dml.models import EmbeddingNet
+from dml.models.classifiers import ClassifierNet
+from dml.models.teacher import Teacher
 from dml.structures import Batch, Progress, StepOutput
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -60,6 +63,11 @@ class ParamGroup:
     decay: bool = True
 
 
+def backbone_groups(model: EmbeddingNet) -> list[ParamGroup]:
+    """The backbone as one group, or as one for each depth that has a rate of its own."""
+    return [ParamGroup(name, parameters, scale) for name, scale, parameters in model.rates_by_depth()]
+
+
 class Method(nn.Module, ABC):
     """One way of training ``self.model``: owns student, criterion and teacher, and says what a step is.
 
@@ -70,12 +78,17 @@ class Method(nn.Module, ABC):
         num_views: how many random crops of each image a batch holds.
         training_only: prefixes of state names that only a continued training needs; best.pt leaves them out.
         rows_of_images: state names of tensors with a row for each training image, where there are such.
+        average: the moving average of ``model``, which is evaluated and kept in its place; None without.
     """
 
-    model: nn.Module
+    model: EmbeddingNet | ClassifierNet
     num_views: int = 1
     training_only: tuple[str, ...] = ()
     rows_of_images: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.average: Teacher | None = None
 
     @abstractmethod
     def param_groups(self) -> list[ParamGroup]:
@@ -95,6 +108,15 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The loss of one (local) batch; under several processes, of the global one."""
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated."""
+        return self.model if self.average is None else self.average.network
+
+    def keep_average(self, momentum: float) -> None:
+        """Let a moving average of the network be evaluated in its place."""
+        self.average = Teacher(deepcopy(self.model), momentum=momentum)
 
     def forward(self, batch: Batch, progress: Progress) -> StepOutput:
         """``training_step``, through the hooks of data-parallel wrappers."""

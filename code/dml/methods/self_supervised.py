@@ -12,7 +12,7 @@ from torch import nn
 from dml.config import ConfigWarning
 from dml.data.samplers import RandomSampler, Sampler
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
-from dml.methods.base import Given, Method, ParamGroup, head_lr_scale
+from dml.methods.base import Given, Method, ParamGroup, backbone_groups, head_lr_scale
 from dml.methods.student import create_teacher
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
@@ -40,6 +40,8 @@ class SelfSupervisedMethod(Method):
 
     training_only = ("teacher.", "criterion.")
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,
@@ -55,7 +57,7 @@ class SelfSupervisedMethod(Method):
         self.sampler, self.num_views = sampler, num_views
         keep_memories_apart(self)
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             ParamGroup("head", list(model.new_parameters()), head_lr_scale, new=True),
             ParamGroup("predictor", list(criterion.parameters()), new=True),
         ]

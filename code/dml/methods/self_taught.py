@@ -12,7 +12,7 @@ from dml.data.neighbours_plan import neighbour_plan
 from dml.devices import exact_device
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.losses.self_taught.stml import SelfTaughtLoss
-from dml.methods.base import Given, Method, ParamGroup, head_lr_scale
+from dml.methods.base import Given, Method, ParamGroup, backbone_groups, head_lr_scale
 from dml.methods.student import create_teacher
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
@@ -46,6 +46,8 @@ class SelfTaughtMethod(Method):
 
     training_only = ("teacher.",)
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,
@@ -68,7 +70,7 @@ class SelfTaughtMethod(Method):
         self.batch_size, self.seed, self.num_views = batch_size, seed, num_views
         self._images_per_batch = self._plan(np.zeros((num_images, num_neighbors), dtype=np.int64), 0).shape[1]
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             ParamGroup("heads", list(model.new_parameters()), head_lr_scale, new=True),
         ]
 

@@ -11,6 +11,7 @@ from torch import nn
 from dml.config import TrainConfig
 from dml.errors import UserError
 from dml.models import EmbeddingNet, create_model
+from dml.models.create import restrain
 from dml.models.embedding_net import HEAD_INITS
 from dml.models.start import read_start, start_from
 from dml.models.teacher import Teacher
@@ -71,8 +72,10 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         bn_freeze=model.bn_freeze,
         bn_affine=model.bn_affine,
         bn_momentum=model.bn_momentum,
+        drop_path=config.finetuning.drop_path,
     )
     if continued:
+        restrain(student, config.finetuning)
         return student
     if model.model == "resnet18" and model.backbone_init == "published" and _starts_from_scratch(config):
         _draw_convolutions_again(student.backbone)
@@ -82,6 +85,7 @@ def create_student(config: TrainConfig, *, continued: bool) -> EmbeddingNet:
         _load_weights(student, Path(settings.resume))
     elif downloads_swav:
         load_swav_weights(student.backbone)
+    restrain(student, config.finetuning)
     return student
 
 

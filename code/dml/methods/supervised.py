@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dml.data.samplers import Sampler
 from dml.losses import choose_loss
 from dml.losses.functional import redraw_uniformly
-from dml.methods.base import Given, Method, ParamGroup, head_lr_scale, train_only_new
+from dml.methods.base import Given, Method, ParamGroup, backbone_groups, head_lr_scale, train_only_new
 from dml.methods.batches import create_sampler
 from dml.methods.criterion import create_criterion, proxies_of, refuse_without_pairs
 from dml.methods.terms import build_terms
@@ -41,6 +41,8 @@ class SupervisedMethod(Method):
         ValueError: a term whose name is taken.
     """
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,
@@ -65,7 +67,7 @@ class SupervisedMethod(Method):
         self.rows_of_images = tuple(f"{term.name}.{name}" for term in self.terms for name in term.rows_of_images)
         keep_memories_apart(self)
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             # NOTE: all heads train during the warm-up; the published IDML leaves its uncertainty head out.
             ParamGroup("head", list(model.new_parameters()), head_lr_scale, new=True),
             ParamGroup(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dml.data.samplers import Sampler
 from dml.losses import create_loss
 from dml.losses.transfer import TRANSFER_LOSSES, Representation, TransferSizes, create_transfer_loss
-from dml.methods.base import Given, Method, ParamGroup, train_only_new
+from dml.methods.base import Given, Method, ParamGroup, backbone_groups, train_only_new
 from dml.methods.batches import create_sampler
 from dml.methods.source import CachedSource, SourceNetwork, StagePairs, match_stages, represent
 from dml.models import EmbeddingNet
@@ -37,6 +37,8 @@ class TransferMethod(Method):
     training_only = ("criterion.target_memory", "criterion.source_memory")
     rows_of_images = training_only
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,
@@ -54,11 +56,12 @@ class TransferMethod(Method):
         self.model, self.source, self.criterion, self.proxy_anchor = model, source, criterion, proxy_anchor
         self.sampler, self.num_views, self.warm = sampler, num_views, warm
         keep_memories_apart(self)
+        self.matched_stages = tuple(stages)
         self._target_stages = tuple(target for target, _ in stages)
         self._source_stages = tuple(source for _, source in stages)
         proxies = [] if proxy_anchor is None else list(proxy_anchor.parameters())
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             ParamGroup("head", list(model.new_parameters()), new=True),
             ParamGroup("criterion", list(criterion.parameters()), new=True),
             ParamGroup("proxies", proxies, proxy_lr_scale, new=True),

@@ -21,11 +21,13 @@ _DAMAGED = (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZ
 
 def read_weights_file(path: Path) -> dict[str, Tensor]:
     """The named tensors of a file of weights: a state dict, wrapped as published files wrap theirs, of tensors or
-    numpy arrays (as STML's Inception-v1), written by ``torch.save``; or an ``.npz`` of arrays.
+    numpy arrays (as STML's Inception-v1), written by ``torch.save``; an ``.npz`` of arrays; or ``.safetensors``.
 
     Raises:
         CheckpointError: as :func:`read_torch_file` and :func:`state_dict_of`; arrays of other things than numbers.
     """
+    if path.suffix == ".safetensors":
+        return state_dict_of(_read_safetensors(path), str(path))
     if _is_npz(path):
         return state_dict_of(_read_npz(path), str(path))
     with torch.serialization.safe_globals([(stand_in, name) for name, stand_in in STAND_INS.items()]):
@@ -50,6 +52,17 @@ def _as_tensors(content: Any) -> Any:
         array = content.array()
         return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
     return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load_file  # here: timm brings it
+    except ModuleNotFoundError as error:
+        raise CheckpointError(f"{path}: reading it needs the package safetensors: pip install safetensors") from error
+    try:
+        return load_file(path)
+    except Exception as error:  # of damaged files it says whatever comes
+        raise CheckpointError(f"{path}: missing or damaged: {error}") from error
 
 
 def _is_npz(path: Path) -> bool:

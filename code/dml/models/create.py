@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from dml.config import IntrospectiveConfig, ModelConfig
+from dml.config import FinetuningConfig, IntrospectiveConfig, ModelConfig
 from dml.models.architecture import Architecture
 from dml.models.backbones import BACKBONES, traits_of
 from dml.models.embedding_net import EmbeddingNet
@@ -34,6 +34,7 @@ def model_from_config(
     *,
     introspective: IntrospectiveConfig | None = None,
     image_size: int | None = None,
+    finetuning: FinetuningConfig | None = None,
     continued: bool = False,
 ) -> EmbeddingNet:
     """The network that a run's settings describe; see ``create_model``.
@@ -41,6 +42,7 @@ def model_from_config(
     Args:
         introspective: gives it an uncertainty head; None: without.
         image_size: side of the run's images.
+        finetuning: how far the backbone moves; None: without restraint.
         continued: whether a checkpoint will replace every weight, so that none to start from are needed.
     """
     model = create_model(
@@ -60,10 +62,22 @@ def model_from_config(
         uncertainty=introspective is not None,
         uncertainty_norm=introspective is not None and introspective.uncertainty_norm,
         image_size=image_size,
+        drop_path=0.0 if finetuning is None else finetuning.drop_path,
     )
     if config.init_from and not continued:
         start_from(model, config.init_from)
+    if finetuning is not None:
+        restrain(model, finetuning)
     return model
+
+
+def restrain(model: EmbeddingNet, finetuning: FinetuningConfig) -> None:
+    """Freeze what is to stay as it is, and set rates by depth. UserError for what the network cannot do."""
+    model.layer_decay = finetuning.layer_decay
+    if finetuning.grad_checkpointing:
+        model.backbone.recompute()
+    if finetuning.freeze is not None:
+        model.freeze(None if finetuning.is_whole_frozen else finetuning.frozen_blocks)
 
 
 def create_model(
@@ -85,6 +99,7 @@ def create_model(
     bn_freeze: bool = False,
     bn_affine: bool = False,
     bn_momentum: float = 0.1,
+    drop_path: float = 0.0,
 ) -> EmbeddingNet:
     """Build an embedding network; heads and, without ImageNet weights, backbone start from torch's global RNG.
 
@@ -95,7 +110,7 @@ def create_model(
         pretrained: start the backbone from ImageNet weights. False never touches the network.
         weights: local file to take them from instead of the published address; needs ``pretrained``.
         backbone_init: without ``pretrained``, a name of ``BACKBONE_INITS``.
-        head_init, bn_freeze, bn_affine, bn_momentum: see ``EmbeddingNet``; all others: see ``Architecture``.
+        head_init, bn_freeze, bn_affine, bn_momentum, drop_path: see ``EmbeddingNet``; all others: see ``Architecture``.
 
     Raises:
         UnknownNameError: an unknown name of any kind, listing the valid ones.
@@ -122,7 +137,7 @@ def create_model(
         image_size=(image_size or traits.input_spec.crop_size) if traits.is_sized else None,
     )
     normalisation = {"bn_freeze": bn_freeze, "bn_affine": bn_affine, "bn_momentum": bn_momentum}
-    model = EmbeddingNet(architecture, head_init=head_init, **normalisation)
+    model = EmbeddingNet(architecture, head_init=head_init, drop_path=drop_path, **normalisation)
     if pretrained:
         remarks = load_imagenet_weights(model.backbone, name, weights)
         if weights is not None:

@@ -46,6 +46,7 @@ def run(command: TrainCommand) -> Path:
         config.model,
         introspective=config.introspective,
         image_size=config.data.crop_size,
+        finetuning=config.finetuning,
         continued=command.has_checkpoint,
     )
 

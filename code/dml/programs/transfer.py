@@ -46,10 +46,18 @@ def run(command: TrainCommand) -> Path:
     )
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     warn_of_trained_classes(data, "the source network", loaded.split, (loaded.config or {}).get("data"))
-    model = model_from_config(config.model, image_size=config.data.crop_size, continued=command.has_checkpoint)
+    model = model_from_config(
+        config.model,
+        image_size=config.data.crop_size,
+        finetuning=config.finetuning,
+        continued=command.has_checkpoint,
+    )
 
     def embed_training_set(network: EmbeddingNet) -> Tensor:
         return embed_records(fabric.to_device(network), data.train, config.data, fabric, progress="source")
 
     method = build_method(Given(config, model, data.train, embed_training_set, source=loaded.model))
+    if method.matched_stages and fabric.is_global_zero:
+        pairs = ", ".join(f"{target} with {other}" for target, other in method.matched_stages)
+        say(f"feature maps of one size: {pairs} of the source")
     return train(config, fabric, data, method, resume=command.resume)

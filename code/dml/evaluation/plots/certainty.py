@@ -47,7 +47,7 @@ def plot_certainty(
     shown = min(num_rows * COLUMNS, max(1, len(order) // 2))
     height = -(-shown // COLUMNS)
     figure = Figure(figsize=(1.25 * COLUMNS, 1.55 * 2 * height + 1.1), layout="constrained")
-    parts = figure.subfigures(2, 1)
+    parts = figure.subfigures(2, 1, squeeze=False)[:, 0]
     for part, title, rows in (
         (parts[0], "most certain", order[:shown]),
         (parts[1], "least certain", order[::-1][:shown]),

@@ -115,7 +115,7 @@ class BNInception(Backbone):
         x = self.pool2(self.conv2(self.conv2_reduce(self.pool1(self.conv1(images)))))
         stages = {}
         for name, block in self.inception.items():
-            x = block(x)
+            x = self.run(block, x)
             if name in self.stage_channels:
                 stages[name] = x
         return stages

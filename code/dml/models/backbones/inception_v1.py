@@ -92,7 +92,7 @@ class InceptionV1(Backbone):
         x = self.pool(self.lrn(self.conv2(self.conv2_reduce(x))))
         stages = {}
         for name, block in self.inception.items():
-            x = block(self.pool(x) if name in ("4a", "5a") else x)
+            x = self.run(block, self.pool(x) if name in ("4a", "5a") else x)
             if name in self.stage_channels:
                 stages[name] = x
         return stages
