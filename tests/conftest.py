@@ -89,3 +89,22 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
             grey = Image.fromarray((pixels.reshape(8, 8) * 15.9).astype("uint8"))
             grey.resize((32, 32), Image.Resampling.BILINEAR).save(folder / f"digit_{digit}" / f"{number:02d}.png")
     return folder
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The texts of the figures that are saved; fails for one that is a formula."""
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    texts: set[str] = set()
+    save = Figure.savefig
+
+    def saving(figure, *arguments, **options):
+        save(figure, *arguments, **options)
+        for text in figure.findobj(Text):
+            assert not text.get_parse_math()
+            texts.add(text.get_text())
+
+    monkeypatch.setattr(Figure, "savefig", saving)
+    return texts

@@ -20,7 +20,8 @@ LISTS = {
     "A loss": ("tests/losses/test_loss_contract.py", "my_loss"),
     "A data set": ("tests/data/test_data_dir.py", "my_set"),
     "A backbone": ("tests/models/test_models_network.py", "announces and my_net"),
-    "A method": ("tests/cli/test_cli_ranges.py", "my_weight"),
+    "A term": ("tests/cli/test_cli_ranges.py", "my_weight"),
+    "A method": ("tests/cli/test_cli_ranges.py", "my_every"),
     "A metric": ("tests/test_metric_names.py", "explains"),
 }
 
@@ -125,6 +126,7 @@ def test_all_of_them_train_together(extended, digits, tmp_path):
     (data / "my_set").symlink_to(digits)
     flags = dict(zip(SMALL[::2], SMALL[1::2], strict=True))
     flags |= {"--dataset": "my_set", "--loss": "my_loss", "--my-margin": "0.2", "--model": "my_net", "--my-weight": "2"}
+    flags |= {"--my-every": "2"}
     flags |= {"--epochs": "1", "--run-name": "toy", "--log-dir": str(tmp_path), "--select-metric": "my_metric"}
     flags |= {"--data-dir": str(data)}
     del flags["--data-name"]
@@ -134,4 +136,4 @@ def test_all_of_them_train_together(extended, digits, tmp_path):
     recorded = {key: value for line in record(tmp_path / "my_set" / "toy") for key, value in line.items()}
     mean = (recorded["eval/precision_at_1"] + recorded["eval/r_precision"]) / 2
     assert recorded["eval/my_metric"] == pytest.approx(mean)
-    assert recorded["train/my_term"] > 0
+    assert recorded["train/my_term_loss"] > 0

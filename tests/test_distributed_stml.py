@@ -15,5 +15,5 @@ def test_two_processes_equal_one(digits, tmp_path, capsys):
     data = list_of(digits, tmp_path / "list.csv")
     fixed = ("--epochs", "1", "--bn-freeze", "1", "--optimizer", "sgd", "--batch-size", "24")
     run_inside("main.py", *arguments_of(data, tmp_path, "one", *STML, *fixed), status=0, capsys=capsys)
-    assert "2 processes" in torchrun("main.py", *arguments_of(data, tmp_path, "two", *STML, *fixed))
+    assert "2 processes" in torchrun("train_stml.py", *arguments_of(data, tmp_path, "two", *STML, *fixed))
     same_run(*(tmp_path / "folder" / name for name in ("one", "two")))

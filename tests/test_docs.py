@@ -24,6 +24,7 @@ from torch.distributed.run import get_args_parser
 import benchmark
 import download_dataset
 import download_source_models
+import make_scripts
 import verify_dataset
 from benchmarks import BENCHMARKS
 from dml.cli.classify import classify_parser, parse_classify
@@ -73,6 +74,7 @@ def check_benchmark(words: list[str]) -> None:
 PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "code/train.py": parse_train,
     "code/train_target.py": parse_target,
+    "code/train_stml.py": parse_stml,
     "code/main.py": parse_stml,
     "code/classify.py": parse_classify,
     "code/evaluate.py": parse_evaluate,
@@ -82,6 +84,7 @@ PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "scripts/verify_dataset.py": lambda words: EVERY_DATASET[verify_dataset.create_parser().parse_args(words).name],
     "scripts/download_dataset.py": lambda words: EVERY_DATASET[download_dataset.create_parser().parse_args(words).name],
     "scripts/download_source_models.py": lambda words: download_source_models.create_parser().parse_args(words),
+    "scripts/make_scripts.py": lambda words: make_scripts.create_parser().parse_args(words),
     "scripts/benchmark.py": check_benchmark,
 }
 
@@ -225,7 +228,7 @@ def test_shorthands_are_written_out(text, losses, expected):
         "python code/train.py --los Proxy_Anchor",
         "python code/train.py --loss Proxy_Ancor",
         "python code/train.py --loss triplet --kd_alpha 50",
-        "python code/main.py --model resnet81 --dataset cub",
+        "python code/train_stml.py --model resnet81 --dataset cub",
         "python code/report.py --metrics e_recal@1",
         "python code/report.py --group-by los",
         "python scripts/download_dataset.py bub",

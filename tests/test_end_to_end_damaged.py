@@ -105,10 +105,10 @@ def test_strict_stops_before_the_training_and_names_all(photos, tmp_path, capsys
 
 
 def test_training_without_labels(photos, tmp_path, capsys):
-    settings = [*SMALL[: SMALL.index("--warm")], *SMALL[SMALL.index("--bn-freeze") :]]  # main.py does not warm up
+    settings = [*SMALL[: SMALL.index("--warm")], *SMALL[SMALL.index("--bn-freeze") :]]  # train_stml.py does not warm up
     words = ["--dataset", "folder", "--data-dir", photos, "--unlabelled", *settings, "--num-neighbors", "4"]
     words += ["--epochs", "1", "--log-dir", tmp_path, "--run-name", "own", "--data-name", "folder"]
-    out, heard = run_and_hear("main.py", *words, capsys=capsys)
+    out, heard = run_and_hear("train_stml.py", *words, capsys=capsys)
     assert "folder: 79 images without classes" in out
     assert TOLD in heard
     with np.load(tmp_path / "folder" / "own" / "embeddings.npz") as saved:

@@ -16,7 +16,7 @@ import runpy, sys
 sys.argv[0] = {str(ROOT / "code" / "train.py")!r}
 sys.path.insert(0, {str(ROOT / "code")!r})
 import numpy as np
-from dml.losses.proxy_anchor import ProxyAnchorLoss as ProxyAnchor
+from dml.losses.proxies.proxy_anchor import ProxyAnchorLoss as ProxyAnchor
 forward, calls = ProxyAnchor.forward, []
 def faulty(self, *arguments, **options):
     calls.append(1)

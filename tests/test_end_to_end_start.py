@@ -45,7 +45,7 @@ def start(images, logs):
 @pytest.fixture(scope="module")
 def unlabelled(start) -> Path:
     """STML without labels: 16-d, with a background head."""
-    return start("main.py", "stml", "--embedding_size", "16", *STML)[0]
+    return start("train_stml.py", "stml", "--embedding_size", "16", *STML)[0]
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +117,10 @@ def test_a_target_from_a_run_with_a_run_as_its_source(labelled, start, capsys):
 def test_no_labels_after_labels(labelled, unlabelled, start, capsys):
     anchored = labelled[0]
     flags = ("--embedding_size", "16", *STML)
-    folder, said = start("main.py", "lenient", *flags, "--init-from", anchored, capsys=capsys)
+    folder, said = start("train_stml.py", "lenient", *flags, "--init-from", anchored, capsys=capsys)
     assert json.loads((folder / "config.json").read_text())["self_taught"]["teacher_init"] == "student"
     assert "taken: 120 tensors of the backbone, 2 of the embedding head; starting anew: background head" in said
-    said = start("main.py", "strict", *flags, "--resume", unlabelled, capsys=capsys)[1]
+    said = start("train_stml.py", "strict", *flags, "--resume", unlabelled, capsys=capsys)[1]
     assert f"starting from {unlabelled / 'last.pt'}" in said
     assert "2 of the background head" in said
 

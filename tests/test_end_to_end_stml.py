@@ -1,4 +1,4 @@
-"""main.py runs as a user runs it: without labels, also with labels that say nothing, and on after an interruption."""
+"""train_stml.py runs as a user runs it: without labels, with labels that say nothing, on after an interruption."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dml.models.extract import background_of
 from dml.programs import self_taught
 from entrypoints import SMALL, record, run_inside
 
-# Without the flags that main.py does not have.
+# Without the flags that train_stml.py does not have.
 SETTINGS = [*SMALL[: SMALL.index("--batch-size")], *SMALL[SMALL.index("--workers") :], "--batch-size", "16"]
 STML = ["--bg_embedding_size", "24", "--sigma", "3", "--IPC", "4", "--fix_lr", "true", "--momentum", "0.9"]
 TRAIN, TEST = 48, 24
@@ -63,7 +63,7 @@ def whole(digits, logs, capsys) -> Path:
     run = logs / "folder" / "whole"
     if not run.exists():
         data = list_of(digits, logs / "right.csv")
-        said = run_inside("main.py", *arguments_of(data, logs, "whole", *STML), status=0, capsys=capsys).out
+        said = run_inside("train_stml.py", *arguments_of(data, logs, "whole", *STML), status=0, capsys=capsys).out
         assert "stml: STML defaults where no flag says otherwise" in said
     return run
 
@@ -79,18 +79,19 @@ def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(whole, log
 
     monkeypatch.setattr(SelfTaughtMethod, "after_backward", signalled)
     words = arguments_of(logs / "right.csv", tmp_path, "stopped", *STML)
-    run_inside("main.py", *words, status=130, capsys=capsys)
+    published = run_inside("main.py", *words, status=130, capsys=capsys)
+    assert "code/train_stml.py --resume-run" in published.out + published.err
     monkeypatch.undo()
     stopped = tmp_path / "folder" / "stopped"
     assert torch.load(stopped / "last.pt", weights_only=True)["state"]["batches_done"] == 2
-    run_inside("main.py", "--resume-run", stopped, status=0, capsys=capsys)
+    run_inside("train_stml.py", "--resume-run", stopped, status=0, capsys=capsys)
     assert record(stopped) == record(whole)
     assert_same(stopped, whole)
 
 
 def test_shuffled_training_labels_give_the_same_weights(whole, digits, tmp_path, capsys):
     data = list_of(digits, tmp_path / "shuffled.csv", shuffled=True)
-    run_inside("main.py", *arguments_of(data, tmp_path, "shuffled", *STML), status=0, capsys=capsys)
+    run_inside("train_stml.py", *arguments_of(data, tmp_path, "shuffled", *STML), status=0, capsys=capsys)
     assert_same(tmp_path / "folder" / "shuffled", whole)
 
 
@@ -107,17 +108,17 @@ def test_neighbours_are_those_of_the_whole_training_images_by_the_background_emb
 
     monkeypatch.setattr(self_taught, "embed_records", watched)  # the program's; evaluation has its own name for it
     words = arguments_of(logs / "right.csv", tmp_path, "neighbours", *STML)
-    run_inside("main.py", *words, status=0, capsys=capsys)
+    run_inside("train_stml.py", *words, status=0, capsys=capsys)
     assert asked == [(TRAIN, background_of, True)] * 2
 
 
 def test_a_baseline_trains_from_the_weights_of_a_run(whole, logs, tmp_path, capsys):
     own = ("--method", "meanshift", "--memory-size", "64", "--topk", "3", "--epochs", "1")
     words = arguments_of(logs / "right.csv", tmp_path, "meanshift", *own)
-    run_inside("main.py", *words, status=0, capsys=capsys)
+    run_inside("train_stml.py", *words, status=0, capsys=capsys)
     assert learned(tmp_path / "folder" / "meanshift")["criterion.queue.written"] == 3 * 2 * 16
     assert torch.load(tmp_path / "folder" / "meanshift" / "best.pt", weights_only=True)["epoch"] == 1
-    said = run_inside("main.py", *words, "--resume", whole / "last.pt", status=2, capsys=capsys).err
+    said = run_inside("train_stml.py", *words, "--resume", whole / "last.pt", status=2, capsys=capsys).err
     assert "background head 24-d" in said
 
 
@@ -128,7 +129,7 @@ def photographs(digits, logs, capsys) -> Path:
     if not run.exists():
         photos = photographs_of(digits, logs / "photos")
         words = [*arguments_of(photos, logs, "photos", *STML, "--epochs", "1"), "--pictures", "1"]
-        said = run_inside("main.py", *words, status=0, capsys=capsys).out
+        said = run_inside("train_stml.py", *words, status=0, capsys=capsys).out
         assert "folder: 24 images without classes" in said
         assert "best epoch" not in said
     return run
@@ -157,7 +158,9 @@ def test_photographs_without_classes_become_searchable(photographs, logs):
 
 
 def test_what_is_kept_of_photographs_is_the_last_network_with_a_baseline_too(photographs, logs, tmp_path, capsys):
-    run_inside("main.py", *arguments_of(logs / "photos", tmp_path, "byol", "--method", "byol"), status=0, capsys=capsys)
+    run_inside(
+        "train_stml.py", *arguments_of(logs / "photos", tmp_path, "byol", "--method", "byol"), status=0, capsys=capsys
+    )
     kept, last = (torch.load(tmp_path / "folder" / "byol" / name, weights_only=True) for name in ("best.pt", "last.pt"))
     assert (kept["epoch"], last["epoch"]) == (2, 2)
     assert all(torch.equal(value, last["model"][key]) for key, value in kept["model"].items())
@@ -233,10 +236,10 @@ def test_classes_cannot_be_held_out_where_there_are_none(digits, tmp_path, capsy
         (("--storage-metrics", "nmi"), "--storage-metrics: there are"),
     ):
         words = arguments_of(digits, tmp_path, "none", *STML, "--unlabelled", *flags)
-        assert message in run_inside("main.py", *words, status=2, capsys=capsys).err
+        assert message in run_inside("train_stml.py", *words, status=2, capsys=capsys).err
 
 
 def test_a_batch_smaller_than_its_neighbours_ends_the_run_before_it_begins(digits, tmp_path, capsys):
     words = arguments_of(digits, tmp_path, "none", *STML, "--IPC", "25")
-    assert "smaller than --num-neighbors 25" in run_inside("main.py", *words, status=2, capsys=capsys).err
+    assert "smaller than --num-neighbors 25" in run_inside("train_stml.py", *words, status=2, capsys=capsys).err
     assert not (tmp_path / "folder").exists()

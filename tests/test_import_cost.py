@@ -12,7 +12,7 @@ from entrypoints import ROOT
 
 LATER = {
     *("torchvision", "pytorch_metric_learning", "sklearn", "scipy", "matplotlib", "plotly", "wandb", "adamp"),
-    *("lightning_fabric", "torch._dynamo"),
+    *("lightning_fabric", "torch._dynamo", "timm"),
 }
 PROGRAM = """
 import json, runpy, sys
@@ -39,7 +39,9 @@ def test_the_package_alone_costs_nothing():
     assert not modules & {*LATER, "torch", "numpy"}
 
 
-@pytest.mark.parametrize("entry", ["train.py", "train_target.py", "main.py", "classify.py", "evaluate.py", "export.py"])
+@pytest.mark.parametrize(
+    "entry", ["train.py", "train_target.py", "train_stml.py", "main.py", "classify.py", "evaluate.py", "export.py"]
+)
 def test_help(entry):
     modules = imported(RUN, str(ROOT / "code" / entry), "--help")
     assert "dml.cli.parser" in modules

@@ -13,7 +13,7 @@ LAYERS = (
     ("ranges", "conditions", "places"),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "metrics_file", "redact", "wandb_settings"),
-        *("processes", "signals", "plain_text", "packages", "positives", "writing"),
+        *("processes", "signals", "plain_text", "packages", "positives", "writing", "numpy_pickle"),
     ),
     ("config", "recipes"),
     ("data",),

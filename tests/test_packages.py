@@ -13,7 +13,7 @@ import pytest
 from entrypoints import ROOT
 
 PROGRAMS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("code/*.py"), *ROOT.glob("scripts/*.py")])
-OF_PLAIN_PYTHON = {Path("scripts/make_lsd_scripts.py"), Path("scripts/make_transfer_scripts.py")}
+OF_PLAIN_PYTHON = {Path("scripts/make_scripts.py")}
 ACTIVE = ("PYTHON", "VIRTUAL_ENV")
 
 

@@ -10,8 +10,6 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 from PIL import Image
 
 from dml.data import ImageRecords
@@ -32,22 +30,6 @@ def images(tmp_path) -> ImageRecords:
     for path in paths:
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
     return ImageRecords(tuple(map(str, paths)), LABELS, tuple(NAMES))
-
-
-@pytest.fixture
-def drawn(monkeypatch) -> set[str]:
-    """The texts of the figures that are saved; fails for one that is a formula."""
-    texts: set[str] = set()
-    save = Figure.savefig
-
-    def saving(figure, *arguments, **options):
-        save(figure, *arguments, **options)
-        for text in figure.findobj(Text):
-            assert not text.get_parse_math()
-            texts.add(text.get_text())
-
-    monkeypatch.setattr(Figure, "savefig", saving)
-    return texts
 
 
 def test_every_picture_of_a_run(tmp_path, images, drawn):

@@ -20,6 +20,7 @@ PARSERS = {
     "train.py": parse_train,
     "evaluate.py": parse_evaluate,
     "train_target.py": parse_target,
+    "train_stml.py": parse_stml,
     "main.py": parse_stml,
     "classify.py": parse_classify,
 }

@@ -25,11 +25,16 @@ def read_record(path: Path) -> list[dict]:
     """
     lines = []
     for number, text in enumerate(read_utf8(path).splitlines(), start=1):
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number}: not JSON ({error})") from error
-        if not isinstance(line, dict):
-            raise UserError(f"{path}, line {number}: not a JSON object")
-        lines.append(line)
+        lines.append(json_object(text, f"{path}, line {number}"))
     return lines
+
+
+def json_object(text: str, place: str) -> dict:
+    """The object that ``text`` is. UserError, beginning with ``place``, for anything else."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{place}: not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{place}: not a JSON object")
+    return found

@@ -22,6 +22,7 @@ class Recipe:
         title: as the run's first lines name it.
         defaults: field name → value.
         ipc_sampler: the sampler that ``--IPC`` selects there.
+        program: the entry point that has it.
         model_defaults: backbone → what differs with it.
         arch_without_endings: what a name given by ``--arch`` means that its endings do not change.
     """
@@ -29,9 +30,16 @@ class Recipe:
     title: str
     defaults: dict[str, Any]
     ipc_sampler: str
+    program: str = "train.py"
     model_defaults: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     arch_without_endings: dict[str, Any] = field(default_factory=dict)
 
+
+# The networks that the recipes were published for; others bring settings of their own.
+PUBLISHED_NETWORKS = (
+    *("bn_inception", "googlenet", "inception_v1"),
+    *("resnet18", "resnet34", "resnet50", "resnet101"),
+)
 
 # What one backbone alone has in the published files: BN-Inception's batch normalisation follows its batches fast, and
 # the norm of a GoogLeNet's embedding has a larger epsilon.
@@ -132,7 +140,7 @@ _STML: dict[str, Any] = _TRANSFER_SOURCE | {
 _STML_MODELS = {
     "bn_inception": {"crop_size": 227} | _FAST_STATISTICS,  # Inception-v1's own crop is 227
     "inception_v1": _LARGE_EPSILON,
-    "googlenet": _LARGE_EPSILON,  # which is Inception-v1 in code/main.py
+    "googlenet": _LARGE_EPSILON,  # which is Inception-v1 in code/train_stml.py
 }
 
 _LSD: dict[str, Any] = {
@@ -215,26 +223,31 @@ RECIPES: Registry[Recipe] = Registry(
             ipc_sampler="class_balanced",
             model_defaults={"bn_inception": _FAST_STATISTICS},
         ),
-        "stml": Recipe("STML", _STML, ipc_sampler="random", model_defaults=_STML_MODELS),
+        "stml": Recipe("STML", _STML, ipc_sampler="random", program="train_stml.py", model_defaults=_STML_MODELS),
         "self_supervised": Recipe(
             "STML's self-supervised baselines",
             _STML | {"head_lr": None, "l2_norm": True},
             ipc_sampler="random",
+            program="train_stml.py",
             model_defaults=_STML_MODELS,
         ),
         "transfer_target": Recipe(
             "label relaxation's target",
             _TRANSFER_SOURCE | {"epochs": 90, "seed": 0, "scheduler": "cosine", "clip_value": 0.0, "adam_eps": 1.0},
             ipc_sampler="class_balanced",
+            program="train_target.py",
             model_defaults={"bn_inception": _FAST_STATISTICS},
         ),
-        "classification": Recipe("CutMix's ImageNet", _CLASSIFICATION, ipc_sampler="balanced"),
-        "classification_cifar": Recipe("CutMix's CIFAR", _CLASSIFICATION_CIFAR, ipc_sampler="balanced"),
+        "classification": Recipe("CutMix's ImageNet", _CLASSIFICATION, ipc_sampler="balanced", program="classify.py"),
+        "classification_cifar": Recipe(
+            "CutMix's CIFAR", _CLASSIFICATION_CIFAR, ipc_sampler="balanced", program="classify.py"
+        ),
         # No printed command trains a ResNet there: that code's own defaults.
         "classification_cifar_resnet": Recipe(
             "CutMix's CIFAR, for ResNets",
             _CLASSIFICATION_CIFAR | {"batch_size": 128, "lr": 0.1},
             ipc_sampler="balanced",
+            program="classify.py",
         ),
     },
 )

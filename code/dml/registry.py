@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, Generic, TypeVar
 
 from dml.errors import UserError
 
@@ -35,6 +36,27 @@ class Registry(Mapping[str, T], Generic[T]):
         for alias, name in self.aliases.items():
             if alias in self._entries or name not in self._entries:
                 raise ValueError(f"{kind} alias {alias!r} -> {name!r} hides an entry or points nowhere")
+
+    @classmethod
+    def collected(cls, kind: str, package: str, modules: Iterable[str]) -> Registry[Any]:
+        """The registry of what modules describe at their end (``dml.options.Spec``): the ``SPEC`` of each, or its
+        ``SPECS`` where it has several.
+
+        Args:
+            kind: see the class.
+            package: where the modules are.
+            modules: their names in it, in the order of the registry.
+
+        Raises:
+            ValueError: a name or spelling that two of them have.
+        """
+        described = [import_module(f"{package}.{module}") for module in modules]
+        specs = [spec for module in described for spec in getattr(module, "SPECS", None) or (module.SPEC,)]
+        names = [name for spec in specs for name in (spec.name, *spec.spellings)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two of {package} have one name: {', '.join(sorted(names))}")
+        aliases = {spelling: spec.name for spec in specs for spelling in spec.spellings}
+        return cls(kind, {spec.name: spec for spec in specs}, aliases)
 
     def canonical(self, name: str) -> str:
         """The entry's own name for ``name``, which may be an alias."""

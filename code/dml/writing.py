@@ -1,8 +1,9 @@
-"""Writing files: whole or not at all, and with errors that say which file it was."""
+"""Writing files: where there is room, whole or not at all, and with errors that say which file it was."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,18 @@ def naming(path: Path | str) -> Iterator[None]:
         if not isinstance(reason, OSError) or isinstance(reason, UserError) or reason.errno is None:
             raise
         raise OSError(reason.errno, reason.strerror, str(path)) from error
+
+
+def require_space(folder: Path, needed: int, error: type[UserError], *, what: str) -> None:
+    """Refuse to begin what the disk of ``folder`` has no room for: ``needed`` bytes for ``what``.
+
+    Raises:
+        UserError: of the class ``error``, with both numbers.
+        OSError: no such folder.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise error(f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed for {what}")
 
 
 def save_figure(figure: Figure, path: Path | str) -> None:

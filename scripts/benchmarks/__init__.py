@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from benchmarks import (
+    backbones,
     clustering,
     criteria,
     evaluator,
@@ -37,6 +38,7 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
         "idml": idml.rows,
         "loader": loader.rows,
         "step": step.rows,
+        "backbones": backbones.rows,
         "transfer": transfer.rows,
         "stml": stml.rows,
         "search": search.rows,

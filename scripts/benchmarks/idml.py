@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.measure import Options, Row, interleaved_seconds, peak_memory_gb
 from dml.data.samplers import RandomSampler
-from dml.losses.proxy_anchor import ProxyAnchorLoss
+from dml.losses.proxies.proxy_anchor import ProxyAnchorLoss
 from dml.losses.similarity import IntrospectiveSimilarity
 from dml.methods.supervised import SupervisedMethod
 from dml.models import create_model

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.measure import Options, Row, interleaved_seconds
-from dml.losses.listwise import ListwiseDistillationLoss
+from dml.losses.ranking.listwise import ListwiseDistillationLoss
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 

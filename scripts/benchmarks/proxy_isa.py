@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.measure import Options, Row, interleaved_seconds, peak_memory_gb
 from dml.losses.memory import PUBLISHED_SIZE, ClassMeanMemory
-from dml.losses.proxy_isa import ProxyISALoss
+from dml.losses.proxies.proxy_isa import ProxyISALoss
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Proxy-ISA, ResNet-50, 512-d, Cars-196.
+# Proxy-ISA, ResNet-50, 512, Cars-196.
 # Paper: Li, Sato, Ishikawa, Kawakami, Yokota: Informative Sample-Aware Proxy for Deep Metric Learning, MMAsia 2022.
 # Reported: none for this setting.
 # Further flags are passed on, and win: scripts/cars/proxy_isa_resnet50.sh --seed 2 --precision bf16-mixed
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/train.py" \
-    --gpu-id 0 --loss ProxyISA --model resnet50 --embedding-size 512 --batch-size 128 \
-    --lr 1e-4 --dataset cars --warm 0 --lr-decay-step 10 --enableMemory True --k 0.4 "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/train.py" \
+    --gpu-id 0 --loss ProxyISA --enableMemory True --model resnet50 --embedding-size 512 --batch-size 128 \
+    --dataset cars --lr 1e-4 --warm 0 --lr-decay-step 10 --k 0.4 "$@"

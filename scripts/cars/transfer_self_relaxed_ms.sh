@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Relaxed_MS: relaxed multi-similarity, Cars-196. Self-transfer, BN-Inception 512 to BN-Inception 512.
+# Relaxed_MS, embedding transfer, BN-Inception, 512 from BN-Inception, 512, Cars-196.
 # Paper: Kim, Kim, Cho, Kwak: Embedding Transfer with Label Relaxation for Improved Metric Learning, CVPR 2021.
-# Reported: no figure for this loss.
+# Reported: none for this setting.
 # The source network: sh scripts/download_pretrained_source_models.sh, or code/train.py --as-source --save 1.
 # Further flags are passed on, and win: scripts/cars/transfer_self_relaxed_ms.sh --seed 2 --precision bf16-mixed
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-here="$(dirname "$0")"
-exec "$here/../python" "$here/../../code/train_target.py" \
-    --gpu-id 0 --loss Relaxed_MS --model bn_inception --embedding-size 512 --batch-size 90 --IPC 3 \
-    --dataset cars --epochs 90 --view 2 --sigma 1 --save 1 \
-    --source-ckpt "$here/../../pretrained_source/bn_inception/cars_bn_inception_512dim_Proxy_Anchor_ckpt.pth" "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/train_target.py" \
+    --gpu-id 0 --loss Relaxed_MS --model bn_inception --embedding-size 512 --batch-size 90 --IPC 3 --dataset cars \
+    --view 2 --save 1 \
+    --source-ckpt "$root/pretrained_source/bn_inception/cars_bn_inception_512dim_Proxy_Anchor_ckpt.pth" --epochs 90 \
+    --sigma 1 "$@"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# CRD: contrastive distillation, CUB-200-2011. Compression, ResNet-50 512 to ResNet-18 128.
+# CRD, embedding transfer, ResNet-18, 128 from ResNet-50, 512, CUB-200-2011.
 # Paper: Tian, Krishnan, Isola: Contrastive Representation Distillation, ICLR 2020.
 # Reported: R@1 62.8, R@2 73.8, R@4 83.2 (best epoch on the test split).
 # The source network: sh scripts/download_pretrained_source_models.sh, or code/train.py --as-source --save 1.
 # Further flags are passed on, and win: scripts/cub/transfer_compress_crd.sh --seed 2 --precision bf16-mixed
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-here="$(dirname "$0")"
-exec "$here/../python" "$here/../../code/train_target.py" \
-    --gpu-id 0 --loss CRD --model resnet18 --embedding-size 128 --batch-size 90 --IPC 3 \
-    --dataset cub --epochs 90 --view 2 --save 1 \
-    --source-ckpt "$here/../../pretrained_source/resnet50/cub_resnet50_512dim_Proxy_Anchor_ckpt.pth" "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/train_target.py" \
+    --gpu-id 0 --loss CRD --model resnet18 --embedding-size 128 --batch-size 90 --IPC 3 --dataset cub --view 2 \
+    --save 1 --source-ckpt "$root/pretrained_source/resnet50/cub_resnet50_512dim_Proxy_Anchor_ckpt.pth" --epochs 90 "$@"

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# STML, learning without labels, ResNet-18, 128-d, your own photographs.
+# STML, learning without labels, ResNet-18, 128, your own photographs.
 # Paper: Kim, Kim, Cho, Kwak: Self-Taught Metric Learning without Labels, CVPR 2022.
-# Reported: none: these are not images of a publication.
+# Reported: none for this setting.
 # The images lie in a folder given with --data-dir, in class folders or in none at all; see docs/stml.md.
 # At the end the run folder holds gallery.png and, of images without classes, embeddings.npz to search in.
 # Further flags are passed on, and win: scripts/folder/stml_resnet18.sh --data-dir photos --epochs 40
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/main.py" \
-    --gpu-id 0 --model resnet18 --embedding_size 128 --optimizer adamp --lr 1e-4 --dataset folder \
-    --view 2 --sigma 3 --delta 1 --IPC 5 --momentum 0.99 --epochs 20 "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/train_stml.py" \
+    --gpu-id 0 --model resnet18 --embedding_size 128 --optimizer adamp --dataset folder --view 2 --sigma 3 --lr 1e-4 \
+    --delta 1 --IPC 5 --momentum 0.99 --epochs 20 "$@"

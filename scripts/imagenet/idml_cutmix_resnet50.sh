@@ -4,7 +4,9 @@
 # Reported: top-1 79.04 (best epoch on the test split).
 # Settings: those of the published command, which are CutMix's (Yun et al., ICCV 2019).
 # Further flags are passed on, and win: scripts/imagenet/idml_cutmix_resnet50.sh --seed 2 --precision bf16-mixed
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/classify.py" \
-    --gpu-id -1 --dataset imagenet --model resnet50 --introspective --mix cutmix \
-    --epochs 300 --batch-size 256 --lr 0.1 --weight-decay 1e-4 "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/classify.py" \
+    --gpu-id -1 --dataset imagenet --model resnet50 --introspective --epochs 300 --weight-decay 1e-4 --mix cutmix \
+    --batch-size 256 --lr 0.1 "$@"

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# ArcFace, Stanford Online Products: with listwise self-distillation.
+# ArcFace with listwise self-distillation, ResNet-50, frozen, 128, Stanford Online Products.
 # Paper: Zeng, Yang, Wang, Satoh: Improving Generalization of Metric Learning via Listwise Self-distillation, 2022.
-# Reported: no figure is at hand for this script; compare lsd_arcface.sh with lsd_arcface_alone.sh over seeds.
-# Further flags are passed on, and win: scripts/run_seeds.sh 5 scripts/sop/lsd_arcface.sh --noisy_label --noisy_ratio 0.3
+# Reported: none for this setting.
+# Compare over seeds with and without _alone in the name: scripts/run_seeds.sh 5 SCRIPT, then code/report.py.
+# Further flags are passed on, and win: scripts/sop/lsd_arcface.sh --noisy_label --noisy_ratio 0.3
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/train.py" \
-    --loss arcface_lsd --project LSD --group SOP_arcface_lsd --seed 0 \
-    --gpu 0 --bs 112 --data_sampler class_random --samples_per_class 2 --arch resnet50_frozen_normalize \
-    --dataset online_products --n_epochs 150 --lr 0.00001 --embed_dim 128 --kd_alpha 50.0 --kd_tau 1.0 "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/train.py" \
+    --loss arcface_lsd --project LSD --group SOP_arcface_lsd --seed 0 --gpu 0 --bs 112 --data_sampler class_random \
+    --samples_per_class 2 --arch resnet50_frozen_normalize --dataset online_products --n_epochs 150 --lr 0.00001 \
+    --embed_dim 128 --kd_alpha 50.0 --kd_tau 1.0 "$@"

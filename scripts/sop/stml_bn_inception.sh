@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# STML, learning without labels, BN-Inception, 512-d, Stanford Online Products.
+# STML, learning without labels, BN-Inception, 512, Stanford Online Products.
 # Paper: Kim, Kim, Cho, Kwak: Self-Taught Metric Learning without Labels, CVPR 2022.
-# Reported: none recorded here for this setting.
+# Reported: none for this setting.
 # Further flags are passed on, and win: scripts/sop/stml_bn_inception.sh --seed 2 --precision bf16-mixed
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-exec "$(dirname "$0")/../python" "$(dirname "$0")/../../code/main.py" \
-    --gpu-id 0 --model bn_inception --embedding_size 512 --optimizer adamp --lr 1e-4 --dataset SOP \
-    --view 2 --sigma 3 --delta 0.9 --IPC 2 --momentum 0.9 "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/main.py" \
+    --gpu-id 0 --model bn_inception --embedding_size 512 --optimizer adamp --dataset SOP --view 2 --sigma 3 \
+    --lr 1e-4 --delta 0.9 --IPC 2 --momentum 0.9 "$@"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# PKT: probabilistic transfer, Stanford Online Products. Compression, ResNet-50 512 to ResNet-18 128.
+# PKT, embedding transfer, ResNet-18, 128 from ResNet-50, 512, Stanford Online Products.
 # Paper: Passalis, Tefas: Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018.
 # Reported: R@1 76.9, R@10 89.2, R@100 95.5 (best epoch on the test split).
 # The source network: sh scripts/download_pretrained_source_models.sh, or code/train.py --as-source --save 1.
 # Further flags are passed on, and win: scripts/sop/transfer_compress_pkt.sh --seed 2 --precision bf16-mixed
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-here="$(dirname "$0")"
-exec "$here/../python" "$here/../../code/train_target.py" \
-    --gpu-id 0 --loss PKT --model resnet18 --embedding-size 128 --batch-size 90 --IPC 3 \
-    --dataset SOP --epochs 150 --view 2 --save 1 \
-    --source-ckpt "$here/../../pretrained_source/resnet50/SOP_resnet50_512dim_Proxy_Anchor_ckpt.pth" "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/train_target.py" \
+    --gpu-id 0 --loss PKT --model resnet18 --embedding-size 128 --batch-size 90 --IPC 3 --dataset SOP --view 2 \
+    --save 1 --source-ckpt "$root/pretrained_source/resnet50/SOP_resnet50_512dim_Proxy_Anchor_ckpt.pth" --epochs 150 "$@"

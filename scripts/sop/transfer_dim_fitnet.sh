@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# FitNet: feature maps, Stanford Online Products. Dimensionality reduction, BN-Inception 512 to BN-Inception 64.
+# FitNet, embedding transfer, BN-Inception, 64 from BN-Inception, 512, Stanford Online Products.
 # Paper: Romero et al.: FitNets: Hints for Thin Deep Nets, ICLR 2015.
 # Reported: R@1 76.6, R@10 89.3, R@100 95.4 (best epoch on the test split).
 # The source network: sh scripts/download_pretrained_source_models.sh, or code/train.py --as-source --save 1.
 # Further flags are passed on, and win: scripts/sop/transfer_dim_fitnet.sh --seed 2 --precision bf16-mixed
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-here="$(dirname "$0")"
-exec "$here/../python" "$here/../../code/train_target.py" \
-    --gpu-id 0 --loss FitNet --model bn_inception --embedding-size 64 --batch-size 90 --IPC 3 \
-    --dataset SOP --epochs 150 --view 2 --save 1 \
-    --source-ckpt "$here/../../pretrained_source/bn_inception/SOP_bn_inception_512dim_Proxy_Anchor_ckpt.pth" "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/train_target.py" \
+    --gpu-id 0 --loss FitNet --model bn_inception --embedding-size 64 --batch-size 90 --IPC 3 --dataset SOP --view 2 \
+    --save 1 --source-ckpt "$root/pretrained_source/bn_inception/SOP_bn_inception_512dim_Proxy_Anchor_ckpt.pth" \
+    --epochs 150 "$@"

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Relaxed_Contra: relaxed contrastive, Stanford Online Products. Dimensionality reduction, BN-Inception 512 to BN-Inception 64.
+# Relaxed_Contra, embedding transfer, BN-Inception, 64 from BN-Inception, 512, Stanford Online Products.
 # Paper: Kim, Kim, Cho, Kwak: Embedding Transfer with Label Relaxation for Improved Metric Learning, CVPR 2021.
 # Reported: R@1 76.3, R@10 88.6, R@100 94.8 (best epoch on the test split).
 # The source network: sh scripts/download_pretrained_source_models.sh, or code/train.py --as-source --save 1.
 # Further flags are passed on, and win: scripts/sop/transfer_dim_relaxed_contra.sh --seed 2 --precision bf16-mixed
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-here="$(dirname "$0")"
-exec "$here/../python" "$here/../../code/train_target.py" \
-    --gpu-id 0 --loss Relaxed_Contra --model bn_inception --embedding-size 64 --batch-size 90 --IPC 3 \
-    --dataset SOP --epochs 150 --view 2 --sigma 1 --save 1 \
-    --source-ckpt "$here/../../pretrained_source/bn_inception/SOP_bn_inception_512dim_Proxy_Anchor_ckpt.pth" "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/train_target.py" \
+    --gpu-id 0 --loss Relaxed_Contra --model bn_inception --embedding-size 64 --batch-size 90 --IPC 3 --dataset SOP \
+    --view 2 --save 1 \
+    --source-ckpt "$root/pretrained_source/bn_inception/SOP_bn_inception_512dim_Proxy_Anchor_ckpt.pth" --epochs 150 \
+    --sigma 1 "$@"

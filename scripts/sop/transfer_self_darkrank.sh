@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# DarkRank: ranks of neighbours, Stanford Online Products. Self-transfer, BN-Inception 512 to BN-Inception 512.
+# DarkRank, embedding transfer, BN-Inception, 512 from BN-Inception, 512, Stanford Online Products.
 # Paper: Chen, Wang, Zhang: DarkRank: Accelerating Deep Metric Learning via Cross Sample Similarities Transfer, AAAI 2018.
 # Reported: R@1 75.7, R@10 88.3, R@100 95.3 (best epoch on the test split).
 # The source network: sh scripts/download_pretrained_source_models.sh, or code/train.py --as-source --save 1.
 # Further flags are passed on, and win: scripts/sop/transfer_self_darkrank.sh --seed 2 --precision bf16-mixed
+# Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
-here="$(dirname "$0")"
-exec "$here/../python" "$here/../../code/train_target.py" \
-    --gpu-id 0 --loss DarkRank --model bn_inception --embedding-size 512 --batch-size 90 --IPC 3 \
-    --dataset SOP --epochs 150 --view 2 --save 1 \
-    --source-ckpt "$here/../../pretrained_source/bn_inception/SOP_bn_inception_512dim_Proxy_Anchor_ckpt.pth" "$@"
+root="$(dirname "$0")/../.."
+exec "$root/scripts/python" "$root/code/train_target.py" \
+    --gpu-id 0 --loss DarkRank --model bn_inception --embedding-size 512 --batch-size 90 --IPC 3 --dataset SOP \
+    --view 2 --save 1 \
+    --source-ckpt "$root/pretrained_source/bn_inception/SOP_bn_inception_512dim_Proxy_Anchor_ckpt.pth" --epochs 150 "$@"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 import dml
+from dml.api.embedder import Preprocessing
 from dml.errors import UserError
 from entrypoints import SMALL, run_inside
 
@@ -104,3 +106,48 @@ def test_what_is_no_network(tmp_path):
         dml.load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="neither a checkpoint nor a run folder"):
         dml.load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def deep_photos(tmp_path_factory) -> Path:
+    """Grey images of 10 and of 12 bits in files of 16, which do not say so."""
+    folder = tmp_path_factory.mktemp("deep")
+    pixels = np.random.default_rng(0).integers(256, size=(8, 40, 40), dtype=np.uint16)
+    for number, one in enumerate(pixels):
+        place = folder / f"class_{number % 4}"
+        place.mkdir(exist_ok=True)
+        Image.fromarray(one * (4 if number < 4 else 16)).save(place / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("record", ["none looked for", "none there"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_deep_images_are_read_as_evaluate_reads_them(folder, photos, deep_photos, record, tmp_path, capsys):
+    """By a run that says nothing of bits: one of before they were looked for, one without images to tell them by."""
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    saved = torch.load(run / "best.pt", weights_only=True)
+    assert saved["config"]["data"].pop("bits") == 12
+    if record == "none there":
+        saved["config"]["data"]["bits"] = None
+    torch.save(saved, run / "best.pt")
+    file = tmp_path / "embeddings.npz"
+    words = ["--ckpt", run, "--data-dir", deep_photos, "--save-embeddings", file, "--workers", 0]
+    run_inside("evaluate.py", *words, status=0, capsys=capsys)
+    written, network = np.load(file), dml.load(run, device="cpu")
+    assert network.preprocessing.bits == (16 if record == "none looked for" else None)
+    paths = written["paths"].tolist()
+    assert np.array_equal(network.embed(paths).numpy(), written["embeddings"])
+    by_itself = network.embed(paths[0])
+    assert torch.allclose(by_itself, network.embed(paths)[:1], atol=1e-5) == (record == "none looked for")
+
+
+def test_bits_are_settled_by_files_alone(deep_photos, photos):
+    preprocessing = Preprocessing(resize=36, crop_size=32, pillow=False, upright=True, bits=None)
+    files = sorted(deep_photos.rglob("*.png"))
+    plain = sorted(photos.rglob("*.jpg"))
+    ten = [path for path in files if int(path.stem) < 4]
+    assert preprocessing.settled(files).bits == 12
+    assert preprocessing.settled([*ten, *plain, np.zeros((8, 8), np.uint8), "nowhere.png"]).bits == 10
+    assert preprocessing.settled(plain).bits is None
+    assert dataclasses.replace(preprocessing, bits=14).settled(files).bits == 14

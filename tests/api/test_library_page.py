@@ -15,6 +15,8 @@ import pytest
 from entrypoints import ROOT
 from printed_commands import blocks
 
+pytestmark = pytest.mark.slow
+
 PAGE = ROOT / "docs" / "library.md"
 SEARCH, LOOP, EVALUATE, TRAIN, SERVICE = range(5)
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from test_cli import error_of
 
-from dml.cli.classify import OF_EVALUATION, RETRIEVAL_ONLY, WORDING, parse_classify
+from dml.cli.classify import OF_EVALUATION, WORDING, parse_classify
 from dml.config import ConfigWarning, sections_with, train_config_from_json
+from dml.config.classification import RETRIEVAL_ONLY
 from dml.models.classifiers import create_classifier
 from dml.models.convert import CHECKPOINT_FORMAT
 
@@ -77,7 +78,7 @@ def test_imagenet_changes_colours_and_lighting():
 
 def test_help_speaks_of_classification_alone(capsys):
     with pytest.raises(SystemExit):
-        parse_classify(["--help"])
+        parse_classify(["--help", "all"])
     text = " ".join(capsys.readouterr().out.split())
     assert "network: resnet18, resnet34, resnet50, resnet101, pyramidnet200, pyramidnetDEPTH" in text
     assert "data set: cifar10, cifar100, imagenet, folder" in text

@@ -132,7 +132,7 @@ def test_errors(capsys, typed, message):
 
 def test_help_says_what_is_the_same_and_what_is_without_effect(capsys):
     with pytest.raises(SystemExit):
-        parse_classify(["--help"])
+        parse_classify(["--help", "all"])
     text = " ".join(capsys.readouterr().out.split())
     assert "with --introspective added, the introspective paper's commands run as printed" in text
     assert "of no effect: steps are not printed" in text

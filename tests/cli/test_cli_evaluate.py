@@ -9,11 +9,13 @@ import pytest
 from test_cli import error_of, train
 
 from dml.cli.evaluate import complete, parse_evaluate
+from dml.cli.network_defaults import network_defaults
 from dml.cli.stml import parse_stml
 from dml.config import ConfigWarning, EvaluateConfig, TrainConfig
 from dml.data.run_split import RunRecord
 from dml.models import Architecture
 from dml.models.convert import LoadedModel
+from dml.models.features import untrained
 
 
 def completed(run: TrainConfig | None, *arguments: str) -> EvaluateConfig:
@@ -136,3 +138,31 @@ def test_whether_there_are_classes_is_the_runs_to_say(flat):
         record = RunRecord("", "", ("image",), classes)
         loaded = LoadedModel(None, Architecture(backbone="resnet18", embedding_size=16), "", config, split=record)
         assert complete(parse_evaluate(["--ckpt", "some.pt", "--gallery", "g.png"]), loaded).unlabelled == (not classes)
+
+
+def test_a_network_without_a_checkpoint_is_judged_by_its_features():
+    config = parse_evaluate(["--head", "none", "--model", "mobilenet_v2", "--pretrained", "0", "--dataset", "cub"])
+    assert (config.judged, config.pretrained) == ("mobilenet_v2", False)
+    completed = complete(config, untrained(config))
+    assert (completed.resize, completed.crop_size) == (256, None)
+    small = parse_evaluate(["--head", "none", "--model", "convnext_tiny", "--crop-size", "128", "--dataset", "cub"])
+    assert network_defaults("convnext_tiny", vars(small)) == {"pooling": "avg", "resize": 134}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "--head none --model NAME judges the features of a network"),
+        ("--head none", "--model NAME"),
+        ("--head none --model mobilenet_v9", "unknown backbone 'mobilenet_v9'"),
+        ("--head none --model resnet18 --weights missing.pth", "--weights: no such file"),
+        (f"--head none --model resnet18 --weights {__file__} --pretrained 0", "goes with --pretrained 1"),
+        ("--ckpt a.pt --pooling avg", "--pooling is not used with --ckpt"),
+        ("--ckpt a.pt --weights w.pth", "--weights is not used with --ckpt"),
+        ("--ckpt a.pt --pretrained 0", "--pretrained 0 is not used with --ckpt"),
+    ],
+)
+def test_what_judges_no_network(words, said, capsys):
+    with pytest.raises(SystemExit):
+        parse_evaluate(["--dataset", "cub", *words.split()])
+    assert said in capsys.readouterr().err

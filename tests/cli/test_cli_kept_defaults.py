@@ -185,3 +185,9 @@ def test_what_never_comes_is_said_of_what_was_typed(program, words, said):
     found = [text for text in (str(item.message) for item in caught) if "never" in text]
     assert len(found) == bool(said)
     assert all(text.startswith(said) for text in found)
+
+
+def test_a_data_set_s_rate_for_random_weights_is_none_for_pretrained_ones():
+    random, trained = (parse_train(["--dataset", "glyphs", *words]).config for words in ((), ("--pretrained", "1")))
+    assert (random.optim.lr, random.model.bn_freeze, random.optim.warm) == (5e-4, False, 0)
+    assert (trained.optim.lr, trained.model.bn_freeze, trained.optim.warm) == (1e-4, True, 1)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from dml.cli.plain_text import plainly, write_plainly
+from dml.config.train import own_name
 from entrypoints import ROOT
 
 
@@ -54,7 +55,7 @@ def test_only_writing_can_be_plain():
         plainly(UnicodeDecodeError("ascii", b"\xff", 0, 1, "no"))
 
 
-@pytest.mark.parametrize("entry", ["train", "train_target", "main", "classify", "evaluate", "report"])
+@pytest.mark.parametrize("entry", ["train", "train_target", "train_stml", "main", "classify", "evaluate", "report"])
 def test_help_is_written_to_any_stream(entry, monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
@@ -63,4 +64,4 @@ def test_help_is_written_to_any_stream(entry, monkeypatch):
         runpy.run_path(str(ROOT / "code" / f"{entry}.py"), run_name="__main__")
     stream.flush()
     assert stop.value.code == 0
-    assert stream.buffer.getvalue().decode("ascii").startswith(f"usage: {entry}.py")
+    assert stream.buffer.getvalue().decode("ascii").startswith(f"usage: {own_name(f'{entry}.py')} ")

@@ -178,5 +178,5 @@ def test_a_user_is_told_before_anything_is_read(tmp_path):
     done = subprocess.run([sys.executable, str(ROOT / "code" / "train.py"), *words], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (
-        "train.py: error: --proxy-lr-scale must be 0 or more, got -5.0 (train.py --help lists all flags)\n"
+        "train.py: error: --proxy-lr-scale must be 0 or more, got -5.0 (train.py --help all lists all flags)\n"
     )

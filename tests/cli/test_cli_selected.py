@@ -9,7 +9,7 @@ from entrypoints import run_inside
 PROGRAMS = {
     "train.py": ["--dataset", "cub"],
     "train_target.py": ["--dataset", "cub", "--source-ckpt", "no.pth"],
-    "main.py": ["--dataset", "cub"],
+    "train_stml.py": ["--dataset", "cub"],
     "classify.py": ["--dataset", "cifar10"],
 }
 
@@ -37,7 +37,7 @@ PROGRAMS = {
 def test_a_wrong_name_is_told_where_no_data_are(program, words, said, tmp_path, capsys):
     if program == "classify.py" and words[0] in ("--metrics", "--sampler"):
         said = f"unknown argument {words[0]}"
-    if program == "main.py" and words[0] == "--sampler":
+    if program == "train_stml.py" and words[0] == "--sampler":
         said = "--sampler"
     where = [] if words[0] == "--data-dir" else ["--data-dir", tmp_path / "none"]
     printed = run_inside(program, *PROGRAMS[program], *where, *words, status=2, capsys=capsys)

@@ -1,4 +1,4 @@
-"""The command line of main.py: published flags, defaults and commands, and errors that say what is wrong."""
+"""The command line of train_stml.py: published flags, defaults and commands, and errors that say what is wrong."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from published_flags import FLAGS, STML, assert_arrives
 from test_cli import error_of, flat
 
-from dml.cli.stml import ABSENT, parse_stml
-from dml.config import ConfigWarning, train_config_from_json
+from dml.cli.stml import parse_stml
+from dml.config import OWN_SECTIONS, ConfigWarning, train_config_from_json
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from test_scripts import command_of
 
@@ -72,7 +72,7 @@ def test_published_commands_parse():
     assert len(commands()) == 7
     for words in commands():
         config = parse(*words)
-        assert config.program == "main.py"
+        assert config.program == "train_stml.py"
         assert config.self_taught.view == 2
         assert config.loss.options["sigma"] == 3
         assert config.data.IPC is None
@@ -126,7 +126,7 @@ def test_the_json_round_trip():
     assert train_config_from_json(config.to_json()) == config
 
 
-@pytest.mark.parametrize("name", ABSENT)
+@pytest.mark.parametrize("name", sorted(OWN_SECTIONS["self_taught"].switch.without))
 def test_flags_about_classes_are_unknown(capsys, name):
     if name != "IPC":
         assert f"unknown argument --{name}" in error_of(capsys, f"--{name}", "1", parse=parse_stml)

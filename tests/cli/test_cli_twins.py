@@ -64,7 +64,8 @@ def test_flags_that_both_take_leave_no_difference():
     typed = ("--batch-size", "32", "--epochs", "9", "--seed", "5", "--optimizer", "adam", "--pooling", "avg")
     (said,) = remarks("--loss", "Proxy_Anchor", *typed)
     assert said == (
-        "Proxy_Anchor is Proxy-Anchor's; Proxy-ISA's is ProxyAnchor (select_metric map_at_r instead of recall_at_1)"
+        "Proxy_Anchor is Proxy-Anchor's; Proxy-ISA's is ProxyAnchor (select_metric map_at_r instead of recall_at_1);"
+        " --recipe proxy_isa beside --loss Proxy_Anchor takes these settings alone"
     )
     assert remarks("--loss", "Proxy_Anchor", "--as-source") == ()
 

@@ -57,6 +57,16 @@ CASES = [
         *("train", "--tau 60 70", "--scheduler multistep"),
         *("has no effect: none of the --milestones (60 70)", "--scheduler multistep --epochs 61"),
     ),
+    ("train", "--layer-decay 0.5", "--freeze backbone", "has no effect with --freeze backbone", "--freeze 2"),
+    ("train", "--layer-decay 0.5", "--scheduler cyclic", "has no effect with --scheduler cyclic", ""),
+    (
+        *("train", "--drop-path 0.1", "--model convnext_tiny --freeze backbone"),
+        *("has no effect with --freeze backbone", "--model convnext_tiny"),
+    ),
+    ("main", "--grad-checkpointing", "--freeze backbone", "has no effect with --freeze backbone", ""),
+    ("target", "--cache-features", "--freeze backbone", "is used by train.py alone", None),
+    ("train", "--cache-features", "", "is used by runs whose backbone does not change", "--freeze backbone"),
+    ("train", "--cache-views 2", "", "has no effect without --cache-features", "--freeze backbone --cache-features"),
     ("train", "--train-metrics 1", "--no_train_metrics", "has no effect beside --no-train-metrics", ""),
     ("train", "--select-metric nmi", "--storage_metrics f1", "has no effect beside --storage-metrics", ""),
     ("main", "--keep-copies 1", "", "has no effect with --dataset cub, but with folder", "--dataset folder"),
@@ -85,6 +95,10 @@ CASES = [
             ("", "is used by self-distillation only: --loss Proxy_Anchor_lsd"),
             ("--loss MS_lsd --kd_alpha 0", "has no effect with --kd-alpha 0"),
         )
+    ),
+    *(
+        ("train", flag, "", "is used by the moving-average teacher only: add --ema_teacher", "--ema-teacher")
+        for flag in ("--ema-momentum 0.9", "--ema-weight 1", "--ema-tau 1")
     ),
     *(
         ("train", flag, "", "is used by the introspective metric only: add --introspective", "--introspective")

@@ -13,7 +13,7 @@ import pytest
 from tiny_images import write_classes, write_lying
 
 from dml.data import DatasetError, DatasetNotFoundError, DatasetWarning
-from dml.data.catalogue import SOURCES, Source
+from dml.data.catalogue import ORIGINS, Origin
 from dml.data.classification import cifar, load_classification
 from dml.data.classification.pickled import UnsafePickleError, load_pickle
 from dml.data.classification.splits import hold_out_images
@@ -101,8 +101,8 @@ def test_an_official_archive_is_installed_and_read(tmp_path, monkeypatch, recwar
     archive = tmp_path / "download.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
-    official = replace(SOURCES["cifar10"].files[0], md5=md5_of(archive))
-    monkeypatch.setitem(SOURCES, "cifar10", Source((official,)))
+    official = replace(ORIGINS["cifar10"].files[0], md5=md5_of(archive))
+    monkeypatch.setitem(ORIGINS, "cifar10", Origin((official,)))
     assert "put in place" in install("cifar10", tmp_path / "data", files=[archive])
     assert len(load_classification("cifar10", tmp_path / "data").train) == 100
     assert not [warning for warning in recwarn if "MD5" in str(warning.message)]

@@ -22,7 +22,7 @@ from dml.cli.parser import place
 from dml.cli.report import parse_report
 from dml.cli.train import parse_train
 from dml.data import DATASETS, DatasetError, load_dataset
-from dml.data.catalogue import SOURCES
+from dml.data.catalogue import ORIGINS
 from dml.data.classification import CLASSIFICATION_DATASETS, load_classification
 from dml.data.layout import fetch_command, read_table
 from dml.data.verify import EVERY_DATASET
@@ -107,7 +107,7 @@ def test_the_scripts_as_a_user_starts_them(tmp_path, script):
 def test_the_hint_repeats_the_folder(tmp_path):
     folder = tmp_path / "my sets"
     folder.mkdir()
-    for name in set(SOURCES) - {"folder"}:
+    for name in set(ORIGINS) - {"folder"}:
         load = load_dataset if name in DATASETS else load_classification
         with pytest.raises(FileNotFoundError) as caught:
             load(name, folder)

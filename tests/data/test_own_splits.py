@@ -148,7 +148,7 @@ def test_images_side_by_side_are_told_how_to_be_learned_from(tmp_path, load):
     with warnings.catch_warnings(), pytest.raises(DatasetError) as error:
         warnings.simplefilter("error")  # nothing misleading before it
         load("folder", tmp_path)
-    assert f"python code/main.py --dataset folder --data-dir {tmp_path} learns from the images alone" in str(
+    assert f"python code/train_stml.py --dataset folder --data-dir {tmp_path} learns from the images alone" in str(
         error.value
     )
     assert "With classes: give your own images with --data-dir: a folder with" in str(error.value)

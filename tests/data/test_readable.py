@@ -144,6 +144,7 @@ def _examine(rank: int, port: int, paths: list[str], results: dict) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
 def test_every_process_is_told_of_all(tmp_path):
     paths = [str(tmp_path / f"{number}.png") for number in range(5)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dml.data import class_members
 from dml.data.samplers import (
     SAMPLERS,
     BalancedSampler,
     ClassBalancedBatchSampler,
     ClassRandomSampler,
+    FeatureSampler,
     FullRandomSampler,
     PowerBalancedSampler,
     RandomSampler,
@@ -23,7 +25,7 @@ FEATURES = np.random.default_rng(1).standard_normal((len(LABELS), 6))
 def make(name: str, seed: int = 0, batch_size: int = BATCH):
     extra = {} if name in ("random", "full_random", "power_balanced") else {"images_per_class": 4}
     sampler = SAMPLERS[name](LABELS, batch_size=batch_size, seed=seed, **extra)
-    if getattr(sampler, "needs_features", False):
+    if isinstance(sampler, FeatureSampler):
         sampler.set_features(FEATURES)
     return sampler
 
@@ -47,6 +49,13 @@ def test_every_image_is_reached(name):
     assert len(seen) == len(LABELS)
 
 
+@pytest.mark.parametrize("batch_size", [BATCH, 22])  # 22: not a multiple of the images of a class
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_the_size_of_a_batch_is_known_without_a_plan(name, batch_size):
+    sampler = make(name, batch_size=batch_size)
+    assert sampler.plan(0).shape[1] == sampler.images_per_batch
+
+
 def test_random_takes_no_image_twice():
     plan = RandomSampler(LABELS, batch_size=BATCH).plan(0)
     assert len(np.unique(plan)) == plan.size
@@ -63,19 +72,33 @@ def test_full_random_is_uniform_over_classes_with_a_pair_in_each_batch():
 
 
 def test_class_balanced_groups_distinct_classes():
-    sampler = ClassBalancedBatchSampler(LABELS, batch_size=22, images_per_class=4, ignore=5)
+    sampler = ClassBalancedBatchSampler(LABELS, batch_size=22, images_per_class=4)
     for batch in sampler.plan(0):
         groups = LABELS[batch].reshape(5, 4)
         assert (groups == groups[:, :1]).all()
         assert len(np.unique(groups[:, 0])) == 5
-        assert 5 not in groups
 
 
-def test_classes_are_uniform_under_class_balance():
+def test_a_plan_is_drawn_in_pieces_of_one_table(monkeypatch):
+    """The classes are those of the smallest of one table of numbers, however many of its rows are held at once."""
+    sampler = ClassBalancedBatchSampler(LABELS, batch_size=22, images_per_class=4, seed=3)
+    rng = np.random.default_rng([3, 1])
+    chosen = np.argpartition(rng.random((sampler.num_batches, 12)), 4, axis=1)[:, :5]
+    expected = rng.permuted(chosen, axis=1)
+    for most in (1, 30, 10**6):
+        monkeypatch.setattr(class_members, "_DRAWS_AT_ONCE", most)
+        assert np.array_equal(LABELS[sampler.plan(1)[:, ::4]], expected)
+
+
+@pytest.mark.parametrize("most", [0, 2**26])
+def test_classes_are_uniform_under_class_balance(most, monkeypatch):
+    """Where a table would be large Floyd's algorithm draws the classes."""
+    monkeypatch.setattr(class_members, "_MOST_DRAWS", most)
     sampler = ClassBalancedBatchSampler(LABELS, batch_size=BATCH, images_per_class=4)
     drawn = np.concatenate([LABELS[sampler.plan(epoch)[:, ::4]].ravel() for epoch in range(400)])
     shares = np.bincount(drawn) / len(drawn)
     assert np.abs(shares - 1 / 12).max() < 5 * np.sqrt(1 / 12 / len(drawn))
+    assert all(len(set(LABELS[batch[::4]])) == len(batch[::4]) for batch in sampler.plan(0))
 
 
 def test_balanced_stream_is_cut_into_whole_batches():

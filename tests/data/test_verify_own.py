@@ -92,7 +92,7 @@ def test_near_duplicates_are_noted(tmp_path):
         (["a", "b"], "classify.py", "at least 4 are needed"),
         (["train/a", "train/b", "test/a", "test/b"], "classify.py", ""),
         (["train/a", "train/b", "test/c", "test/d"], "train.py", ""),
-        (["."], "main.py", ""),
+        (["."], "train_stml.py", ""),
     ],
 )
 def test_the_next_command_fits_what_is_there(tmp_path, folders, entry, note):

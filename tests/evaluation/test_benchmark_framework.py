@@ -80,6 +80,7 @@ def add_two_hundred_megabytes(data):
     return data.repeat(20)
 
 
+@pytest.mark.slow
 def test_peak_memory_counts_the_work_alone():
     options = Options(device=CPU, threads=1, full=False)
     ballast = torch.ones(100_000_000)  # in this process, so it must not count

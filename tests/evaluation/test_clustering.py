@@ -26,6 +26,7 @@ def inertia(points, clusters):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num_classes", "spread"), [(5, 0.1), (20, 0.7), (300, 0.5)])
 def test_kmeans_is_as_good_as_scikit_learns(num_classes, spread):
     points, labels = blobs(0, num_classes, 8, spread)
@@ -37,6 +38,7 @@ def test_kmeans_is_as_good_as_scikit_learns(num_classes, spread):
     assert sum(nmi(labels, run) for run in ours) / 5 >= expected - 0.02
 
 
+@pytest.mark.slow
 def test_many_clusters_are_within_half_a_point_of_scikit_learns():
     """Few images a class, as in Stanford Online Products: here poor starting centres cost points."""
     points, labels = blobs(3, 800, 5, 0.5, dim=16)

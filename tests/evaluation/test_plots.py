@@ -130,6 +130,12 @@ def test_half_of_the_queries_are_failures(num_right, num_wrong, shown_wrong):
     assert f"of which {shown_wrong} were chosen because" in _gallery_title(right, rows)
 
 
+def test_the_title_says_where_queries_were_drawn_from():
+    right, rows = np.array([True, False, True, False]), np.array([0, 1])
+    assert "(of all 4 queries 50.0 % are)" in _gallery_title(right, rows)
+    assert "(of 4 of 9,000 queries 50.0 % are)" in _gallery_title(right, rows, 9000)
+
+
 def shown_sizes(images, folder, monkeypatch) -> set[tuple[int, int]]:
     """(width, height) of what the gallery, the picture of similar images and the t-SNE page show of ``images``."""
     sizes, imshow = set(), Axes.imshow
@@ -150,6 +156,7 @@ def thumbnails_of(page) -> list[Image.Image]:
     return [Image.open(io.BytesIO(base64.b64decode(text.replace("\\u002f", "/")))) for text in texts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upright", [False, True])
 def test_pictures_show_what_the_network_sees(tmp_path, monkeypatch, upright):
     """Turned upright, or not, as the data set's images are."""
@@ -166,6 +173,7 @@ def test_pictures_show_images_that_are_in_memory(tmp_path, monkeypatch):
     assert shown_sizes(PixelRecords(names, np.arange(5) % 2, ("a", "b"), pixels), tmp_path, monkeypatch) == {(6, 4)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_tsne_page_stands_alone(tmp_path, images, dimensions):
     embeddings = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))

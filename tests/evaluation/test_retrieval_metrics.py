@@ -10,9 +10,8 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN
 
 from dml import metric_names
-from dml.evaluation import ranking
 from dml.evaluation.retrieval import RETRIEVAL_METRICS, RetrievalMetric, retrieval_metrics
-from dml.neighbours import ItemSets
+from dml.neighbours import ItemSets, SimilarityScores
 from dml.registry import UnknownNameError
 
 KS = (1, 2, 5, 10, 1000)
@@ -108,6 +107,7 @@ def test_a_network_that_maps_all_to_one_point_is_no_better_than_chance(distance,
         assert max(got.values()) <= 1 / 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("num_classes", [1, 4, 60, 200])
@@ -119,6 +119,7 @@ def test_equals_brute_force(distance, copies, num_classes):
         assert got == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("copies", [False, True])
 def test_query_and_gallery_equal_brute_force(distance, copies):
@@ -150,6 +151,7 @@ def with_copies(seed, *, gallery):
     return (embeddings[:60], labels[:60], embeddings[60:], labels[60:]), (ids[:60], ids[60:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("gallery", [False, True])
 def test_no_image_is_answered_by_itself_or_a_copy(distance, gallery):
@@ -223,21 +225,22 @@ def test_agrees_with_pytorch_metric_learning(num_classes):
     assert got["map_at_r"] == pytest.approx(expected["mean_average_precision_at_r"])
 
 
-def test_most_queries_need_no_second_look(monkeypatch):
-    """The float32 pass decides almost everything; float64 is for the rest."""
-    looked_at = []
-    original = ranking._rank_exact
+def test_few_pairs_need_a_second_look(monkeypatch):
+    """The float32 product decides almost everything; the defining scores are for the few pairs that it leaves."""
+    looked_at, pairs = [], SimilarityScores.pairs
 
-    def counting(ranked, rows, *others):
+    def counting(scores, rows, columns):
         looked_at.append(len(rows))
-        original(ranked, rows, *others)
+        return pairs(scores, rows, columns)
 
-    monkeypatch.setattr(ranking, "_rank_exact", counting)
+    monkeypatch.setattr(SimilarityScores, "pairs", counting)
+    monkeypatch.setattr(SimilarityScores, "exact_rows", None)
     embeddings, labels = random_set(3, 1000, 50, dim=32)
     retrieval_metrics(embeddings, labels, recall_ks=KS)
-    assert sum(looked_at) < 100
+    assert sum(looked_at) < 1000  # of 1,000,000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copies", [False, True])
 def test_large_gallery_equals_brute_force(copies):
     embeddings, labels = random_set(12, 1600, 500, copies=copies)
@@ -248,8 +251,9 @@ def test_large_gallery_equals_brute_force(copies):
 def test_small_blocks_change_nothing(monkeypatch):
     embeddings, labels = random_set(4, 150, 9, copies=True)
     expected = retrieval_metrics(embeddings, labels, recall_ks=KS)
-    for name, value in {"_FAST_BYTES": 1, "_EXACT_BYTES": 1, "_COUNT_COLUMNS": 7}.items():
-        monkeypatch.setattr(ranking, name, value)
+    for name in ("evaluation.ranking._BLOCK_BYTES", "evaluation.ranking._EXACT_BYTES", "neighbours.blocks._FEWEST"):
+        monkeypatch.setattr(f"dml.{name}", 1)
+    monkeypatch.setattr("dml.neighbours.blocks._COUNT_COLUMNS", 7)
     assert retrieval_metrics(embeddings, labels, recall_ks=KS) == expected
 
 

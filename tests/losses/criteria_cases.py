@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from dml.losses import create_loss
+from dml.losses import LOSSES, create_loss
 from dml.losses.similarity import Similarity
 from dml.miners import PairSets, Triplets, create_miner
 
+CRITERIA = {name: spec for name, spec in LOSSES.items() if spec.recipe == "lsd"}  # of Revisiting DML
 B, C, D = 13, 5, 6
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 3, 1, 0, 3, 2, 4])  # uneven, one class of a single sample
 
@@ -43,6 +44,11 @@ def make(name: str, similarity: Similarity | None = None, **options) -> torch.nn
 
 def evaluate(criterion: torch.nn.Module, embeddings: torch.Tensor, labels: torch.Tensor = LABELS) -> torch.Tensor:
     """The criterion over the tuples of its kind, with the same draws each time."""
-    tuples = tuples_for(criterion.tuples)
+    tuples = tuples_for(kind_of(criterion))
     torch.manual_seed(0)
-    return criterion(embeddings, labels, tuples) if criterion.tuples else criterion(embeddings, labels)
+    return criterion(embeddings, labels) if tuples is None else criterion(embeddings, labels, tuples)
+
+
+def kind_of(criterion: torch.nn.Module) -> str:
+    """Of the tuples that a criterion is called with; "" for none."""
+    return getattr(criterion, "tuples", "")

@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from pytorch_metric_learning import distances, losses, reducers
 
 from dml.losses import create_loss
-from dml.losses.criteria import CRITERIA
-from dml.losses.criteria.adversarial_separation import AdversarialSeparation
+from dml.losses.regularizers.adversarial_separation import AdversarialSeparation
 from dml.miners import PairSets, Triplets
 from losses import plain_criteria as plain
-from losses.criteria_cases import LABELS, B, C, D, evaluate, make, samples, triplets, tuples_for
+from losses.criteria_cases import CRITERIA, LABELS, B, C, D, evaluate, kind_of, make, samples, triplets, tuples_for
 
 PLAIN = {
     "triplet": plain.triplet,
@@ -57,7 +56,7 @@ def equals_plain(name: str, oracle: Callable[..., torch.Tensor]) -> None:
     criterion, embeddings = make(name, **OTHER_OPTIONS.get(name, {})), samples()
     sources = [embeddings, *criterion.parameters()]
     ours = evaluate(criterion, embeddings)
-    theirs = oracle(criterion, embeddings, LABELS, tuples_for(criterion.tuples))
+    theirs = oracle(criterion, embeddings, LABELS, tuples_for(kind_of(criterion)))
     torch.testing.assert_close(ours, theirs)
     gradients = zip(torch.autograd.grad(ours, sources), torch.autograd.grad(theirs, sources), strict=True)
     for gradient, expected in gradients:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from plain_lsd import plain_divergence
 
-from dml.losses.listwise import ListwiseDistillationLoss
+from dml.losses.ranking.listwise import ListwiseDistillationLoss
 
 LABELS = torch.arange(24) % 6
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dml.errors import UserError
 from dml.losses import LOSSES, create_loss
 from dml.losses.mined import MinedLoss
 from dml.miners import MINERS, PairSets, Triplets
@@ -204,7 +205,8 @@ def test_cpu_and_gpu_agree(name):
 
 
 def test_unknown_option_and_name():
-    with pytest.raises(KeyError, match="delta"):
+    told = r"loss proxy_anchor \(Proxy_Anchor, ProxyAnchor\) has no option 'delta': its options are alpha, mrg$"
+    with pytest.raises(UserError, match=told):
         create_loss("proxy_anchor", num_classes=3, embedding_size=4, options={"delta": 1.0})
     with pytest.raises(ValueError, match="Did you mean 'proxy_anchor'"):
         create_loss("Proxy_anchor", num_classes=3, embedding_size=4)

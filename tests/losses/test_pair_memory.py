@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dml.losses.pair_memory import ContrastiveMemoryLoss, MultiSimilarityMemoryLoss
+from dml.losses.pairs.contrastive import ContrastiveMemoryLoss
+from dml.losses.pairs.multi_similarity import MultiSimilarityMemoryLoss
 
 B, C, D, K = 10, 4, 6, 25
 

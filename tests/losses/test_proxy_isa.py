@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from dml.losses.proxy_anchor import ProxyAnchorLoss
-from dml.losses.proxy_isa import ProxyISALoss
+from dml.losses.proxies.proxy_anchor import ProxyAnchorLoss
+from dml.losses.proxies.proxy_isa import ProxyISALoss
 from losses.plain_isa import ProxyISALoop
 
 B, C, D = 12, 5, 8

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from dml.losses.functional import log1p_sum_exp, log1p_sum_exp_by_class
-from dml.losses.proxy_anchor import ProxyAnchorLoss
-from dml.losses.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
+from dml.losses.proxies.proxy_anchor import ProxyAnchorLoss
+from dml.losses.proxies.proxy_nca import ProxyNCADistances, ProxyNCAWithoutPositive, ProxyNCAWithPositive
 from losses.plain import proxy_anchor_binarized, proxy_anchor_loop, proxy_nca_loop
 
 B, C, D = 31, 6, 10
@@ -51,6 +51,16 @@ def test_proxy_nca_equals_loop(data, kind, kept):
     embeddings, labels = data
     loss = kind(num_classes=C, embedding_size=D, scale=5.0).double()
     torch.testing.assert_close(loss(embeddings, labels), proxy_nca_loop(embeddings, labels, loss.proxies, 5.0, kept))
+
+
+def test_proxy_nca_of_distances_is_that_at_scale_18(data):
+    """Of unit vectors, up to rounding; its own proxies begin shorter."""
+    embeddings, labels = data
+    distances = ProxyNCADistances(num_classes=C, embedding_size=D).double()
+    plain = ProxyNCAWithoutPositive(num_classes=C, embedding_size=D, scale=18.0).double()
+    plain.load_state_dict(distances.state_dict())
+    unit = torch.nn.functional.normalize(embeddings)
+    torch.testing.assert_close(distances(embeddings, labels), plain(unit, labels))
 
 
 def test_proxy_nca_keeps_the_sample_that_errs_most():

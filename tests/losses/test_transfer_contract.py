@@ -146,7 +146,7 @@ def test_options_reach_the_loss_and_unknown_ones_are_refused(name):
         chosen = type(TRANSFER_LOSSES[name].default(flag))(3)
         loss = create_transfer_loss(name, sizes=SIZES, options={flag: chosen})
         assert getattr(loss, option.argument) == chosen
-    with pytest.raises(KeyError, match="nonsense"):
+    with pytest.raises(UserError, match=rf"transfer loss {name} \(\w+\) has no option 'nonsense': i"):
         create_transfer_loss(name, sizes=SIZES, options={"nonsense": 1})
 
 

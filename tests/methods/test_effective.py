@@ -14,11 +14,11 @@ from dml.cli.train import parse_train
 from dml.config import SECTIONS, LossConfig, RunConfig, train_config_from_json
 from dml.config.base import option
 from dml.losses import LOSSES, choose_loss
-from dml.losses.criteria.snr import SNRLoss
-from dml.losses.proxy_anchor import ProxyAnchorLoss
+from dml.losses.proxies.proxy_anchor import ProxyAnchorLoss
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.losses.transfer import TRANSFER_LOSSES
-from dml.methods.build import create_criterion
+from dml.losses.tuples.snr import SNRLoss
+from dml.methods.criterion import create_criterion
 from dml.methods.effective import effective
 from dml.miners import MINERS
 from dml.models.backbones import BACKBONES, class_of

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from dml.data.samplers import RandomSampler
-from dml.losses.proxy_isa import ProxyISALoss
+from dml.losses.proxies.proxy_isa import ProxyISALoss
 from dml.losses.transfer.crd import CRDLoss
-from dml.methods.feature_storage import FeatureStorage
 from dml.methods.supervised import SupervisedMethod
+from dml.methods.terms.feature_storage import FeatureStorage
 from dml.processes import keep_memories_apart
 from dml.structures import Batch, ModelOutput, Progress
 from two_processes import PROCESSES, in_two_processes, needs_gloo
@@ -73,7 +73,7 @@ def test_the_memory_is_not_sent_around():
 def test_the_features_of_the_training_set_are_not_sent_around():
     storage = FeatureStorage(lambda _: torch.zeros(B, D), num_images=B, embedding_size=D, momentum=0.5)
     sampler = RandomSampler(np.zeros(B, int), batch_size=B)
-    method = SupervisedMethod(model=Unit(), criterion=nn.Module(), sampler=sampler, storage=storage)
+    method = SupervisedMethod(model=Unit(), criterion=nn.Module(), sampler=sampler, terms=[storage])
     assert set(method._ddp_params_and_buffers_to_ignore) == {"storage.features", "storage.change"}
 
 

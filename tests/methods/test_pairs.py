@@ -11,7 +11,8 @@ from dml.cli.train import resolve_train
 from dml.config import ConfigWarning
 from dml.data import ImageRecords
 from dml.losses import LOSSES
-from dml.methods.build import supervised
+from dml.methods.base import Given
+from dml.methods.build import build_method
 from dml.models import create_model
 
 
@@ -24,7 +25,7 @@ def built(images_per_class: int, **typed) -> list[str]:
         warnings.simplefilter("always")
         config = resolve_train(sizes | typed)
         caught.clear()
-        supervised(config, create_model("resnet18", embedding_size=8, pretrained=False), train)
+        build_method(Given(config, create_model("resnet18", embedding_size=8, pretrained=False), train))
     assert all(warning.category is ConfigWarning for warning in caught)
     return [str(warning.message) for warning in caught]
 

@@ -11,9 +11,12 @@ from torchvision.models import resnet18
 
 from dml.cli.stml import parse_stml
 from dml.config import ConfigWarning
-from dml.losses.self_taught import SelfTaughtLoss
-from dml.methods.build_self_taught import create_student, create_teacher, self_taught
+from dml.data import ImageRecords
+from dml.losses.self_taught.stml import SelfTaughtLoss
+from dml.methods.base import Given
+from dml.methods.build import build_method
 from dml.methods.self_taught import SelfTaughtMethod, neighbourhoods
+from dml.methods.student import create_student, create_teacher
 from dml.models import create_model
 from dml.models import weights as weights_module
 from dml.models.teacher import Teacher
@@ -21,6 +24,7 @@ from dml.structures import Batch, Progress
 from losses.plain_stml import stml_loop
 
 IMAGES = 12
+UNLABELLED = ImageRecords(tuple(map(str, range(IMAGES))), np.zeros(IMAGES, dtype=np.int64), ("image",))
 SMALL = ("--model", "resnet18", "--pretrained", "0", "--embedding-size", "6", "--batch-size", "8")
 
 
@@ -34,7 +38,7 @@ def method_of(*arguments: str):
     config = config_of(*arguments)
     student = create_student(config, continued=False)
     points = torch.arange(IMAGES, dtype=torch.float32)[:, None]
-    return self_taught(config, student, IMAGES, lambda model: points)
+    return build_method(Given(config, student, UNLABELLED, lambda model: points))
 
 
 def batch(images: int = 8, views: int = 2) -> Batch:

@@ -17,9 +17,8 @@ from dml.cli.train import parse_train
 from dml.data import ImageRecords
 from dml.devices import fit_to_device
 from dml.losses.transfer import TRANSFER_LOSSES
-from dml.methods.base import Method
-from dml.methods.build import supervised
-from dml.methods.classification import classification
+from dml.methods.base import Given, Method
+from dml.methods.build import build_method
 from dml.models import model_from_config
 from dml.models.backbones import BACKBONES
 from dml.models.classifiers import classifier_from_config
@@ -46,18 +45,19 @@ EMBEDDING = (
     "--embedding-size",
     "8",
 )
+EMA = ("--ema-teacher", "--ema-momentum", "0.5", "--ema-tau", "0.2")
 MOCO, BYOL, SHIFT = (("--method", name, "--bn-freeze", "1") for name in ("moco", "byol", "meanshift"))
 
 
 def _supervised(*arguments: str) -> Method:
     config = parse_train([*EMBEDDING, *arguments]).config
-    return supervised(config, model_from_config(config.model, introspective=config.introspective), RECORDS)
+    return build_method(Given(config, model_from_config(config.model, introspective=config.introspective), RECORDS))
 
 
 def _classification(*arguments: str) -> Method:
     settings = ("--dataset", "cifar10", "--model", "cifar_resnet8_basic", "--batch-size", str(IMAGES))
     config = parse_classify([*settings, *arguments]).config
-    return classification(config, classifier_from_config(config, RECORDS.class_names), RECORDS)
+    return build_method(Given(config, classifier_from_config(config, RECORDS.class_names), RECORDS))
 
 
 CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
@@ -68,6 +68,8 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "memory": (_supervised, ("--loss", "ProxyISA", "--enableMemory", "1", "--T", "20", "--start-epoch", "0")),
     "memory of pairs": (_supervised, ("--loss", "MS", "--enableMemory", "1", "--T", "20", "--start-epoch", "0")),
     "self-distillation": (_supervised, ("--loss", "multisimilarity_lsd", "--bs", str(IMAGES))),
+    "moving-average teacher": (_supervised, ("--loss", "Proxy_Anchor", *EMA)),
+    "every term": (_supervised, ("--loss", "MS_lsd", *EMA, "--introspective", "1", "--mixup", "1")),
     "introspective, mixup": (_supervised, ("--loss", "Proxy_Anchor", "--introspective", "1", "--mixup", "1")),
     "mixup, normalising head": (_supervised, ("--loss", "Proxy_Anchor", "--mixup", "1", "--head", "mlp_bn")),
     **{f"transfer, {name}": (transfer_of, (name,)) for name in TRANSFER_LOSSES},

@@ -10,7 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dml.miners import MINERS, Triplets, create_miner
+from dml.errors import UserError
+from dml.miners import MINERS, Triplets, create_miner, random
 from dml.miners.distance import negative_probabilities
 from dml.miners.drawing import relations
 from dml.registry import UnknownNameError
@@ -128,6 +129,17 @@ def test_random_triplets_are_distinct_and_reach_all():
     assert len(found) == possible
 
 
+def test_many_possible_triplets_are_drawn_as_uniformly(monkeypatch):
+    monkeypatch.setattr(random, "_MOST_PERMUTED", 0)
+    torch.manual_seed(0)
+    drawn = torch.stack([random._distinct(60, 12, torch.device("cpu")) for _ in range(3000)])
+    assert (drawn.sort(1).values.diff(dim=1) > 0).all()
+    for numbers in (drawn, drawn[:, :1]):
+        shares = numbers.flatten().bincount(minlength=60) / numbers.numel()
+        assert (shares - 1 / 60).abs().max() < 5 * (1 / 60 / numbers.numel()) ** 0.5
+    assert len({tuple(row) for row in torch.stack(run("random", MIXED, 0), dim=1).tolist()}) == len(MIXED)
+
+
 def test_fewer_random_triplets_than_samples():
     """Two of a class and two others: 2 anchors · 1 positive · 2 negatives, all given once."""
     drawn = torch.stack(run("random", [0, 0, 1, 2]), dim=1)
@@ -193,6 +205,8 @@ def test_semihard_needs_a_margin():
 def test_unknown_miner():
     with pytest.raises(UnknownNameError, match="Did you mean 'semihard'"):
         create_miner("semi_hard", embedding_size=SIZE)
+    with pytest.raises(UserError, match="miner lifted has no option 'miner_distance_cutoff': it has none"):
+        create_miner("lifted", embedding_size=SIZE, options={"miner_distance_cutoff": 1.0})
 
 
 @pytest.mark.gpu

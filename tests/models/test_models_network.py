@@ -30,7 +30,7 @@ def test_every_backbone_gives_what_it_announces(name, images, monkeypatch):
         raise AssertionError("pretrained=False must not open a connection")
 
     monkeypatch.setattr(socket, "socket", no_network)
-    model = create_model(name, embedding_size=8, pretrained=False).eval()
+    model = create_model(name, embedding_size=8, pretrained=False, image_size=64).eval()
     with torch.inference_mode():
         stages = model.backbone.forward_stages(images[:1])
         output = model(images[:1])

@@ -12,7 +12,7 @@ from dml.cli.stml import parse_stml
 from dml.cli.target import parse_target
 from dml.cli.train import parse_train
 from dml.config import TrainConfig, train_config_from_json
-from dml.methods.build_self_taught import create_student, create_teacher
+from dml.methods.student import create_student, create_teacher
 from dml.models import EmbeddingNet, model_from_config
 
 PARSERS = {"train": parse_train, "target": parse_target, "main": parse_stml}
@@ -87,7 +87,7 @@ def test_running_statistics_after_three_steps(words, momentum):
 @pytest.mark.parametrize("name", ["resnet18", "googlenet"])
 @pytest.mark.parametrize("words", [words for words, momentum in WHOSE if momentum == 0.9][::2], ids=" ".join)
 def test_other_networks_have_torch_s_momentum(words, name):
-    model = {"main": "resnet18"}.get(words[0], name)  # main.py's googlenet has no batch normalisation
+    model = {"main": "resnet18"}.get(words[0], name)  # train_stml.py's googlenet has no batch normalisation
     assert config_of(*words, "--model", model).model.bn_momentum == 0.1
 
 

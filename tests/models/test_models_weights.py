@@ -42,9 +42,11 @@ def served(state: dict[str, torch.Tensor], folder: Path, *, digest: str | None =
 
 
 def test_every_address_carries_a_hash():
-    assert set(URLS) == {"bn_inception", "googlenet", "resnet18", "resnet34", "resnet50", "resnet101"}
+    torchvision = {"MobileNet_V2", "MobileNet_V3_Small", "MobileNet_V3_Large", "ConvNeXt_Tiny", "ViT_B_16"}
+    torchvision |= {"GoogLeNet", "ResNet18", "ResNet34", "ResNet50", "ResNet101"}
+    assert set(URLS) == {"bn_inception", *map(str.lower, torchvision)}
     assert all(re.search(r"-[0-9a-f]{8,}\.pth$", url) for url in URLS.values())
-    for weights in ("GoogLeNet", "ResNet18", "ResNet34", "ResNet50", "ResNet101"):
+    for weights in torchvision:
         assert URLS[weights.lower()] == models.get_weight(f"{weights}_Weights.IMAGENET1K_V1").url
 
 

@@ -68,15 +68,15 @@ def test_far_from_the_origin():
     assert torch.equal(indices, order[:, :299])
 
 
-# Sets of 600 rows, and of how many rows float32 leaves the 5 nearest neighbours undecided.
+# Sets of 600 rows, and of how many rows the two products leave the 5 nearest neighbours undecided.
 UNDECIDED = {
-    "random": [0],
-    "some copies": [0],
-    "many copies": [600],
-    "collapsed": [600],
-    "nearly collapsed": range(601),
-    "far from the origin": range(601),
-    "norms from 1e-3 to 1e3": range(601),
+    "random": ([0], [0]),
+    "some copies": ([0], [0]),
+    "many copies": (range(601), range(601)),
+    "collapsed": ([600], [600]),
+    "nearly collapsed": (range(601), [0]),
+    "far from the origin": (range(601), range(601)),
+    "norms from 1e-3 to 1e3": (range(601), range(601)),
 }
 
 
@@ -98,23 +98,25 @@ def rows_of(kind):
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("leave_out_self", [False, True])
 @pytest.mark.parametrize("kind", UNDECIDED)
-def test_float32_pass_changes_nothing(kind, leave_out_self, distance, monkeypatch):
+def test_products_change_nothing(kind, leave_out_self, distance, monkeypatch):
     embeddings = rows_of(kind)
     options = {"distance": distance, "exclude": torch.arange(600) if leave_out_self else None}
-    search_exact, exact_rows = search._search_exact, []
+    passes = []
+    search_by_product = search._search
 
-    def counting(scores, rows, *rest):
-        exact_rows.append(len(rows))
-        search_exact(scores, rows, *rest)
+    def counting(scores, rows, dtype, *rest):
+        undecided = search_by_product(scores, rows, dtype, *rest)
+        passes.append(len(undecided))
+        return undecided
 
-    monkeypatch.setattr(search, "_search_exact", counting)
+    monkeypatch.setattr(search, "_search", counting)
     got = nearest_neighbours(embeddings, embeddings, 5, **options)
-    monkeypatch.setattr(search, "_LONG_LIST", 601)  # every list is long: float64 alone
+    monkeypatch.setattr(search, "_search", lambda _, rows, *rest: rows)  # whole rows alone
     expected = nearest_neighbours(embeddings, embeddings, 5, **options)
     assert torch.equal(got[0], expected[0])
-    torch.testing.assert_close(got[1], expected[1], rtol=1e-6, atol=0)
-    assert exact_rows[0] in UNDECIDED[kind]
-    assert exact_rows[1] == 600
+    assert torch.equal(got[1], expected[1])
+    for num, allowed in zip(passes, UNDECIDED[kind], strict=True):
+        assert num in allowed
 
 
 @pytest.mark.parametrize("size", [1, 2, 33])
@@ -126,32 +128,32 @@ def test_every_k_of_small_galleries(size):
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-@pytest.mark.parametrize("k", [3, 30])  # in pairs, in whole rows
+@pytest.mark.parametrize("k", [3, 30])
 def test_small_tiles_change_nothing(distance, k, monkeypatch):
     generator = torch.Generator().manual_seed(3)
     query, gallery = torch.randn(9, 6, generator=generator), torch.randn(101, 6, generator=generator)
     expected = nearest_neighbours(query, gallery, k, distance=distance)
     monkeypatch.setattr("dml.neighbours.scores._TILE_BYTES", 6 * 8 * 10)
     monkeypatch.setattr("dml.neighbours.scores._CACHE_BYTES", 0)
-    monkeypatch.setattr("dml.neighbours.search._FAST_BYTES", 1)
-    monkeypatch.setattr("dml.neighbours.search._EXACT_BYTES", 1)
+    for name in ("scores._PAIRS_BYTES", "search._BLOCK_BYTES", "search._EXACT_BYTES", "blocks._FEWEST"):
+        monkeypatch.setattr(f"dml.neighbours.{name}", 1)
     indices, values = nearest_neighbours(query, gallery, k, distance=distance)
     assert torch.equal(indices, expected[0])
-    torch.testing.assert_close(values, expected[1])
+    assert torch.equal(values, expected[1])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_dtypes(dtype):
     embeddings = torch.randn(40, 8, generator=torch.Generator().manual_seed(6)).to(dtype)
     order = brute_force(embeddings, embeddings, "euclidean")[0]
-    for k in (1, 5):  # in pairs, in whole rows
+    for k in (1, 5):
         indices, values = nearest_neighbours(embeddings, embeddings, k, distance="euclidean")
         assert torch.equal(indices, order[:, :k])
         assert values.dtype == torch.float32
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-@pytest.mark.parametrize("k", [3, 60, 150])  # in pairs, in whole rows, everything
+@pytest.mark.parametrize("k", [3, 60, 150])
 def test_sets_are_left_out(k, distance):
     generator = torch.Generator().manual_seed(10)
     embeddings = torch.randn(150, 24, generator=generator)
@@ -197,7 +199,7 @@ def test_bad_input(change, message):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-@pytest.mark.parametrize("k", [5, 20])  # in pairs, in whole rows
+@pytest.mark.parametrize("k", [5, 20])
 def test_gpu_equals_cpu(k, distance):
     generator = torch.Generator().manual_seed(7)
     embeddings = torch.randn(100, 24, generator=generator)[torch.randint(100, (300,), generator=generator)]

@@ -1,11 +1,12 @@
-"""The largest few of each row: order, ties, groups."""
+"""The largest few of each row: order, ties."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from dml.neighbours import grouped_topk, ordered_topk
+from dml.neighbours import ordered_topk
+from dml.neighbours.topk import kth_largest
 
 
 def test_ordered_topk_by_hand():
@@ -16,19 +17,9 @@ def test_ordered_topk_by_hand():
     assert ordered_topk(scores, 5)[1].tolist() == [[1, 2, 4, 3, 0], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
 
 
-def test_topk_by_groups_finds_the_largest():
-    block = torch.randn(5, 3001, generator=torch.Generator().manual_seed(0))
-    block[:, 7] = -torch.inf
-    block[0, 2990:] += 10.0  # in the rest that fills no group
-    block[1, ::188] += 10.0  # in one group
-    values, indices = grouped_topk(block, 30)
-    assert torch.equal(values, block.topk(30).values)
-    assert torch.equal(block.gather(1, indices), values)
-
-
-@pytest.mark.parametrize(("columns", "k"), [(64, 1), (63, 1), (10, 10), (1007, 5)])
-def test_topk_of_few_scores(columns, k):
-    block = torch.randn(20, columns, generator=torch.Generator().manual_seed(0))
-    values, indices = grouped_topk(block, k)
-    assert torch.equal(values, block.topk(k).values)
-    assert torch.equal(block.gather(1, indices), values)
+@pytest.mark.parametrize("columns", [1, 5, 300])
+def test_kth_largest(columns):
+    scores = torch.randn(40, columns, generator=torch.Generator().manual_seed(0))
+    k = torch.randint(1, columns + 1, (40,), generator=torch.Generator().manual_seed(1))
+    expected = [row.sort(descending=True).values[i - 1] for row, i in zip(scores, k, strict=True)]
+    assert kth_largest(scores, k).tolist() == [float(value) for value in expected]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from dml.losses.criteria import CRITERIA, CRITERIA_ALIASES
-from dml.losses.criteria.adversarial_separation import AdversarialSeparation
+from dml.losses import LOSSES
+from dml.losses.regularizers.adversarial_separation import AdversarialSeparation
 from dml.miners import PairSets, Triplets
 from reference_checks.losses import variants
 
@@ -54,7 +54,7 @@ def rank_loss(spelling: str, variant: Variant, embeddings: Tensor) -> tuple[Tens
     if "fourth_negatives" in variant:
         triplets, fourth = Triplets(*variant["triplets"].T), variant["fourth_negatives"]
         return criterion.with_fourth(embeddings, triplets, fourth, torch.ones_like(fourth, dtype=torch.bool)), criterion
-    if not criterion.tuples:
+    if not LOSSES[spelling].tuples:
         return criterion(embeddings, labels), criterion
     return criterion(embeddings, labels, tuples_of(variant)), criterion
 
@@ -62,7 +62,7 @@ def rank_loss(spelling: str, variant: Variant, embeddings: Tensor) -> tuple[Tens
 def build(spelling: str, variant: Variant, embedding_size: int) -> nn.Module:
     """The criterion with a variant's settings and parameters."""
     arguments = {name: variant[key] for name, key in ARGUMENTS[spelling].items() if key in variant}
-    spec, miner = CRITERIA[CRITERIA_ALIASES[spelling]], "distance" if variant.get("miner_is_distance") else None
+    spec, miner = LOSSES[spelling], "distance" if variant.get("miner_is_distance") else None
     arguments |= spec.arguments({}, miner=miner)
     if variant.get("divide_by_4"):
         arguments["divisor"] = 4.0

@@ -7,7 +7,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from dml.losses.proxy_anchor import ProxyAnchorLoss
+from dml.losses.proxies.proxy_anchor import ProxyAnchorLoss
 from dml.losses.similarity import IntrospectiveSimilarity
 from dml.methods import mixup
 from dml.structures import Batch, ModelOutput, Progress

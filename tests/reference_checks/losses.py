@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from dml.losses.proxy_anchor import ProxyAnchorLoss
-from dml.losses.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
+from dml.losses.proxies.proxy_anchor import ProxyAnchorLoss
+from dml.losses.proxies.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
 
 
 def variants(vectors) -> list[str]:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from dml.losses.criteria import CRITERIA, CRITERIA_ALIASES
-from dml.losses.listwise import ListwiseDistillationLoss
-from dml.methods.self_distillation import SelfDistillation
+from dml.losses import LOSSES
+from dml.losses.ranking.listwise import ListwiseDistillationLoss
+from dml.methods.terms.base import Seen
+from dml.methods.terms.self_distillation import SelfDistillation
 from dml.structures import Batch, ModelOutput, Progress
 from reference_checks.criteria import compare_parameters, rank_loss, variant_of
 from reference_checks.losses import variants
@@ -55,10 +56,11 @@ def distilled(spelling: str) -> Callable:
                 Given(variant["teacher"]),
                 alpha=variant["alpha"],
                 temperature=variant["tau"],
-                student_scale=CRITERIA[CRITERIA_ALIASES[spelling]].distilled_length,
+                student_scale=LOSSES[spelling].distilled_length,
             )
             batch = Batch(torch.zeros(len(labels), 1), labels, torch.arange(len(labels)))
-            term = distillation(batch, student, labels, Progress(variant["epoch"], variant["n_epochs"]))
+            progress = Progress(variant["epoch"], variant["n_epochs"])
+            term = distillation.loss(Seen(batch, student, labels, distillation.teacher.network, progress))
             loss = ranking if term is None else ranking + term
             loss.backward()
             divergence = distillation.divergence(distillation.scaled(student), variant["teacher"], labels)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dml.losses.pair_memory import ContrastiveMemoryLoss, MultiSimilarityMemoryLoss, PairLossWithMemory
-from dml.losses.proxy_isa import ProxyISALoss
+from dml.losses.pairs.contrastive import ContrastiveMemoryLoss
+from dml.losses.pairs.multi_similarity import MultiSimilarityMemoryLoss
+from dml.losses.pairs.with_memory import PairLossWithMemory
+from dml.losses.proxies.proxy_isa import ProxyISALoss
 from reference_checks.losses import variants
 
 STATE = {"counter": "counter", "effectiveNum": "effective_number", "learnedSim": "learned_similarity"}

@@ -172,7 +172,7 @@ def test_damaged_and_unfinished_runs_are_named(logs):
     assert "no metrics.jsonl" in reasons["young"]
     assert "no config.json" in reasons["nameless"]
     assert "no config.json" in reasons["network"]
-    assert "config.json is not JSON" in reasons["bad"]
+    assert "config.json: not JSON" in reasons["bad"]
     assert "metrics.jsonl is not text" in reasons["binary"]
     assert "how many epochs" in reasons["foreign"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import shutil
 import socket
 import ssl
 import threading
@@ -195,9 +196,9 @@ def test_no_server(server, tmp_path):
 
 
 def test_full_disk(server, tmp_path, monkeypatch):
-    usage = download.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DownloadError, match="GB are needed"):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DownloadError, match="GB are needed for"):
         fetch(server.url, tmp_path / "set.tgz")
 
 

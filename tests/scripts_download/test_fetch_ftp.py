@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from ftp_server import FtpServer
 
 import download_dataset
 from dml.data import download, install
-from dml.data.catalogue import RemoteFile, Source
+from dml.data.catalogue import Origin, RemoteFile
 from dml.data.download import DownloadError, fetch
 
 CONTENT = bytes(range(256)) * 4000
@@ -84,9 +85,9 @@ def test_a_missing_file_is_not_asked_for_twice(server, tmp_path):
 
 
 def test_no_space(server, tmp_path, monkeypatch):
-    usage = download.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DownloadError, match="GB are needed"):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DownloadError, match="GB are needed for"):
         fetch(server.url, tmp_path / "set.zip")
 
 
@@ -110,7 +111,7 @@ def test_the_command_goes_on_where_the_line_broke(tmp_path, monkeypatch, capsys)
     content = archive.read_bytes()
     server = FtpServer(content)
     remote = RemoteFile("products.zip", md5=hashlib.md5(content).hexdigest(), folder="", url=server.url)
-    monkeypatch.setitem(install.SOURCES, "SOP", Source((remote,)))
+    monkeypatch.setitem(install.ORIGINS, "SOP", Origin((remote,)))
     monkeypatch.setattr(download, "RETRIES", 0)
     server.break_after = [len(content) * 2 // 3]
     command = ["SOP", "--data-dir", str(tmp_path / "data")]

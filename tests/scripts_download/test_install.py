@@ -14,7 +14,7 @@ import pytest
 
 import download_dataset
 from dml.data import glyphs, install
-from dml.data.catalogue import SOURCES, RemoteFile, Source
+from dml.data.catalogue import ORIGINS, Origin, RemoteFile
 from dml.data.verify import Report
 
 
@@ -51,7 +51,7 @@ def tiny_cub(mirror, url, monkeypatch) -> None:
     remote = RemoteFile(
         archive.name, md5=hashlib.md5(archive.read_bytes()).hexdigest(), folder="", url=f"{url}/{archive.name}"
     )
-    monkeypatch.setitem(install.SOURCES, "cub", Source((remote,)))
+    monkeypatch.setitem(install.ORIGINS, "cub", Origin((remote,)))
 
 
 def run(data: Path, *arguments: str | Path) -> int:
@@ -158,7 +158,7 @@ def test_unknown_name(tmp_path, capsys):
 
 
 def test_hashes_of_the_catalogue_are_well_formed():
-    remotes = [remote for source in SOURCES.values() for remote in source.files]
+    remotes = [remote for origin in ORIGINS.values() for remote in origin.files]
     assert all(remote.md5 is None or (len(remote.md5) == 32 and int(remote.md5, 16)) for remote in remotes)
     assert len({remote.name for remote in remotes}) == len(remotes)
 

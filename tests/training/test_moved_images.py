@@ -13,8 +13,8 @@ from torch import nn
 from dml.data.layout import DatasetWarning
 from dml.data.run_split import FILE_NAME, SplitTable
 from dml.losses.transfer.crd import CRDLoss
-from dml.methods.feature_storage import FeatureStorage
 from dml.methods.supervised import SupervisedMethod
+from dml.methods.terms.feature_storage import FeatureStorage
 from dml.methods.transfer import TransferMethod
 from dml.training.moved_images import numbered_anew
 
@@ -83,7 +83,7 @@ class Network(nn.Module):
 
 def features(num_images: int) -> SupervisedMethod:
     storage = FeatureStorage(lambda _: None, num_images=num_images, embedding_size=2, momentum=0.5)
-    return SupervisedMethod(model=Network(), criterion=nn.Identity(), sampler=None, storage=storage)
+    return SupervisedMethod(model=Network(), criterion=nn.Identity(), sampler=None, terms=[storage])
 
 
 @pytest.mark.parametrize("num_images", [2, 4])

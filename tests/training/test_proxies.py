@@ -11,8 +11,9 @@ from dml.cli.train import parse_train
 from dml.data import load_dataset
 from dml.data.images import read_image
 from dml.data.transforms import eval_transform
-from dml.methods.build import supervised
-from dml.methods.build_sampler import create_sampler
+from dml.methods.base import Given
+from dml.methods.batches import create_sampler
+from dml.methods.build import build_method
 from dml.models import create_model
 from dml.tracking import Tracker
 from dml.training.proxies import ProxyPages, start_at_class_means
@@ -30,7 +31,7 @@ def build(digits):
         torch.manual_seed(0)
         model = create_model(config.model.model, embedding_size=16, pretrained=False)
         data = load_dataset("folder", digits)
-        return config, data, supervised(config, model, data.train)
+        return config, data, build_method(Given(config, model, data.train))
 
     return make
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import nn
 
 from dml import losses, miners
@@ -12,7 +10,6 @@ from dml.losses import LOSSES
 from dml.losses.mined import MinedLoss
 from dml.losses.spec import LossSpec
 from dml.miners import MINERS, Miner
-from dml.options import Option
 
 
 def create_loss(
@@ -35,18 +32,15 @@ def create_loss(
         UserError: an option that the loss does not have, listing those that it has; a value out of range; a miner that
             the loss cannot use.
     """
-    entry = LOSSES.canonical(name)
-    spec = LOSSES[entry]
-    named = {flag: option for flag, option in spec.options.items() if flag != spec.lr_option}
-    flags = _flags_of(f"loss {name!r}", named, options)
+    spec = LOSSES[name]
     picking = _name_of_miner(name, spec, miner)
     loss = losses.create_loss(
-        entry, num_classes=num_classes, embedding_size=embedding_size, options=flags, miner=picking
+        name, num_classes=num_classes, embedding_size=embedding_size, options=spec.by_flag(options), miner=picking
     )
     if not spec.tuples:
         return loss
     if miner is None or isinstance(miner, str):
-        miner = create_miner(picking, embedding_size=embedding_size, margin=getattr(loss, "margin", None))
+        return MinedLoss.with_miner(loss, picking, embedding_size=embedding_size)
     return MinedLoss(loss, miner)
 
 
@@ -63,21 +57,8 @@ def create_miner(name: str, *, embedding_size: int, margin: float | None = None,
         UnknownNameError: no such miner; the message lists those that there are.
         UserError: an option that the miner does not have, listing those that it has; a value out of range.
     """
-    flags = _flags_of(f"miner {name!r}", MINERS[name].options, options)
-    return miners.create_miner(name, embedding_size=embedding_size, margin=margin, options=flags)
-
-
-def _flags_of(what: str, options: Mapping[str, Option], given: Mapping[str, object]) -> dict[str, object]:
-    """Flag → value, of what was given by argument. UserError for what is no option of ``what``, or out of range."""
-    flags = {option.argument: flag for flag, option in options.items()}
-    for argument, value in given.items():
-        if argument not in flags:
-            has = f"its options are {', '.join(sorted(flags))}" if flags else "it has none"
-            raise UserError(f"{what} has no option {argument!r}: {has}")
-        within = options[flags[argument]].within
-        if within is not None:
-            within.check(argument, value)
-    return {flags[argument]: value for argument, value in given.items()}
+    by_flag = MINERS[name].by_flag(options)
+    return miners.create_miner(name, embedding_size=embedding_size, margin=margin, options=by_flag)
 
 
 def _name_of_miner(loss: str, spec: LossSpec, miner: Miner | str | None) -> str | None:

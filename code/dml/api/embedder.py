@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,9 +16,10 @@ from torch.utils.data import Dataset
 
 from dml.cli.evaluate import stored_settings
 from dml.config import DataConfig, EvalConfig, EvaluateConfig
-from dml.data.depth import is_deep_grey
+from dml.data.depth import is_deep_grey, settled_bits
 from dml.data.images import Sample
 from dml.data.loader import eval_loader
+from dml.data.readable import peaks_of
 from dml.data.reading import plain_rgb, read_image, turn_of
 from dml.data.square import check_square
 from dml.data.transforms import eval_transform
@@ -44,7 +45,8 @@ class Preprocessing:
         crop_size: and the central square of that side cut out.
         pillow: by Pillow instead of on tensors, which differs by a level of 255 in a few pixels.
         upright: whether it is turned as its EXIF orientation says.
-        bits: how many bits the numbers of an image file of more than 8 bits fill where it does not say; None: 16.
+        bits: how many bits the numbers of an image file of more than 8 bits fill where it does not say; None: as many
+            as hold the largest number in all files that are embedded at a time.
     """
 
     resize: int
@@ -53,8 +55,19 @@ class Preprocessing:
     upright: bool
     bits: int | None
 
+    def settled(self, images: Iterable[ImageLike]) -> Preprocessing:
+        """With the bits of all these images, as ``evaluate.py`` settles them for those that it is given."""
+        if self.bits is not None:
+            return self
+        files = [image for image in images if isinstance(image, str | os.PathLike)]
+        return replace(self, bits=settled_bits(None, peaks_of(files)))
+
     def read(self, image: ImageLike) -> Image.Image:
-        """8-bit RGB of an image. UserError for what cannot be read, or is none."""
+        """8-bit RGB of an image; a file of more than 8 bits as of 16 where nothing settled them.
+
+        Raises:
+            UserError: it cannot be read, or is none.
+        """
         if isinstance(image, str | os.PathLike):
             return read_image(image, upright=self.upright, bits=self.bits)
         if isinstance(image, Image.Image):
@@ -113,7 +126,13 @@ class Embedder:
     def transform(self) -> Callable[[Image.Image], Tensor]:
         """From 8-bit RGB, as ``preprocessing`` reads it, to the (3, S, S) float32 that the network takes."""
         how = self.preprocessing
-        return eval_transform(self.input_spec.normalize, resize=how.resize, crop_size=how.crop_size, pillow=how.pillow)
+        return eval_transform(
+            self.input_spec.normalize,
+            resize=how.resize,
+            crop_size=how.crop_size,
+            pillow=how.pillow,
+            interpolation=self.input_spec.interpolation,
+        )
 
     def embed(
         self, images: ImageLike | Iterable[ImageLike], *, batch_size: int = EvaluateConfig.batch_size, workers: int = 0
@@ -138,8 +157,9 @@ class Embedder:
         images = [images] if single else list(images)
         if not images:
             return torch.empty(0, self.embedding_size)
+        how = self.preprocessing.settled(images)
         batches = eval_loader(
-            _Given(images, self.preprocessing.read, self.transform),
+            _Given(images, how.read, self.transform),
             batch_size=batch_size,
             workers=workers,
             pin_memory=self.device.type == "cuda",

@@ -16,6 +16,7 @@ from dml.cli.stml import parse_stml, stml_parser
 from dml.cli.target import parse_target, target_parser
 from dml.cli.train import parse_train, train_parser
 from dml.config import TrainConfig
+from dml.config.train import own_name
 from dml.errors import UserError
 
 
@@ -28,7 +29,7 @@ class _Program(NamedTuple):
 PROGRAMS = {
     "train.py": _Program(train_parser, parse_train, "dml.programs.supervised"),
     "train_target.py": _Program(target_parser, parse_target, "dml.programs.transfer"),
-    "main.py": _Program(stml_parser, parse_stml, "dml.programs.self_taught"),
+    "train_stml.py": _Program(stml_parser, parse_stml, "dml.programs.self_taught"),
     "classify.py": _Program(classify_parser, parse_classify, "dml.programs.classification"),
 }
 
@@ -74,23 +75,23 @@ def train(command: str | Sequence[str] = (), **settings: Any) -> Path:
 
 def _parsed(command: str | Sequence[str], settings: dict[str, Any]) -> tuple[_Program, TrainCommand]:
     words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
-    named = [place for place, word in enumerate(words[:2]) if PurePath(word).name in PROGRAMS]
-    name = PurePath(words[named[0]]).name if named else "train.py"
-    program = PROGRAMS[name]
+    names = [own_name(PurePath(word).name) for word in words[:2]]
+    named = [place for place, name in enumerate(names) if name in PROGRAMS]
+    program = PROGRAMS[names[named[0]] if named else "train.py"]
     words = words[named[0] + 1 :] if named else words
     with raising():
-        return program, program.parse([*words, *_flags(settings, name, program.parser())])
+        return program, program.parse([*words, *_flags(settings, program.parser())])
 
 
-def _flags(settings: dict[str, Any], program: str, parser: Parser) -> list[str]:
+def _flags(settings: dict[str, Any], parser: Parser) -> list[str]:
     """The words of ``settings``. UserError for a name that is no flag's, listing those that are."""
     flags = {flag.lstrip("-").replace("-", "_"): flag for flag in parser._option_string_actions if flag[:2] == "--"}
     words = []
     for name, value in settings.items():
-        if name not in flags or name == "help":
+        if name not in flags or name in ("help", "print_config"):
             close = difflib.get_close_matches(name, flags, n=1, cutoff=0.6)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise UserError(f"{program} has no setting {name!r}.{hint} Valid: {', '.join(sorted(flags))}")
+            raise UserError(f"{parser.prog} has no setting {name!r}.{hint} Valid: {', '.join(sorted(flags))}")
         if isinstance(value, list | tuple):
             words += [flags[name], *map(str, value)]
         elif value is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable
 from typing import Any
 
 from dml.cli.parser import Parser, kind_of, spellings_of
+from dml.cli.shared import add_recipe
 from dml.errors import UserError
 from dml.options import Spec
 from dml.registry import Registry
@@ -15,8 +17,9 @@ def option_owners(registry: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]
     """Each option that any entry has → the entries that have it, as people spell them."""
     owners: dict[str, list[tuple[str, Spec]]] = {}
     for name, spec in registry.items():
+        spelling = registry.spelling(name)
         for option in spec.options:
-            owners.setdefault(option, []).append((registry.spelling(name), spec))
+            owners.setdefault(option, []).append((spelling, spec))
     return owners
 
 
@@ -28,28 +31,34 @@ def add_choice(
     dest: str,
     default: str,
     title: str,
-) -> None:
-    """``flag``, which names an entry of ``registry``, and every option of every entry, as ``<dest>.<option>``."""
-    group = parser.add_argument_group(title)
+) -> argparse._ArgumentGroup:
+    """The group of ``flag``, which names an entry of ``registry``, and of every option of all, ``<dest>.<option>``."""
+    group = parser.topic(dest, title)
     names = ", ".join([*registry.aliases, *registry])
     group.add_argument(*spellings_of(flag), dest=dest, help=f"one of {names} (default {default})", metavar="NAME")
+    parser.brief[dest] = f"such as {', '.join(registry.aliases or registry)} (default {default})"
     for option, owners in option_owners(registry).items():
-        first = owners[0][1]
-        defaults = ", ".join(f"{name} {spec.default(option)}" for name, spec in owners)
-        kind, declared = type(first.default(option)), first.options[option]
+        defaults, declared = [spec.default(option) for _, spec in owners], owners[0][1].options[option]
+        told = ", ".join(f"{name} {value}" for (name, _), value in zip(owners, defaults, strict=True))
+        kind = type(defaults[0])
         group.add_argument(
             *spellings_of(option, *declared.aliases),
             dest=f"{dest}.{option}",
-            help=f"{declared.help} ({defaults})",
+            help=f"{declared.help} ({told})",
             **({"metavar": kind.__name__.upper()} | kind_of(kind)),
         )
         parser.declare(f"{dest}.{option}", within=declared.within, used_if=declared.used_if)
+    return group
 
 
-def add_losses(parser: Parser, losses: Registry[Spec], default_loss: str, *, flag: str = "loss") -> None:
-    """``--loss``, or another flag that names one, and every option of every loss."""
+def add_losses(
+    parser: Parser, losses: Registry[Spec], default_loss: str, *, flag: str = "loss"
+) -> argparse._ArgumentGroup:
+    """The group of ``--loss``, or another flag that names one, of every option of every loss, and ``--recipe``."""
     title = "The loss and its options"
-    add_choice(parser, losses, flag=flag, dest="loss", default=default_loss, title=title)
+    group = add_choice(parser, losses, flag=flag, dest="loss", default=default_loss, title=title)
+    add_recipe(group, parser.prog)
+    return group
 
 
 def take_options(typed: dict[str, Any], dest: str = "loss") -> dict[str, Any]:

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.classify_historic import CIFAR, add_cutmix_flags, settle_cutmix_flags
-from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.command import TrainCommand, parse_command
+from dml.cli.defaults import Defaults, fill_defaults, section_layer, take_recipe
+from dml.cli.layers import Layer
 from dml.cli.outputs import require_writable_file
-from dml.cli.parser import Parser, add_section
-from dml.cli.shared import add_continuing, settle_historic
+from dml.cli.parser import Parser, add_sections
+from dml.cli.shared import add_continuing, add_recipe, settle_historic
+from dml.cli.shown import recorded_layers, show_settings
 from dml.cli.sizes import check_crop
 from dml.cli.unused import settings_of, warn_of_unused
 from dml.cli.workers import loading_processes
@@ -22,6 +25,7 @@ from dml.config import (
     LossConfig,
     TrainConfig,
     sections_with,
+    switched_on,
     train_config,
     train_config_from_json,
 )
@@ -38,18 +42,10 @@ from dml.models.classifiers import (
     load_classifier,
 )
 from dml.models.run_checkpoint import checkpoint_file
-from dml.recipes import RECIPES, classification_milestones
+from dml.recipes import classification_milestones
 
-# Of the sections that every training has: what retrieval alone can use.
-RETRIEVAL_ONLY = {
-    *("IPC", "sampler", "p", "fold", "val_by_images"),
-    *("embedding_size", "l2_norm", "norm_convention", "head", "pooling", "head_init"),
-    *("bn_freeze", "bn_affine", "bn_momentum", "backbone_init"),
-    *("proxy_lr_scale", "init_type", "head_lr", "warm"),
-    *("eval_distance", "metrics", "keep_copies"),
-    *("as_source", "visualize"),
-}
-# Of the others: what they mean here.
+PROGRAM = "classify.py"
+# What settings mean here.
 WORDING = {
     "dataset": f"data set: {', '.join(CLASSIFICATION_DATASETS)}",
     "data_dir": "where the data sets are; for --dataset folder the images themselves or a CSV",
@@ -86,16 +82,17 @@ class ClassifyCommand(TrainCommand):
 def classify_parser() -> Parser:
     """The parser of ``code/classify.py``."""
     parser = Parser(
-        prog="classify.py",
+        prog=PROGRAM,
         description="Train an image classifier, plain or with the introspective metric, and evaluate it.",
         epilog="Defaults are those of the published tables (CutMix's code); the first lines of a run name them.",
+        layers=classify_layers,
     )
-    for section in sections_with("classification").values():
-        add_section(parser, section, without=RETRIEVAL_ONLY, wording=WORDING)
+    add_recipe(parser, PROGRAM)
+    add_sections(parser, WORDING)
     add_continuing(parser)
     cutmix = "Flags of CutMix's code; with --introspective added, the introspective paper's commands run as printed"
     add_cutmix_flags(parser, cutmix)
-    group = parser.add_argument_group("Evaluating a checkpoint")
+    group = parser.topic("evaluate", "Evaluating a checkpoint")
     group.add_argument(
         "--evaluate", "--ckpt", metavar="FILE", help="evaluate this checkpoint or run instead of training"
     )
@@ -112,8 +109,11 @@ def parse_classify(arguments: Sequence[str] | None = None) -> ClassifyCommand:
         command = parse_command(parser, arguments, resolve_classify)
         return ClassifyCommand(**vars(command))
     try:
+        shows = typed.pop("print_config", False)
         command = _evaluation(dict(typed))
         warn_of_unused(parser, typed, typed | settings_of(command.config), arguments)
+        if shows:
+            show_settings(parser, command.config, recorded_layers(command.evaluate.config, typed))
         return command
     except (UserError, OSError) as error:
         parser.error(str(error))
@@ -125,14 +125,8 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
     Raises:
         UserError: unknown names, values that do not fit, flags that the settings do not use.
     """
-    typed = dict(typed)
-    settle_historic(typed)
-    if "json" in typed:
-        raise UserError("--json belongs to --evaluate FILE; a training's metrics are in its metrics.jsonl")
-    dataset = CLASSIFICATION_DATASETS.canonical(typed.get("dataset", "cifar10"))
-    settle_cutmix_flags(typed, is_cifar=dataset in CIFAR)
-    recipe = _recipe(dataset, typed.get("model"))
-    values = fill_defaults(RECIPES[recipe], typed | {"dataset": dataset}, CLASSIFICATION_DATASETS)
+    typed, defaults = _asked(typed)
+    values, dataset = defaults.values, defaults.values["dataset"]
     classifier_backbone(values["model"])  # before any data are read
     if values["scheduler"] == "multistep":
         values.setdefault("milestones", classification_milestones(dataset, values["epochs"]))
@@ -142,7 +136,26 @@ def resolve_classify(typed: dict[str, Any]) -> TrainConfig:
         # NOTE: the published code does not warm up. Without, a rate too high for the first steps ends in calling
         # every image uncertain, at which the introspective logits have no gradient (docs/classification.md).
         values.setdefault("lr_warmup", 1.0)
-    return effective(train_config(recipe, LossConfig(_loss_name(values)), values, "classification"))
+    loss = LossConfig(_loss_name(values))
+    return effective(train_config(defaults.recipe, loss, values, *switched_on(PROGRAM, typed)))
+
+
+def classify_layers(typed: dict[str, Any]) -> list[Layer]:
+    """The defaults that ``resolve_classify`` fills in, and what was typed; raises as it does for unknown names."""
+    return [section_layer(PROGRAM), *_asked(typed)[1].layers]
+
+
+def _asked(typed: dict[str, Any]) -> tuple[dict[str, Any], Defaults]:
+    """The settings that were typed, historic flags settled; the defaults of the rest."""
+    typed = dict(typed)
+    settle_historic(typed)
+    recipe = take_recipe(typed, PROGRAM)
+    if "json" in typed:
+        raise UserError("--json belongs to --evaluate FILE; a training's metrics are in its metrics.jsonl")
+    dataset = CLASSIFICATION_DATASETS.canonical(typed.get("dataset", "cifar10"))
+    settle_cutmix_flags(typed, is_cifar=dataset in CIFAR)
+    recipe = recipe or _recipe(dataset, typed.get("model"))
+    return typed, fill_defaults(recipe, typed, CLASSIFICATION_DATASETS)
 
 
 def _recipe(dataset: str, model: str | None) -> str:
@@ -176,9 +189,7 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     values = {
-        name: value
-        for part in ("data", "model", "optim", "evaluation", "run", "classification")
-        for name, value in vars(getattr(run, part)).items()
+        name: value for part in sections_with("classification") for name, value in vars(getattr(run, part)).items()
     }
     values["val_split"] = None  # of no concern to the test split
     if run.data.dataset == "folder" and "bits" not in loaded.config["data"]:

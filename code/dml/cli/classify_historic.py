@@ -32,7 +32,7 @@ _WITH_BASIC_BLOCKS = Condition(
 
 def add_cutmix_flags(parser: Parser, title: str) -> None:
     """Other spellings of flags that there are, and the flags that ``settle_cutmix_flags`` replaces."""
-    group = parser.add_argument_group(title)
+    group = parser.topic("cutmix", title)
     for flags, dest, kind in (
         (["-b"], "batch_size", int),
         (["-j"], "workers", int),

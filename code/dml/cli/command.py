@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dml.cli.kept_defaults import warn_of_kept_defaults, warn_of_short_training
+from dml.cli.defaults import make_absolute
+from dml.cli.finetuning import check_finetuning
+from dml.cli.kept_defaults import warn_of_short_training
 from dml.cli.outputs import require_writable
 from dml.cli.parser import Parser
 from dml.cli.selected import check_metrics
+from dml.cli.shown import recorded_layers, show_settings
 from dml.cli.sizes import check_sizes
 from dml.cli.start import check_start
 from dml.cli.unused import settings_of, warn_of_unused
 from dml.cli.workers import loading_processes
 from dml.conditions import flag_of
-from dml.config import DataConfig, TrainConfig, default_data_name, train_config_from_json
-from dml.data import DATASETS
+from dml.config import TrainConfig, train_config_from_json
 from dml.errors import UserError
-from dml.methods.build_sampler import check_sampler
+from dml.methods.batches import check_sampler
 from dml.methods.effective import effective
 from dml.metrics_file import read_utf8
-from dml.models.arch_name import parse_arch
-from dml.models.backbones import BACKBONES
-from dml.models.run_checkpoint import checkpoint_file
-from dml.places import from_home
-from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, Recipe
-from dml.registry import Registry
 from dml.training.extension import with_epochs
 
 # What a continued run may have otherwise than when it began: where things are, not what is computed; and how long it
@@ -75,12 +72,16 @@ def parse_command(
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     typed = parser.parse_typed(arguments)
+    shows = typed.pop("print_config", False)
     try:
         accept_changes = typed.pop("accept_changes", None)
         if "resume_run" in typed:
-            command = replace(resumed(Path(typed.pop("resume_run")), typed), accept_changes=bool(accept_changes))
+            folder, changes = Path(typed.pop("resume_run")), dict(typed)
+            command = replace(resumed(folder, typed), accept_changes=bool(accept_changes))
             if command.config.program != parser.prog:
                 raise UserError(f"{command.resume} is a run of code/{command.config.program}: continue it with that")
+            if shows:
+                show_settings(parser, command.config, recorded_layers(_recorded(folder), changes))
             return command
         if accept_changes is not None:
             raise UserError("--accept-changes goes beside --resume-run DIR: a new run takes the images as they are")
@@ -90,12 +91,19 @@ def parse_command(
         check_metrics(config)
         check_sizes(config)
         check_start(config)
+        check_finetuning(config)
         if config.self_taught is None:  # whose batches are of neighbours
             check_sampler(config)
+        if shows:
+            show_settings(parser, config, parser.layers(typed))
         require_writable(config.run.log_dir, flag="--log-dir")
         return TrainCommand(config, typed=frozenset(typed), remarks=tuple(remark(typed, config)))
     except UserError as error:
         parser.error(str(error))
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    return json.loads(read_utf8(folder / "config.json"))
 
 
 def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
@@ -109,7 +117,7 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
             f"--resume-run continues with the run's own settings: leave out {', '.join(fixed)}"
             f" (only {', '.join(map(flag_of, MOVABLE))} may change)"
         )
-    _make_absolute(typed)
+    make_absolute(typed)
     file = folder / "config.json"
     if not file.is_file():
         raise UserError(f"--resume-run {folder}: no config.json there, so it is not a run folder")
@@ -121,46 +129,3 @@ def resumed(folder: Path, typed: dict[str, Any]) -> TrainCommand:
     except UserError as error:
         raise UserError(f"--resume-run {folder}: {error}") from error
     return TrainCommand(config if epochs is None else with_epochs(config, epochs, folder), folder)
-
-
-def _make_absolute(values: dict[str, Any]) -> None:
-    """Of the paths among ``values``: a run is continued from any directory. A run folder in place of a checkpoint
-    becomes the checkpoint in it. CheckpointError for a folder of no run; UserError for the home of nobody."""
-    for name in ("source_ckpt", "init_from", "resume"):
-        if values.get(name):
-            values[name] = checkpoint_file(values[name], flag=flag_of(name))
-    for name in ("data_dir", "log_dir", "weights", "source_ckpt", "init_from", "resume"):
-        if values.get(name):
-            values[name] = str(from_home(values[name]).absolute())
-
-
-def _check_first_weights(values: dict[str, Any]) -> None:
-    """Where the first weights come from, as far as this can be told without a network: one place. UserError."""
-    weights, start = values.get("weights"), values.get("init_from")
-    if weights and start:
-        raise UserError("--init-from brings weights, and so does --weights: leave out one of them")
-    if weights and not Path(weights).is_file():
-        hint = "; --init-from takes the folder of a run" if Path(weights).is_dir() else ""
-        raise UserError(f"--weights: no such file: {weights}{hint}")
-    if start and not Path(start).is_file():
-        raise UserError(f"--init-from: no such file: {start}")
-
-
-def fill_defaults(recipe: Recipe, typed: dict[str, Any], datasets: Registry = DATASETS) -> dict[str, Any]:
-    """Field name → value: what was typed, else what the data set brings, else the recipe's."""
-    if "arch" in typed:
-        named = recipe.arch_without_endings | parse_arch(typed["arch"])
-        typed = named | {name: value for name, value in typed.items() if name != "arch"}
-    dataset = DATASET_DEFAULTS.get(datasets.canonical(typed.get("dataset", recipe.defaults["dataset"])), {})
-    model = (recipe.defaults | dataset | typed)["model"]
-    model = BACKBONES.aliases.get(model, model)  # defaults go by the name, not by its other spellings
-    defaults = recipe.defaults | recipe.model_defaults.get(model, {})
-    defaults |= AUGMENTATION_DEFAULTS.get(typed.get("augmentation"), {}) | dataset
-    warn_of_kept_defaults(defaults, typed)
-    values = defaults | typed
-    values |= {"model": model, "dataset": datasets.canonical(values["dataset"])}
-    values["workers"] = loading_processes(values.get("workers", DataConfig.workers), is_typed="workers" in typed)
-    _make_absolute(values)
-    values.setdefault("data_name", default_data_name(values["dataset"], values.get("data_dir", DataConfig.data_dir)))
-    _check_first_weights(values)
-    return values

@@ -6,10 +6,14 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from dml.cli.layers import TYPED, Layer, table_of
+from dml.cli.network_defaults import network_defaults
 from dml.cli.outputs import require_writable_file
 from dml.cli.parser import Parser, add_section
+from dml.cli.shared import add_print_config
 from dml.cli.sizes import check_crop
 from dml.cli.unused import warn_of_unused
 from dml.cli.workers import loading_processes
@@ -20,14 +24,28 @@ from dml.data.depth import FULL_DEPTH
 from dml.data.unlabelled import without_classes
 from dml.errors import UserError
 from dml.evaluation.evaluator import METRICS
-from dml.models.backbones import BACKBONES
-from dml.models.backbones.base import class_of
+from dml.models.backbones import BACKBONES, traits_of
 from dml.models.convert import LoadedModel
+from dml.models.features import network_to_judge
 from dml.models.run_checkpoint import checkpoint_file
 from dml.places import from_home
 
 OUTPUTS = ("json", "save_embeddings", "gallery", "tsne", "uncertainty_gallery")
 """Flags that name a file to write."""
+WITHOUT_A_RUN = {
+    "dataset": None,
+    "data_dir": DataConfig.data_dir,
+    "unlabelled": None,
+    "bits": None,
+    "resize": None,
+    "crop_size": None,
+    "pillow": DataConfig.pillow,
+    "eval_distance": EvalConfig.eval_distance,
+    "keep_copies": EvalConfig.keep_copies,
+    "seed": 0,
+}
+"""What is taken from the checkpoint's run, with what it is otherwise."""
+_DEFAULTS = Layer("default", {item.name: item.default for item in dataclasses.fields(EvaluateConfig)} | WITHOUT_A_RUN)
 
 
 def evaluate_parser() -> Parser:
@@ -36,8 +54,11 @@ def evaluate_parser() -> Parser:
         prog="evaluate.py",
         description="Retrieval metrics of a checkpoint, ours or published, on the test split of a data set; of images"
         " without classes embeddings and pictures.",
+        epilog="What is unset comes from the checkpoint's run; --print-config shows every setting with what set it.",
+        layers=lambda typed: [_DEFAULTS],
     )
-    add_section(parser, EvaluateConfig)
+    add_section(parser, "evaluation", EvaluateConfig)
+    add_print_config(parser)
     return parser
 
 
@@ -45,12 +66,17 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
     """Parse the command line of ``code/evaluate.py``; exits with status 2 and a message if it does not fit."""
     parser = evaluate_parser()
     typed = parser.parse_typed(sys.argv[1:] if arguments is None else arguments)
+    shows = typed.pop("print_config", False)
     try:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in typed.items()}
         if values.get("dataset"):
             values["dataset"] = DATASETS.canonical(values["dataset"])
         for name in values.get("metrics", ()):
             METRICS.canonical(name)
+        if values.get("model"):
+            values["model"] = BACKBONES.canonical(values["model"])
+        if values.get("weights") and not values.get("ckpt") and not Path(values["weights"]).is_file():
+            raise UserError(f"--weights: no such file: {values['weights']}")
         if values.get("ckpt"):
             values["ckpt"] = str(checkpoint_file(values["ckpt"], flag="--ckpt"))
         workers = values.get("workers", EvaluateConfig.workers)
@@ -58,9 +84,20 @@ def parse_evaluate(arguments: Sequence[str] | None = None) -> EvaluateConfig:
         for name in OUTPUTS:
             if (file := getattr(config, name)) is not None:
                 require_writable_file(file, flag=flag_of(name))
+        if shows:
+            _show(parser, config, typed)
         return config
     except UserError as error:
         parser.error(str(error))
+
+
+def _show(parser: Parser, config: EvaluateConfig, typed: dict[str, Any]) -> None:
+    """Print the settings, completed by the checkpoint, and end the program."""
+    loaded = network_to_judge(config)
+    stored = stored_settings(loaded.config or {})
+    recorded = {name: stored[name] for name in WITHOUT_A_RUN if name in stored}
+    layers = [_DEFAULTS, Layer("the checkpoint's run", recorded), Layer(TYPED, typed)]
+    parser.finish(table_of({"evaluation": vars(complete(config, loaded))}, layers))
 
 
 def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
@@ -75,7 +112,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         ("--embedding-size", config.embedding_size, network.embedding_size),
     ):
         if typed is not None and typed != found:
-            raise UserError(f"{flag} {typed}, but {config.ckpt} holds {network.describe()}")
+            raise UserError(f"{flag} {typed}, but {config.judged} holds {network.describe()}")
     stored = stored_settings(loaded.config or {})
     if loaded.split is not None:
         stored["unlabelled"] = not loaded.split.test_classes
@@ -85,31 +122,22 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         stored.pop("data_dir", None)
     if config.data_dir is not None or "data_dir" not in stored:  # other images than those of the run
         stored.pop("unlabelled", None)
-    defaults = {
-        "dataset": None,
-        "data_dir": DataConfig.data_dir,
-        "unlabelled": None,
-        "bits": None,
-        "resize": DataConfig.resize,
-        "crop_size": None,
-        "pillow": DataConfig.pillow,
-        "eval_distance": EvalConfig.eval_distance,
-        "keep_copies": EvalConfig.keep_copies,
-        "seed": 0,
-    }
     filled = {
         name: stored.get(name, default) if getattr(config, name) is None else getattr(config, name)
-        for name, default in defaults.items()
+        for name, default in WITHOUT_A_RUN.items()
     }
     if filled["dataset"] is None:
-        raise UserError(f"{config.ckpt} does not say which data set it was trained on: add --dataset NAME")
+        raise UserError(f"{config.judged} does not say which data set it was trained on: add --dataset NAME")
     if filled["dataset"] != "folder":
         for flag, value in (("--new-classes", config.new_classes), ("--bits", config.bits is not None)):
             if value:
                 raise UserError(f"{flag} is for --dataset folder, not for {filled['dataset']}")
         filled["bits"] = None
-    backbone = class_of(BACKBONES[network.backbone])
-    check_crop(network.backbone, backbone, crop_size=filled["crop_size"], resize=filled["resize"])
+    traits = traits_of(network.backbone)
+    if filled["resize"] is None:
+        own = network_defaults(network.backbone, filled)
+        filled["resize"] = own.get("resize", DataConfig.resize)
+    check_crop(network.backbone, traits, crop_size=filled["crop_size"], resize=filled["resize"])
     folder = from_home(filled["data_dir"])
     filled["unlabelled"] = without_classes(filled["dataset"], folder, filled["unlabelled"])
     if config.metrics is None and not filled["unlabelled"]:
@@ -128,5 +156,5 @@ def stored_settings(run: dict[str, Any]) -> dict[str, Any]:
     if stored.get("dataset") == "folder":
         stored.setdefault("bits", FULL_DEPTH)  # a run of before they were looked for
     if run and not run.get("self_taught"):
-        stored["unlabelled"] = False  # all but code/main.py train on classes, also with images beside their folders
+        stored["unlabelled"] = False  # all but train_stml.py train on classes, also with images beside their folders
     return stored

@@ -12,14 +12,19 @@ import difflib
 import os
 import re
 import typing
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from dml.cli.help import ALL, Help
+from dml.cli.layers import TYPED, Layer
 from dml.conditions import Condition, flag_of
+from dml.config import SECTIONS, sections_of
+from dml.config.base import Section
 from dml.errors import UserError
 from dml.places import from_home
 from dml.ranges import Range
@@ -60,13 +65,41 @@ class Parser(argparse.ArgumentParser):
     Attributes:
         ranges: destination → the values that its numbers may have.
         conditions: destination → the other settings that it is used with (``dml.cli.unused``).
+        topics: word → the group of flags that ``--help`` shows for it.
+        brief: destination → a shorter help line, for ``--help`` alone.
     """
 
-    def __init__(self, **options: Any):
+    def __init__(self, *, layers: Callable[[dict[str, Any]], Sequence[Layer]] | None = None, **options: Any):
+        """
+        Args:
+            layers: what was typed → the defaults that hold with it, weakest first, and itself; None: of a program with
+                few flags, whose help has no topics.
+            options: argparse's.
+        """
         self.ranges: dict[str, Range] = {}
         self.conditions: dict[str, tuple[Condition, ...]] = {}
+        self.topics: dict[str, argparse._ArgumentGroup] = {}
+        self.brief: dict[str, str] = {}
+        self.layers = layers
         options |= {"allow_abbrev": False, "argument_default": argparse.SUPPRESS, "usage": "%(prog)s [FLAGS]"}
-        super().__init__(**options)
+        super().__init__(add_help=layers is None, **options)
+        if layers is not None:
+            self.add_argument("--help", "-h", action=Help)
+
+    def topic(self, word: str, title: str) -> argparse._ArgumentGroup:
+        """A group of flags that ``--help word`` shows."""
+        self.topics[word] = self.add_argument_group(title)
+        return self.topics[word]
+
+    def defaults_with(self, typed: Mapping[str, Any]) -> dict[str, Any]:
+        """Setting → the default that holds with what was typed; ends with a message if that does not fit."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                layers = self.layers(dict(typed))
+            except UserError as error:
+                self.error(str(error))
+        return {name: value for layer in layers if layer.name != TYPED for name, value in layer.values.items()}
 
     def declare(self, dest: str, *, within: Range | None = None, used_if: tuple[Condition, ...] = ()) -> None:
         """Note the range of the flag of that destination, and the conditions that it is used under, if any."""
@@ -80,7 +113,15 @@ class Parser(argparse.ArgumentParser):
         message = re.sub(r"(argument --[\w-]+)(?:/--[\w-]+)+", r"\1", message)
         if _RAISING.get():
             raise UserError(message) from None
-        self.exit(2, f"{self.prog}: error: {message} ({self.prog} --help lists all flags)\n")
+        topic = f" {ALL}" if self.topics else ""
+        self.exit(2, f"{self.prog}: error: {message} ({self.prog} --help{topic} lists all flags)\n")
+
+    def finish(self, text: str) -> NoReturn:
+        """Print what was asked for in place of a run, and end with status 0; see also ``raising``."""
+        if _RAISING.get():
+            raise UserError("--print-config prints and ends: from Python dml.resolve gives every setting")
+        print(text, end="")
+        self.exit()
 
     def parse_typed(self, arguments: Sequence[str]) -> dict[str, Any]:
         """What was typed, dest → value; nothing for flags left out."""
@@ -153,19 +194,32 @@ def kind_of(hint: Any) -> dict[str, Any]:
     return {"type": hint}
 
 
+def add_sections(parser: Parser, wording: Mapping[str, str] = MappingProxyType({})) -> None:
+    """A flag for each setting of the entry point ``parser.prog``; ``wording`` as for ``add_section``."""
+    own = sections_of(parser.prog)
+    without = frozenset().union(*(section.switch.without for section in own.values()))
+    for name, section in (SECTIONS | own).items():
+        add_section(parser, name, section, without, wording)
+
+
 def add_section(
     parser: Parser,
-    section: type,
+    topic: str,
+    section: type[Section],
     without: Collection[str] = (),
     wording: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """A flag for each field of a section of ``dml.config``, except for the fields ``without``.
+    """A flag for each field of a section of ``dml.config``, except for the fields ``without``; ahead of them that which
+    turns the section on.
 
     Args:
+        topic: what ``--help`` knows them by.
         wording: field → its help line, where the section's own does not fit the entry point.
     """
-    group = parser.add_argument_group((section.__doc__ or "").split("\n")[0].rstrip("."))
-    hints = typing.get_type_hints(section)
+    group = parser.topic(topic, (section.__doc__ or "").split("\n")[0].rstrip("."))
+    if section.switch is not None and section.switch.flag:
+        group.add_argument(*spellings_of(section.switch.flag), help=section.switch.help, **kind_of(bool))
+    hints, conditions = typing.get_type_hints(section), section.conditions()
     for item in dataclasses.fields(section):
         if item.name in without:
             continue
@@ -176,5 +230,4 @@ def add_section(
             kind["metavar"] = item.name.upper() if kind["type"] is str else kind["type"].__name__.upper()
         spellings = spellings_of(item.name, *item.metadata["aliases"])
         group.add_argument(*spellings, dest=item.name, help=text.replace("%", "%%"), **kind)
-        conditions = tuple(dict.fromkeys((*section.used_if, *item.metadata["used_if"])))
-        parser.declare(item.name, within=item.metadata["within"], used_if=conditions)
+        parser.declare(item.name, within=item.metadata["within"], used_if=(*conditions, *item.metadata["used_if"]))

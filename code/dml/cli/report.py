@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dml.cli.outputs import require_writable
 from dml.cli.parser import Parser, place, spellings_of
-from dml.config import ROOT, SECTIONS
+from dml.config import OWN_SECTIONS, ROOT, SECTIONS
 from dml.errors import UserError
 from dml.report.runs import Run
 from dml.report.summary import SPLITS
@@ -85,14 +85,5 @@ def with_used_settings(runs: Sequence[Run]) -> list[Run]:
 
 
 def _not_taken(run: Run) -> Collection[str]:
-    # The imports stand here because they load torch, which a report of other runs does without.
     own = {name.partition(".")[0] for name in run.config if "." in name}
-    if "classification" in own:
-        from dml.cli.classify import RETRIEVAL_ONLY
-
-        return RETRIEVAL_ONLY
-    if "self_taught" in own:
-        from dml.cli.stml import ABSENT
-
-        return ABSENT
-    return ()
+    return frozenset().union(*(OWN_SECTIONS[name].switch.without for name in own if name in OWN_SECTIONS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from dml.cli.defaults import recipes_of
 from dml.cli.parser import Parser, kind_of, spellings_of
 from dml.conditions import when
 from dml.errors import UserError
@@ -13,9 +14,23 @@ from dml.ranges import between
 TV_SPLIT_SHARE = 0.8
 
 
+def add_recipe(group: argparse._ActionsContainer, program: str) -> None:
+    """``--recipe``, which holds the defaults fixed while losses differ."""
+    names = ", ".join(recipes_of(program))
+    group.add_argument("--recipe", metavar="NAME", help=f"whose defaults apply: {names}; unset: as published")
+
+
+def add_print_config(parser: Parser) -> None:
+    """``--print-config``."""
+    parser.add_argument(
+        *spellings_of("print_config"), action="store_true", help="show every setting with what set it, and end"
+    )
+
+
 def add_continuing(parser: Parser) -> argparse._ArgumentGroup:
-    """``--resume-run`` and the historic flags of every training; returns their group."""
-    group = parser.add_argument_group("Continuing, and historic flags")
+    """``--print-config``, ``--resume-run`` and the historic flags of every training; returns the group of these."""
+    add_print_config(parser)
+    group = parser.topic("historic", "Continuing, and historic flags")
     group.add_argument(*spellings_of("resume_run"), metavar="DIR", help="continue this run, or extend it by --epochs N")
     group.add_argument(
         *spellings_of("accept_changes"),

@@ -1,4 +1,4 @@
-"""The command line of main.py: metric learning without labels.
+"""The command line of train_stml.py: metric learning without labels.
 
 A flag that the chosen method does not use is an error.
 """
@@ -11,32 +11,32 @@ from pathlib import Path
 from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
-from dml.cli.command import TrainCommand, fill_defaults, parse_command
-from dml.cli.parser import Parser, add_section, kind_of, spellings_of
+from dml.cli.command import TrainCommand, parse_command
+from dml.cli.defaults import Defaults, fill_defaults, option_layer, section_layer, take_recipe, typed_options
+from dml.cli.layers import Layer
+from dml.cli.parser import Parser, add_sections, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
-from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
+from dml.config import ConfigWarning, LossConfig, TrainConfig, switched_on, train_config
 from dml.errors import UserError
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.effective import effective
-from dml.recipes import RECIPES
 
+PROGRAM = "train_stml.py"
 DEFAULT_METHOD = "stml"
-# Settings of the shared sections that speak of classes, proxies or a warm-up, none of which are here.
-ABSENT = ("IPC", "sampler", "p", "warm", "proxy_lr_scale", "init_type", "as_source")
 GOOGLENET = {"googlenet": "inception_v1"}
 """NOTE: the published ``googlenet`` is the original Inception-v1, not the batch-normalised one of torchvision."""
 
 
 def stml_parser() -> Parser:
-    """The parser of ``code/main.py``."""
+    """The parser of ``code/train_stml.py``."""
     parser = Parser(
-        prog="main.py",
+        prog=PROGRAM,
         description="Train an embedding network on images without labels; labels only judge it.",
         epilog="Defaults are those of the publication (Self-Taught Metric Learning without Labels).",
+        layers=stml_layers,
     )
     add_losses(parser, SELF_TAUGHT_LOSSES, DEFAULT_METHOD, flag="method")
-    for section in sections_with("self_taught").values():
-        add_section(parser, section, without=ABSENT)
+    add_sections(parser)
     other = add_continuing(parser)
     add_arch(other)
     other.add_argument(*spellings_of("norm"), dest="l2_norm", help="the same as --l2-norm", **kind_of(bool))
@@ -45,7 +45,7 @@ def stml_parser() -> Parser:
 
 
 def parse_stml(arguments: Sequence[str] | None = None) -> TrainCommand:
-    """Parse the command line of ``code/main.py``; exits with status 2 and a message if it does not fit."""
+    """Parse the command line of ``code/train_stml.py``; exits with status 2 and a message if it does not fit."""
     return parse_command(stml_parser(), arguments, resolve_stml)
 
 
@@ -55,22 +55,36 @@ def resolve_stml(typed: dict[str, Any]) -> TrainConfig:
     Raises:
         UserError: unknown names, values that do not fit, flags that the method does not use.
     """
+    typed, loss, defaults = _asked(typed)
+    values = defaults.values
+    values["model"] = GOOGLENET.get(values["model"], values["model"])
+    config = effective(train_config(defaults.recipe, loss, values, *switched_on(PROGRAM, typed)))
+    _check_weights(config)
+    _check_sizes(config)
+    return config
+
+
+def stml_layers(typed: dict[str, Any]) -> list[Layer]:
+    """The defaults that ``resolve_stml`` fills in, and what was typed; raises as it does for unknown names."""
+    _, method, defaults = _asked(typed)
+    of_method = option_layer(f"method {method.loss}", SELF_TAUGHT_LOSSES[method.loss], loss=DEFAULT_METHOD)
+    return [section_layer(PROGRAM), of_method, *defaults.layers, typed_options(typed)]
+
+
+def _asked(typed: dict[str, Any]) -> tuple[dict[str, Any], LossConfig, Defaults]:
+    """The settings that were typed, historic flags settled; the method; the defaults of the rest."""
     typed = dict(typed)
     settle_historic(typed)
+    recipe = take_recipe(typed, PROGRAM)
     method = SELF_TAUGHT_LOSSES.canonical(typed.pop("loss", DEFAULT_METHOD))
     spec, options = SELF_TAUGHT_LOSSES[method], take_options(typed)
     refuse_foreign_options(options, spec, method, SELF_TAUGHT_LOSSES, chosen_by="--method")
     if typed.pop("fix_lr", False) and typed.setdefault("scheduler", "constant") != "constant":
         raise UserError(f"--fix_lr and --scheduler {typed['scheduler']} contradict each other: leave out one of them")
+    chosen = [Layer(f"method {method}", {"head": spec.head})]
     if typed.get("resume") or typed.get("init_from"):
-        typed.setdefault("teacher_init", "student")
-    typed.setdefault("head", spec.head)
-    values = fill_defaults(RECIPES[spec.recipe], typed)
-    values["model"] = GOOGLENET.get(values["model"], values["model"])
-    config = effective(train_config(spec.recipe, LossConfig(method, options=options), values, "self_taught"))
-    _check_weights(config)
-    _check_sizes(config)
-    return config
+        chosen.append(Layer("weights to start from", {"teacher_init": "student"}))
+    return typed, LossConfig(method, options=options), fill_defaults(recipe or spec.recipe, typed, chosen=chosen)
 
 
 def _check_weights(config: TrainConfig) -> None:

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
-from dml.cli.command import TrainCommand, fill_defaults, parse_command
-from dml.cli.parser import Parser, add_section
+from dml.cli.command import TrainCommand, parse_command
+from dml.cli.defaults import Defaults, fill_defaults, option_layer, section_layer, take_recipe, typed_options
+from dml.cli.layers import Layer
+from dml.cli.parser import Parser, add_sections
 from dml.cli.shared import add_arch, add_continuing, settle_historic
-from dml.config import ConfigWarning, LossConfig, TrainConfig, sections_with, train_config
+from dml.config import ConfigWarning, LossConfig, TrainConfig, switched_on, train_config
 from dml.errors import UserError
 from dml.losses.transfer import TRANSFER_LOSSES, TransferLossSpec
 from dml.methods.effective import effective
-from dml.recipes import RECIPES
 
+PROGRAM = "train_target.py"
 DEFAULT_LOSS = "Relaxed_Contra"
 RECIPE = "transfer_target"
 
@@ -26,13 +28,13 @@ RECIPE = "transfer_target"
 def target_parser() -> Parser:
     """The parser of ``code/train_target.py``."""
     parser = Parser(
-        prog="train_target.py",
+        prog=PROGRAM,
         description="Train a target network to embed images as a frozen source network relates them.",
         epilog="Defaults are those of the publication (Embedding Transfer with Label Relaxation).",
+        layers=target_layers,
     )
     add_losses(parser, TRANSFER_LOSSES, DEFAULT_LOSS)
-    for section in sections_with("transfer").values():
-        add_section(parser, section)
+    add_sections(parser)
     add_arch(add_continuing(parser))
     return parser
 
@@ -48,19 +50,34 @@ def resolve_target(typed: dict[str, Any]) -> TrainConfig:
     Raises:
         UserError: unknown names, values that do not fit, flags that the loss does not use.
     """
-    typed = dict(typed)
-    settle_historic(typed)
-    loss = typed.pop("loss", DEFAULT_LOSS)
-    spec, options = TRANSFER_LOSSES[loss], take_options(typed)
-    refuse_foreign_options(options, spec, loss, TRANSFER_LOSSES)
-    values = fill_defaults(RECIPES[RECIPE], typed)
-    config = effective(train_config(RECIPE, LossConfig(loss, options=options), values, "transfer"))
+    typed, loss, defaults = _asked(typed)
+    spec = TRANSFER_LOSSES[loss.loss]
+    config = effective(train_config(defaults.recipe, loss, defaults.values, *switched_on(PROGRAM, typed)))
     _check_rows(config, spec)
     if config.transfer.cache_source:
         _check_cache(config, spec)
     if "forced-pairs" in spec.options and config.transfer.view == 1:
-        warnings.warn(f"--loss {loss} forces pairs of views of an image: with --view 1 there are none", ConfigWarning)
+        warnings.warn(
+            f"--loss {loss.loss} forces pairs of views of an image: with --view 1 there are none", ConfigWarning
+        )
     return config
+
+
+def target_layers(typed: dict[str, Any]) -> list[Layer]:
+    """The defaults that ``resolve_target`` fills in, and what was typed; raises as it does for unknown names."""
+    _, loss, defaults = _asked(typed)
+    of_loss = option_layer(f"loss {loss.loss}", TRANSFER_LOSSES[loss.loss], loss=DEFAULT_LOSS)
+    return [section_layer(PROGRAM), of_loss, *defaults.layers, typed_options(typed)]
+
+
+def _asked(typed: dict[str, Any]) -> tuple[dict[str, Any], LossConfig, Defaults]:
+    """The settings that were typed, historic flags settled; the loss; the defaults of the rest."""
+    typed = dict(typed)
+    settle_historic(typed)
+    recipe = take_recipe(typed, PROGRAM) or RECIPE
+    loss, options = typed.pop("loss", DEFAULT_LOSS), take_options(typed)
+    refuse_foreign_options(options, TRANSFER_LOSSES[loss], loss, TRANSFER_LOSSES)
+    return typed, LossConfig(loss, options=options), fill_defaults(recipe, typed)
 
 
 def _check_rows(config: TrainConfig, spec: TransferLossSpec) -> None:

@@ -8,29 +8,34 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
-from dml.cli.command import TrainCommand, fill_defaults, parse_command
+from dml.cli.command import TrainCommand, parse_command
+from dml.cli.defaults import Defaults, fill_defaults, option_layer, section_layer, take_recipe, typed_options
 from dml.cli.kept_defaults import warn_of_kept
+from dml.cli.layers import Layer
 from dml.cli.miners import add_miners, take_miner
-from dml.cli.parser import Parser, add_section, kind_of, spellings_of
+from dml.cli.parser import Parser, add_sections, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.cli.twins import remarks_on_twins
 from dml.conditions import Condition, when
 from dml.config import (
-    FEATURE_SAMPLERS,
+    OWN_SECTIONS,
     ConfigWarning,
     LossConfig,
     TrainConfig,
-    sections_with,
+    switched_on,
     train_config,
 )
+from dml.config.switches import TRAIN as PROGRAM
+from dml.config.switches import Switch
 from dml.errors import UserError
 from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.losses.spec import LossSpec
-from dml.methods.build import check_criterion
+from dml.methods.criterion import check_criterion
 from dml.methods.effective import effective
+from dml.miners import MINERS
 from dml.recipes import RECIPES
 
 DEFAULT_LOSS = "Proxy_Anchor"
@@ -44,35 +49,26 @@ NO_MEMORY_TO_LEAVE_OUT = Condition(
 def train_parser() -> Parser:
     """The parser of ``code/train.py``."""
     parser = Parser(
-        prog="train.py",
+        prog=PROGRAM,
         description="Train an embedding network on labelled images and evaluate it on classes it has not seen.",
-        epilog="Defaults are the published ones of the chosen loss; the first lines of a run name them.",
+        epilog="Defaults are the published ones of the chosen loss; the first lines of a run name them. Here they are"
+        f" those of --loss {DEFAULT_LOSS}, or of the --loss, --recipe, --model and --dataset ahead of --help.",
+        layers=train_layers,
     )
-    add_losses(parser, LOSSES, DEFAULT_LOSS)
-    parser.add_argument(
+    group = add_losses(parser, LOSSES, DEFAULT_LOSS)
+    group.add_argument(
         *spellings_of("enableMemory", "enable_memory", "memory"),
         dest="memory",
         help="compare with a cross-batch memory: ProxyISA, MS, Contrastive (default no)",
         **kind_of(bool),
     )
-    parser.add_argument(
-        *spellings_of("introspective"),
-        help="IDML's metric: the network says how uncertain it is of each image, the loss listens (default no)",
-        **kind_of(bool),
-    )
-    parser.add_argument(
+    group.add_argument(
         *spellings_of("mixup"),
         help="train on a mixed batch beside each plain one (default: yes with IDML's recipe, else no)",
         **kind_of(bool),
     )
     add_miners(parser)
-    parser.add_argument(
-        *spellings_of("noisy_label"),
-        help="give a share of the training images, --noisy_ratio, a wrong label (default no)",
-        **kind_of(bool),
-    )
-    for section in sections_with("distillation", "introspective", "feature_sampling", "noise").values():
-        add_section(parser, section)
+    add_sections(parser)
     other = add_continuing(parser)
     add_arch(other)
     other.add_argument("--not_pretrained", "--not-pretrained", action="store_true", help="the same as --pretrained 0")
@@ -102,36 +98,14 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     Raises:
         UserError: unknown names, values that do not fit, flags that the loss does not use.
     """
-    typed = dict(typed)
-    settle_historic(typed)
-    if typed.pop("eval_metric", None):
-        typed.setdefault("select_metric", "map_at_r")
-    if typed.pop("not_pretrained", False):
-        typed["pretrained"] = False
-    choice, loss = _take_loss(typed)
-    introspective = typed.pop("introspective", False)
-    if introspective:
-        _check_introspective(loss.loss, choice)
-    own = {
-        "distillation": choice.distilled,
-        "introspective": introspective,
-        "feature_sampling": typed.get("sampler") in FEATURE_SAMPLERS,
-        "noise": typed.pop("noisy_label", False),
-    }
-    recipe = choice.recipe
-    if introspective and recipe == "proxy_anchor":
-        recipe = "idml"
-    if typed.get("as_source"):
-        recipe = SOURCE_RECIPE
-    if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
-        typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
-    values = fill_defaults(RECIPES[recipe], typed)
+    typed, choice, loss, own, defaults = _asked(typed)
+    recipe, values = defaults.recipe, defaults.values
     if "select_metric" in typed and "storage_metrics" not in typed:
         values["storage_metrics"] = ()  # of the recipe, which would select
     if values.get("run_name") == "group_plus_seed":  # LSD's way of naming
         values["run_name"] = f"{values.get('group') or values['dataset']}_s{values['seed']}"
     loss = dataclasses.replace(loss, mixup=values.get("mixup", False))
-    config = effective(train_config(recipe, loss, values, *(name for name, used in own.items() if used)))
+    config = effective(train_config(recipe, loss, values, *own))
     _check_loss(config, choice)
     if choice.spec.needs_positives and config.data.IPC is None and values.get("sampler") is None:
         warnings.warn(
@@ -143,6 +117,58 @@ def resolve_train(typed: dict[str, Any]) -> TrainConfig:
     if choice.spec.lr_option not in loss.options:
         _warn_of_kept_rate(choice.spec, RECIPES[recipe].defaults["lr"], config, typed)
     return config
+
+
+def train_layers(typed: dict[str, Any]) -> list[Layer]:
+    """The defaults that ``resolve_train`` fills in, and what was typed; raises as it does for unknown names."""
+    asked = _asked(typed)
+    spec, loss, miner, model = asked.choice.spec, asked.loss, asked.loss.miner, asked.defaults.values["model"]
+    own = {"loss": DEFAULT_LOSS, "memory": False, "mixup": False}
+    brought = {"miner": next(iter(spec.miners), None)}
+    if spec.lr_scale is not None and not spec.lr_is_absolute:
+        brought["proxy_lr_scale"] = spec.lr_scale
+    return [
+        section_layer(PROGRAM),
+        Layer("default", own),
+        option_layer(f"loss {loss.loss}", spec, **brought),
+        *([] if miner is None else [option_layer(f"miner {miner}", MINERS[miner])]),
+        Layer(f"model {model}", spec.defaults_by_model.get(model, {})),
+        *asked.defaults.layers,
+        typed_options(typed),
+        Layer(f"miner {miner}", spec.fixed_by_miner.get(miner, {})),
+    ]
+
+
+class _Asked(NamedTuple):
+    """What a command line asks for: the settings typed, historic flags settled, the loss, the sections that are on."""
+
+    typed: dict[str, Any]
+    choice: LossChoice
+    loss: LossConfig
+    own: list[str]
+    defaults: Defaults
+
+
+def _asked(typed: dict[str, Any]) -> _Asked:
+    typed = dict(typed)
+    settle_historic(typed)
+    asked_recipe = take_recipe(typed, PROGRAM)
+    if typed.pop("eval_metric", None):
+        typed.setdefault("select_metric", "map_at_r")
+    if typed.pop("not_pretrained", False):
+        typed["pretrained"] = False
+    choice, loss = _take_loss(typed)
+    own = switched_on(PROGRAM, typed | {"loss": loss.loss, "distilled": choice.distilled})
+    recipe = choice.recipe
+    for switch in (OWN_SECTIONS[name].switch for name in own):
+        _check_fit(switch, loss.loss, choice)
+        recipe = switch.recipes.get(recipe, recipe)
+    if typed.get("as_source"):
+        recipe = SOURCE_RECIPE
+    recipe = asked_recipe or recipe
+    if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
+        typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
+    return _Asked(typed, choice, loss, own, fill_defaults(recipe, typed))
 
 
 def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:
@@ -174,11 +200,11 @@ def _refuse_unused(loss: str, choice: LossChoice, options: dict[str, Any], typed
         raise UserError(f"--proxy-lr-scale and --{spec.lr_option} set the same learning rate: leave out one of them")
 
 
-def _check_introspective(loss: str, choice: LossChoice) -> None:
-    """UserError if the loss cannot be given another similarity than its own."""
-    if not choice.spec.takes_similarity:
-        able = ", ".join(LOSSES.spelling(name) for name, spec in LOSSES.items() if spec.takes_similarity)
-        raise UserError(f"--introspective is not used by --loss {loss}, but by {able}")
+def _check_fit(switch: Switch, loss: str, choice: LossChoice) -> None:
+    """UserError if the loss does not go together with what ``switch`` turns on."""
+    if not switch.fits(choice.spec):
+        able = ", ".join(LOSSES.spelling(name) for name, spec in LOSSES.items() if switch.fits(spec))
+        raise UserError(f"{switch.way} is not used by --loss {loss}, but by {able}")
 
 
 def _check_source(config: TrainConfig) -> None:

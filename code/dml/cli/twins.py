@@ -79,10 +79,12 @@ def _remark(twin: str, config: TrainConfig, other: TrainConfig | None) -> str | 
         return f"{loss} is not {twin}, which does not take these flags"
     ours, theirs = (RECIPES[recipe].title for recipe in (config.recipe, other.recipe))
     whose = f"{loss} is {ours}'s; {theirs}'s is {twin}" if ours != theirs else f"{loss} is not {twin}"
-    told = _differences(config, other)
+    told, hint = _differences(config, other), ""
+    if told and config.recipe != other.recipe:
+        hint = f"; --recipe {other.recipe} beside --loss {loss} takes these settings alone"
     if _meaning(loss, memory=memory)[0] != _meaning(twin, memory=memory)[0]:
         told = ["another function", *told]
-    return f"{whose} ({', '.join(told)})" if told else None
+    return f"{whose} ({', '.join(told)}){hint}" if told else None
 
 
 def _differences(config: TrainConfig, other: TrainConfig) -> list[str]:

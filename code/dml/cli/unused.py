@@ -12,8 +12,7 @@ from dml.config import OWN_SECTIONS, SECTIONS, ConfigWarning, TrainConfig
 from dml.errors import UserError
 from dml.losses import choose_loss
 from dml.losses.transfer import TRANSFER_LOSSES
-from dml.models.backbones import BACKBONES
-from dml.models.backbones.base import class_of
+from dml.models.backbones import BACKBONES, traits_of
 
 
 def warn_of_unused(parser: Parser, typed: Collection[str], settings: Settings, arguments: Sequence[str] = ()) -> None:
@@ -46,11 +45,12 @@ def warn_of_unused(parser: Parser, typed: Collection[str], settings: Settings, a
 def settings_of(config: TrainConfig) -> dict[str, Any]:
     """Every setting of a training by its name, options of the loss and of its miner among them.
 
-    Beside them stand the ``program``, for each section that only some runs have whether it is there, and what the loss
-    and the network are: ``has_parameters``, ``has_proxies``, ``compares``, ``has_batch_norm``.
+    Beside them stand the ``program``, the flags that turn sections on, and what the loss and the network are:
+    ``distilled``, ``has_parameters``, ``has_proxies``, ``compares``, ``has_batch_norm``.
     """
     found: dict[str, Any] = {"program": config.program}
-    found |= {name: getattr(config, name) is not None for name in OWN_SECTIONS}
+    flags = {name: section.switch.flag for name, section in OWN_SECTIONS.items() if section.switch.flag}
+    found |= {flag: getattr(config, name) is not None for name, flag in flags.items()}
     for name in (*SECTIONS, *OWN_SECTIONS):
         if (section := getattr(config, name)) is not None:
             found |= vars(section)
@@ -59,9 +59,14 @@ def settings_of(config: TrainConfig) -> dict[str, Any]:
 
 def _facts_of_loss(config: TrainConfig) -> dict[str, Any]:
     if config.program == "train.py":
-        spec = choose_loss(config.loss.loss, memory=config.loss.memory).spec
-        learns = spec.lr_scale is not None
-        return {"has_parameters": learns, "has_proxies": learns and spec.has_proxies, "compares": "embeddings"}
+        choice = choose_loss(config.loss.loss, memory=config.loss.memory)
+        learns = choice.spec.lr_scale is not None
+        return {
+            "distilled": choice.distilled,
+            "has_parameters": learns,
+            "has_proxies": learns and choice.spec.has_proxies,
+            "compares": "embeddings",
+        }
     if config.program == "train_target.py":
         spec = TRANSFER_LOSSES[config.loss.loss]
         anchored = spec.with_proxy_anchor
@@ -72,4 +77,4 @@ def _facts_of_loss(config: TrainConfig) -> dict[str, Any]:
 def _facts_of_network(config: TrainConfig) -> dict[str, Any]:
     name = config.model.model
     known = config.classification is None and name in BACKBONES
-    return {"has_batch_norm": class_of(BACKBONES[name]).has_batch_norm if known else True}
+    return {"has_batch_norm": traits_of(name).has_batch_norm if known else True}

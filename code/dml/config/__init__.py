@@ -4,6 +4,7 @@ from dml.config.base import ConfigWarning
 from dml.config.classification import ClassificationConfig
 from dml.config.data import ROOT, DataConfig, default_data_name
 from dml.config.evaluate import EvaluateConfig
+from dml.config.finetuning import FinetuningConfig
 from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FEATURE_SAMPLERS, FeatureSamplingConfig
@@ -19,7 +20,9 @@ from dml.config.train import (
     SECTIONS,
     LossConfig,
     TrainConfig,
+    sections_of,
     sections_with,
+    switched_on,
     train_config,
     train_config_from_json,
 )
@@ -36,6 +39,7 @@ __all__ = [
     "EvalConfig",
     "EvaluateConfig",
     "FeatureSamplingConfig",
+    "FinetuningConfig",
     "IntrospectiveConfig",
     "LossConfig",
     "ModelConfig",
@@ -46,7 +50,9 @@ __all__ = [
     "TrainConfig",
     "TransferConfig",
     "default_data_name",
+    "sections_of",
     "sections_with",
+    "switched_on",
     "train_config",
     "train_config_from_json",
 ]

@@ -13,6 +13,7 @@ from dataclasses import field
 from typing import Any, ClassVar
 
 from dml.conditions import Condition, flag_of
+from dml.config.switches import Switch
 from dml.errors import UserError
 from dml.ranges import Range
 
@@ -55,26 +56,31 @@ def require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
-def like(section: type, name: str, default: Any) -> Any:
+def like(section: type[Section], name: str, default: Any) -> Any:
     """The same flag as field ``name`` of ``section``, with another default."""
     original = next(item for item in dataclasses.fields(section) if item.name == name)
-    return field(default=default, metadata=original.metadata)
+    conditions = (*section.conditions(), *original.metadata["used_if"])
+    return field(default=default, metadata=original.metadata | {"used_if": conditions})
 
 
 class Section:
     """Checks the ``choices`` of every field of a section, and the range of every number.
 
     Attributes:
-        used_if: conditions that every flag of the section has, beside its own.
+        switch: of a section that only some runs have: what turns it on.
     """
 
-    used_if: ClassVar[tuple[Condition, ...]] = ()
+    switch: ClassVar[Switch | None] = None
+
+    @classmethod
+    def conditions(cls) -> tuple[Condition, ...]:
+        """Under which its flags are used, each beside its own."""
+        return () if cls.switch is None or cls.switch.condition is None else (cls.switch.condition,)
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value, choices = getattr(self, item.name), item.metadata.get("choices")
-            flag, within = flag_of(item.name), item.metadata.get("within")
             if choices and value is not None and value not in choices:
-                raise UserError(f"{flag} {value!r} is not one of {', '.join(choices)}")
-            if within is not None:
-                within.check(flag, value)
+                raise UserError(f"{flag_of(item.name)} {value!r} is not one of {', '.join(choices)}")
+            if (within := item.metadata.get("within")) is not None:
+                within.check(flag_of(item.name), value)

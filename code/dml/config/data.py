@@ -87,7 +87,10 @@ class DataConfig(Section):
     )
     resize: int = option(256, "shorter side of an evaluated image before its centre is cut out", within=at_least(1))
     crop_size: int | None = option(
-        None, "side of the network's input; unset: the network's own (224)", within=at_least(1)
+        None,
+        "side of the network's input; unset: the network's own (224). Position embeddings are resampled for it",
+        aliases=("img_size",),
+        within=at_least(1),
     )
     crop_scale: float = option(
         0.08,

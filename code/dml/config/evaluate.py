@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from dml.conditions import Condition, Settings
 from dml.config.base import Section, like, option, require
@@ -20,9 +20,15 @@ def _draws_at_random(settings: Settings) -> bool:
 
 @dataclass(frozen=True)
 class EvaluateConfig(Section):
-    """Everything that ``code/evaluate.py`` needs to know; what is unset comes from the checkpoint."""
+    """The checkpoint, and how it is judged; what is unset comes from the checkpoint."""
 
     ckpt: str = option("", "the checkpoint to evaluate: ours, a run folder, or published", aliases=("resume",))
+    head: str | None = option(
+        None,
+        "none: judge the pooled features, without the embedding layer: of the checkpoint, or without --ckpt of a"
+        " pretrained --model",
+        choices=("none",),
+    )
     dataset: str | None = like(DataConfig, "dataset", None)
     data_dir: str | None = like(DataConfig, "data_dir", None)
     strict: bool = like(DataConfig, "strict", False)
@@ -38,7 +44,18 @@ class EvaluateConfig(Section):
         " testing",
     )
     model: str | None = option(
-        None, "backbone that the checkpoint must hold; unset: whatever it holds", aliases=("arch",)
+        None,
+        "backbone that the checkpoint must hold; unset: whatever it holds; without --ckpt, the one to judge",
+        aliases=("arch",),
+    )
+    pretrained: bool = option(True, "without --ckpt, start --model from its published weights; 0: random ones")
+    weights: str | None = option(
+        None, "without --ckpt, a local file of pretrained weights, under torchvision's names or timm's, not a download"
+    )
+    pooling: str | None = option(
+        None,
+        "without --ckpt, what makes one row of features, as in training; unset: the network's own custom",
+        choices=next(field for field in fields(ModelConfig) if field.name == "pooling").metadata["choices"],
     )
     embedding_size: int | None = like(ModelConfig, "embedding_size", None)
     batch_size: int = like(DataConfig, "batch_size", 150)
@@ -85,7 +102,19 @@ class EvaluateConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.ckpt != "", "--ckpt FILE (or --resume FILE) says which checkpoint to evaluate")
+        require(
+            self.ckpt != "" or self.head is not None,
+            "--ckpt FILE (or --resume FILE) says which checkpoint to evaluate; --head none --model NAME judges the"
+            " features of a network that was not trained here",
+        )
+        require(self.ckpt != "" or self.model is not None, "--head none without --ckpt judges a network: --model NAME")
+        for flag, typed in (
+            ("--pretrained 0", not self.pretrained),
+            ("--weights", self.weights is not None),
+            ("--pooling", self.pooling is not None),
+        ):
+            require(not (self.ckpt and typed), f"{flag} is not used with --ckpt, which says what the network is")
+        require(self.pretrained or self.weights is None, f"--weights {self.weights} goes with --pretrained 1")
         for flag, file, suffix in (
             ("--gallery", self.gallery, ".png"),
             ("--tsne", self.tsne, ".html"),
@@ -95,6 +124,11 @@ class EvaluateConfig(Section):
         require(self.uncertainty or self.uncertainty_gallery is None, "--uncertainty-gallery needs --uncertainty")
         if self.unlabelled:
             self._check_without_classes()
+
+    @property
+    def judged(self) -> str:
+        """What is judged, in a word: the checkpoint's path or the network's name."""
+        return self.ckpt or self.model
 
     def _check_without_classes(self) -> None:
         """Refuse what needs classes, and to embed for nothing. UserError."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dml.conditions import Condition
 from dml.config.base import Section, option, require
+from dml.config.switches import by_flag
 from dml.ranges import between
 
 
@@ -13,8 +13,10 @@ from dml.ranges import between
 class NoiseConfig(Section):
     """Wrong labels among the training images, for --noisy_label."""
 
-    used_if = (
-        Condition(lambda settings: settings["noise"], "is used by label noise only: add --noisy_label", refused=True),
+    switch = by_flag(
+        "noisy_label",
+        "give a share of the training images, --noisy_ratio, a wrong label (default no)",
+        "label noise",
     )
 
     noisy_ratio: float = option(

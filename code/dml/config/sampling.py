@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dml.conditions import Condition, Settings, when
 from dml.config.base import Section, option, require
+from dml.config.switches import by_choice
 from dml.ranges import above, at_least, between
 
 FEATURE_SAMPLERS = ("greedy_coreset", "d2_coreset", "fid_batchmatch", "disthist_batchmatch")
@@ -25,12 +26,10 @@ KEPT_FEATURES = Condition(
 class FeatureSamplingConfig(Section):
     """Batches chosen by features: --sampler greedy_coreset, d2_coreset, fid_batchmatch or disthist_batchmatch."""
 
-    used_if = (
-        Condition(
-            lambda settings: settings["sampler"] in FEATURE_SAMPLERS,
-            f"is used by samplers of features only: --sampler {', '.join(FEATURE_SAMPLERS)}",
-            refused=True,
-        ),
+    switch = by_choice(
+        lambda settings: settings.get("sampler") in FEATURE_SAMPLERS,
+        "samplers of features",
+        f"--sampler {', '.join(FEATURE_SAMPLERS)}",
     )
 
     data_batchmatch_bigbs: int = option(512, "images that a batch is chosen from", within=at_least(1))

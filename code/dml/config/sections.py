@@ -28,14 +28,16 @@ from dml.ranges import above, at_least, between
 class ModelConfig(Section):
     """The embedding network."""
 
-    model: str = option("bn_inception", "backbone")
+    model: str = option("bn_inception", "backbone; timm/NAME for every network of timm")
     embedding_size: int = option(512, "D, length of an embedding", aliases=("embed_dim",), within=at_least(1))
     pretrained: bool = option(
         True,
         "start from ImageNet weights",
         used_if=(while_unset("init_from"), while_unset("resume"), while_unset("not_pretrained")),
     )
-    weights: str | None = option(None, "a local file of ImageNet weights, instead of a download")
+    weights: str | None = option(
+        None, "a local file of pretrained weights, under torchvision's names or timm's, instead of a download"
+    )
     init_from: str | None = option(
         None,
         "start from the weights of this checkpoint, ours (a file or a run folder) or published: its backbone, and"
@@ -74,7 +76,13 @@ class ModelConfig(Section):
         "embedding layer: linear; or two layers, without and with batch normalisation between them",
         choices=("linear", "mlp", "mlp_bn"),
     )
-    pooling: str = option("avg_max", "global pooling: average, or average plus maximum", choices=("avg", "avg_max"))
+    pooling: str = option(
+        "avg_max",
+        "what makes one row of features of the network's last layer: the average over places; average plus maximum; the"
+        " class token; class token beside average; the generalised mean, whose exponent is learned; what the network"
+        " itself has, where that is none of these; unset: the network's own custom",
+        choices=("avg", "avg_max", "cls", "cls_avg", "gem", "own"),
+    )
     head_init: str = option(
         "kaiming",
         "initialisation of a linear embedding layer",

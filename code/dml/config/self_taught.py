@@ -1,4 +1,4 @@
-"""The settings of ``code/main.py`` alone."""
+"""The settings of ``code/train_stml.py`` alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dml.conditions import Condition
 from dml.config.base import Section, like, option, require
 from dml.config.methods import TransferConfig
+from dml.config.switches import by_program
 from dml.ranges import at_least, between
 
 OF_STML = Condition(
@@ -17,6 +18,11 @@ OF_STML = Condition(
 @dataclass(frozen=True)
 class SelfTaughtConfig(Section):
     """Training without labels, by a teacher that follows the student."""
+
+    # What speaks of classes, proxies or a warm-up, none of which are here.
+    switch = by_program(
+        "train_stml.py", without=frozenset({"IPC", "sampler", "p", "warm", "proxy_lr_scale", "init_type", "as_source"})
+    )
 
     view: int = like(TransferConfig, "view", 2)
     momentum: float = option(0.999, "m of the teacher's moving average t ← m·t + (1 − m)·s", within=between(0, 1))

@@ -6,11 +6,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
+from dml.conditions import Settings
+from dml.config.base import Section
 from dml.config.classification import ClassificationConfig
 from dml.config.data import DataConfig
-from dml.config.methods import DistillationConfig, IntrospectiveConfig, TransferConfig
+from dml.config.finetuning import FinetuningConfig
+from dml.config.methods import DistillationConfig, EMATeacherConfig, IntrospectiveConfig, TransferConfig
 from dml.config.noise import NoiseConfig
 from dml.config.sampling import FeatureSamplingConfig
 from dml.config.sections import (
@@ -20,8 +23,17 @@ from dml.config.sections import (
     RunConfig,
 )
 from dml.config.self_taught import SelfTaughtConfig
+from dml.config.switches import TRAIN, Switch
 from dml.errors import UserError
 from dml.redact import redact
+
+PUBLISHED_NAMES = {"main.py": "train_stml.py"}
+"""Entry points that also have the name of their publication → the name that we call them by."""
+
+
+def own_name(program: str) -> str:
+    """What we call the entry point ``program``."""
+    return PUBLISHED_NAMES.get(program, program)
 
 
 @dataclass(frozen=True)
@@ -50,15 +62,11 @@ class LossConfig:
 class TrainConfig:
     """Everything that a training needs to know.
 
+    Here a section gets its name and its place in the record. Those that may be None only some runs have: their
+    ``switch`` says which (``dml.config.switches``), and for everything else that differs between sections.
+
     Attributes:
         recipe: whose published defaults apply.
-        distillation: of a loss with listwise self-distillation; None of others.
-        feature_sampling: of a sampler that looks at features; None of others.
-        introspective: of a network and loss with IDML's metric; None of others.
-        noise: the wrong labels to train with; None: all right.
-        transfer: the source network of ``code/train_target.py``; None of others.
-        self_taught: the teacher of ``code/main.py``; None of others.
-        classification: of ``code/classify.py``; None elsewhere.
     """
 
     recipe: str
@@ -68,7 +76,9 @@ class TrainConfig:
     optim: OptimConfig
     evaluation: EvalConfig
     run: RunConfig
+    finetuning: FinetuningConfig = field(default_factory=FinetuningConfig)
     distillation: DistillationConfig | None = None
+    ema_teacher: EMATeacherConfig | None = None
     feature_sampling: FeatureSamplingConfig | None = None
     introspective: IntrospectiveConfig | None = None
     noise: NoiseConfig | None = None
@@ -79,16 +89,16 @@ class TrainConfig:
     @property
     def program(self) -> str:
         """The entry point that the run belongs to."""
-        if self.classification is not None:
-            return "classify.py"
-        if self.self_taught is not None:
-            return "main.py"
-        return "train.py" if self.transfer is None else "train_target.py"
+        return next((switch.programs[0] for switch in self._switches() if switch.condition is None), TRAIN)
+
+    def _switches(self) -> list[Switch]:
+        """Those that are on."""
+        return [section.switch for name, section in OWN_SECTIONS.items() if getattr(self, name) is not None]
 
     def default_run_name(self) -> str:
         """What the run is, in a folder's name."""
         parts = [
-            self.model.model,
+            self.model.model.replace("/", "_").replace(":", "_"),
             *([f"{self.model.embedding_size}d"] if self.classification is None else []),
             self._loss_name(),
             f"lr{self.optim.lr:g}",
@@ -99,12 +109,10 @@ class TrainConfig:
 
     def _loss_name(self) -> str:
         """The loss and what it is combined with."""
-        added = {
-            "memory": self.loss.memory,
-            "introspective": self.introspective is not None,
-            "mixup": self.loss.mixup,
-        }
-        return "_".join([self.loss.loss, *(name for name, there in added.items() if there)])
+        of_sections = [switch.in_run_name for switch in self._switches() if switch.in_run_name]
+        return "_".join(
+            [self.loss.loss, *["memory"] * self.loss.memory, *of_sections, *["mixup"] * self.loss.mixup],
+        )
 
     def record(self) -> dict[str, Any]:
         """Section → setting → value, as ``config.json``, checkpoints and W&B have it: without secrets in paths."""
@@ -115,28 +123,31 @@ class TrainConfig:
         return json.dumps(self.record(), indent=1)
 
 
-SECTIONS: dict[str, type] = {
-    "data": DataConfig,
-    "model": ModelConfig,
-    "optim": OptimConfig,
-    "evaluation": EvalConfig,
-    "run": RunConfig,
-}
-OWN_SECTIONS: dict[str, type] = {
-    "distillation": DistillationConfig,
-    "feature_sampling": FeatureSamplingConfig,
-    "introspective": IntrospectiveConfig,
-    "noise": NoiseConfig,
-    "transfer": TransferConfig,
-    "self_taught": SelfTaughtConfig,
-    "classification": ClassificationConfig,
-}
-"""Sections that only some runs have."""
+def _sections() -> dict[str, type[Section]]:
+    """The sections among the fields of ``TrainConfig``."""
+    kinds = {name: next(iter(get_args(hint)), hint) for name, hint in get_type_hints(TrainConfig).items()}
+    return {name: kind for name, kind in kinds.items() if issubclass(kind, Section)}
 
 
-def sections_with(*own: str) -> dict[str, type]:
+SECTIONS = {name: section for name, section in _sections().items() if section.switch is None}
+"""Those that every training has."""
+OWN_SECTIONS = {name: section for name, section in _sections().items() if section.switch is not None}
+"""Those that only some have."""
+
+
+def sections_with(*own: str) -> dict[str, type[Section]]:
     """The sections of every training, and those of ``OWN_SECTIONS`` that are named."""
     return SECTIONS | {name: OWN_SECTIONS[name] for name in own}
+
+
+def sections_of(program: str) -> dict[str, type[Section]]:
+    """The sections of ``OWN_SECTIONS`` that runs of an entry point may have."""
+    return {name: section for name, section in OWN_SECTIONS.items() if program in section.switch.programs}
+
+
+def switched_on(program: str, settings: Settings) -> list[str]:
+    """Names of the sections of ``OWN_SECTIONS`` that a run of ``program`` with these settings has."""
+    return [name for name, section in sections_of(program).items() if section.switch.is_on(settings)]
 
 
 def section_values(section: type, values: dict[str, Any]) -> Any:
@@ -167,7 +178,7 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         stored = json.loads(text)
         own = [name for name in OWN_SECTIONS if stored.get(name) is not None]
         sections = sections_with(*own)
-        flat = {name: value for section in sections for name, value in stored[section].items()}
+        flat = {name: value for section in sections for name, value in _stored(stored, section).items()}
         flat = _settled_by_code(flat, self_taught="self_taught" in own) | flat | dict(changes or {})
         known = {item.name: item for section in sections.values() for item in dataclasses.fields(section)}
         if unknown := sorted(set(flat) - set(known)):
@@ -176,6 +187,11 @@ def train_config_from_json(text: str, changes: Mapping[str, Any] | None = None) 
         return train_config(stored["recipe"], LossConfig(**stored["loss"]), flat, *own)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise UserError(f"not a run's config.json: {error!r}") from error
+
+
+def _stored(run: dict[str, Any], section: str) -> dict[str, Any]:
+    """What a run recorded of a section; runs from before there was fine-tuning recorded nothing of it."""
+    return run.get(section, {}) if section == "finetuning" else run[section]
 
 
 def _settled_by_code(flat: dict[str, Any], *, self_taught: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dml.config import DataConfig, NoiseConfig
 from dml.data import cars, cub, folder, glyphs, inshop, sop
-from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize
+from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize, registry_of
 from dml.data.loading import data_of_run, load_whole
 from dml.data.noise import with_label_noise
 from dml.data.records import ImageRecords, RetrievalData
@@ -20,7 +20,6 @@ from dml.data.run_split import (
 )
 from dml.data.screening import Screening
 from dml.data.splits import hold_out
-from dml.registry import Registry
 
 __all__ = [
     "DATASETS",
@@ -37,11 +36,7 @@ __all__ = [
 
 _SPECS = (cub.SPEC, cars.SPEC, sop.SPEC, inshop.SPEC, glyphs.SPEC, folder.SPEC)
 
-DATASETS: Registry[DatasetSpec] = Registry(
-    "dataset",
-    {spec.name: spec for spec in _SPECS},
-    {alias: spec.name for spec in _SPECS for alias in spec.aliases},
-)
+DATASETS = registry_of("dataset", _SPECS)
 
 
 def data_from_config(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import lzma
-import shutil
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tqdm import tqdm
 
 from dml.errors import UserError
+from dml.writing import require_space
 
 # What readers and decompressors say of damage; RuntimeError is zipfile's word for a missing password, OSError that of
 # gzip, and of the disk that is written to.
@@ -57,7 +56,7 @@ def _extract_tar(archive: Path, folder: Path) -> None:
         members = tar.getmembers()
         for member in members:
             _require_plain(archive, member.name, member.isfile() or member.isdir())
-        _require_space(archive, folder, (member.size for member in members))
+        require_space(folder, sum(member.size for member in members), ArchiveError, what=str(archive))
         for member in tqdm(members, desc=f"unpacking {archive.name}", unit=" files"):
             tar.extract(member, folder)
 
@@ -68,7 +67,7 @@ def _extract_zip(archive: Path, folder: Path) -> None:
         for member in members:
             kind = stat.S_IFMT(member.external_attr >> 16)  # 0: written by a system without such kinds
             _require_plain(archive, member.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
-        _require_space(archive, folder, (member.file_size for member in members))
+        require_space(folder, sum(member.file_size for member in members), ArchiveError, what=str(archive))
         for member in tqdm(members, desc=f"unpacking {archive.name}", unit=" files"):
             zipped.extract(member, folder)
 
@@ -79,9 +78,3 @@ def _require_plain(archive: Path, name: str, is_plain: bool) -> None:
         raise ArchiveError(f"{archive} is unsafe: its member {name!r} leaves the folder. Nothing was unpacked")
     if not is_plain:
         raise ArchiveError(f"{archive} is unsafe: its member {name!r} is a link or device. Nothing was unpacked")
-
-
-def _require_space(archive: Path, folder: Path, sizes: Iterable[int]) -> None:
-    needed, free = sum(sizes), shutil.disk_usage(folder).free
-    if needed > free:
-        raise ArchiveError(f"{archive} needs {needed / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free")

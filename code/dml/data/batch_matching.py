@@ -7,14 +7,14 @@ from abc import abstractmethod
 import numpy as np
 
 from dml.data.class_members import ClassMembers
-from dml.data.feature_sampler import FeatureSampler
+from dml.data.feature_sampler import PoolSampler
 from dml.errors import UserError
 
 NUM_BINS = 50
 HISTOGRAM_WEIGHT = 150  # 75 in either direction, which for this distance are the same
 
 
-class BatchMatchSampler(FeatureSampler):
+class BatchMatchSampler(PoolSampler):
     """Draws candidate batches from a pool of images and keeps the one whose features are distributed most alike.
 
     The pool is drawn as ``ClassRandomSampler`` draws: classes with replacement, ``images_per_class`` members of each
@@ -23,7 +23,7 @@ class BatchMatchSampler(FeatureSampler):
 
     Args:
         num_candidates: K, batches to choose from (``--data_batchmatch_ncomps``).
-        pool: see ``FeatureSampler``.
+        pool: see ``PoolSampler``.
     """
 
     def __init__(self, labels: np.ndarray, *, num_candidates: int = 10, **pool):
@@ -103,7 +103,7 @@ def frechet_distances(candidates: np.ndarray, reference: np.ndarray) -> np.ndarr
     """
     means, mean = candidates.mean(axis=1), reference.mean(axis=0)
     x = (candidates - means[:, None]) / np.sqrt(candidates.shape[1] - 1)
-    y = np.linalg.qr((reference - mean) / np.sqrt(len(reference) - 1), mode="r")
+    y = np.asarray(np.linalg.qr((reference - mean) / np.sqrt(len(reference) - 1), mode="r"))
     products = x @ y.T  # (K, B, min(R, D))
     eigenvalues = np.linalg.eigvalsh(products @ products.transpose(0, 2, 1))
     cross = np.sqrt(np.maximum(eigenvalues, 0)).sum(axis=1)

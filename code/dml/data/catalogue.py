@@ -30,7 +30,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """The official files of a dataset and, where a host demands them, the steps to take by hand.
 
     Attributes:
@@ -41,8 +41,8 @@ class Source:
     steps: str = ""
 
 
-SOURCES = {
-    "cub": Source(
+ORIGINS = {
+    "cub": Origin(
         (
             RemoteFile(
                 "CUB_200_2011.tgz",
@@ -53,7 +53,7 @@ SOURCES = {
             ),
         )
     ),
-    "SOP": Source(
+    "SOP": Origin(
         (
             RemoteFile(
                 "Stanford_Online_Products.zip",
@@ -63,7 +63,7 @@ SOURCES = {
             ),
         )
     ),
-    "cars": Source(
+    "cars": Origin(
         (
             RemoteFile("car_ims.tgz", md5="d5c8f0aa497503f355e17dc7886c3f14", folder="cars196"),
             RemoteFile("cars_annos.mat", md5="b407c6086d669747186bd1d764ff9dbc", folder="cars196"),
@@ -85,7 +85,7 @@ either car_ims/ and cars_annos.mat, or cars_train/, cars_test/, devkit/ and cars
 one folder per class, and check them with
   python scripts/verify_dataset.py cars{data_dir_flag}""",
     ),
-    "Inshop": Source(
+    "Inshop": Origin(
         (
             RemoteFile("img.zip", md5=None, folder="Inshop_Clothes"),
             RemoteFile("list_eval_partition.txt", md5=None, folder="Inshop_Clothes/Eval"),
@@ -99,7 +99,7 @@ In-Shop: its authors give the files on request.
      or unpack img.zip in {data_dir}/Inshop_Clothes/ and put the list into {data_dir}/Inshop_Clothes/Eval/.
   4. python scripts/verify_dataset.py Inshop{data_dir_flag}""",
     ),
-    "cifar10": Source(
+    "cifar10": Origin(
         (
             RemoteFile(
                 "cifar-10-python.tar.gz",
@@ -110,7 +110,7 @@ In-Shop: its authors give the files on request.
             ),
         )
     ),
-    "cifar100": Source(
+    "cifar100": Origin(
         (
             RemoteFile(
                 "cifar-100-python.tar.gz",
@@ -121,7 +121,7 @@ In-Shop: its authors give the files on request.
             ),
         )
     ),
-    "imagenet": Source(
+    "imagenet": Origin(
         (),
         steps="""\
 ImageNet-1K: its authors give the files to registered users.

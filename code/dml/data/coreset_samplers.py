@@ -6,13 +6,13 @@ from abc import abstractmethod
 
 import numpy as np
 
-from dml.data.feature_sampler import FeatureSampler
+from dml.data.feature_sampler import PoolSampler
 from dml.errors import UserError
 
 SOFT_PERCENTILE = 97
 
 
-class CoresetSampler(FeatureSampler):
+class CoresetSampler(PoolSampler):
     """Chooses images of a pool, one per group; members of each one's class, drawn with replacement, complete its group.
 
     The pool is P distinct images drawn uniformly, anew for each batch; all images where there are fewer.
@@ -51,7 +51,7 @@ class GreedyCoresetSampler(CoresetSampler):
             NOTE: the published code reads ``--data_gc_coreset_lim`` and uses it nowhere; among images that are all
             alike it takes the first one again and again.
         softened: draw the next image uniformly from those at or above the 97th percentile of these distances.
-        pool: see ``FeatureSampler``.
+        pool: see ``PoolSampler``.
     """
 
     def __init__(self, labels: np.ndarray, *, limit: float = 1e-9, softened: bool = False, **pool):
@@ -91,7 +91,7 @@ class D2CoresetSampler(CoresetSampler):
 
     Args:
         exponent: λ, 0 or more; 0 leaves the density alone.
-        pool: see ``FeatureSampler``.
+        pool: see ``PoolSampler``.
     """
 
     def __init__(self, labels: np.ndarray, *, exponent: float = 1.0, **pool):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from dml.data.formats import open_image
 
@@ -28,6 +30,19 @@ def bits_that_hold(number: int) -> int:
     return next(bits for bits in DEPTHS if number <= white_of(bits))
 
 
+def settled_bits(bits: int | None, peaks: Iterable[int]) -> int | None:
+    """How many bits images have: as asked, else the fewest that hold the largest number in all of them.
+
+    Args:
+        bits: what was asked for; None: nothing.
+        peaks: the largest number, 0..65535, of each image of more than 8 bits that does not state them.
+
+    Returns:
+        None: nothing was asked for, and there are no such images.
+    """
+    return bits or max((bits_that_hold(peak) for peak in peaks), default=None)
+
+
 def stated_white(image: Image.Image) -> int | None:
     """Which number of an opened image of more than 8 bits is white, as its file says; None: it does not say.
 
@@ -35,7 +50,7 @@ def stated_white(image: Image.Image) -> int | None:
     """
     if image.format == "PPM":  # Pillow has scaled its numbers to 16 bits
         return white_of(FULL_DEPTH)
-    if image.format != "TIFF":
+    if not isinstance(image, TiffImageFile):
         return None
     bits, largest = (int(np.max(image.tag_v2.get(tag, 0))) for tag in (_BITS, _LARGEST))
     if 0 < largest <= white_of(FULL_DEPTH):
@@ -54,7 +69,8 @@ def is_deep_grey(image: Image.Image) -> bool:
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    modes = [_raw_mode(tile).partition(";") for tile in image.tile]
+    tiles = image.tile if isinstance(image, ImageFile) else ()
+    modes = [_raw_mode(tile).partition(";") for tile in tiles]
     return bool(modes) and all(kind in ("RGB", "RGBA") and order in _OTHER_ORDER for kind, _, order in modes)
 
 
@@ -99,7 +115,7 @@ def _raw_mode(tile: Sequence[Any]) -> str:
     return mode if isinstance(mode, str) else ""
 
 
-def _in_other_order(tile: Sequence[Any]) -> Sequence[Any]:
+def _in_other_order(tile: Any) -> Any:
     kind, _, order = _raw_mode(tile).partition(";")
     mode = f"{kind};{_OTHER_ORDER[order]}"
     arguments = mode if isinstance(tile[3], str) else (mode, *tile[3][1:])

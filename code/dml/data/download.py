@@ -6,7 +6,6 @@ import ftplib
 import hashlib
 import http.client
 import json
-import shutil
 import socket
 import ssl
 import time
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from dml.data.remote import CHUNK, AddressError, ChangedError, Remote, Version, open_remote, require_address
 from dml.errors import UserError
+from dml.writing import require_space
 
 RETRIES = 4  # without progress in between
 PAUSE = 2.0  # seconds before the first retry, doubled each time
@@ -149,7 +149,9 @@ def _fetch_rest(url: str, part: _Part) -> None:
                 why = "the file there has changed" if changed else "the server sends the file as a whole only"
                 tqdm.write(f"{part.path.name}: {why}, so it begins again")
             total = remote.version.total
-            _require_space(part.path.parent, 0 if total is None else total - remote.start)
+            missing = 0 if total is None else total - remote.start
+            with _on_disk(part.path.parent):
+                require_space(part.path.parent, missing, DownloadError, what=part.target.name)
             part.begin(remote)
             with _progress_bar(part.target.name, remote) as bar:
                 while chunk := remote.read():
@@ -195,18 +197,13 @@ def _may_pass(error: Exception) -> bool:
     )
 
 
-def _require_space(folder: Path, needed: int) -> None:
-    with _on_disk(folder):
-        free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DownloadError(f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed")
-
-
 @contextmanager
 def _on_disk(path: Path) -> Iterator[None]:
     """What the disk refuses within is a DownloadError, not a fault of the line."""
     try:
         yield
+    except DownloadError:
+        raise
     except OSError as error:
         raise DownloadError(
             f"cannot write {error.filename or path}: {error.strerror or error}. What has come is kept; run the command"

@@ -13,7 +13,7 @@ from dml.errors import UserError
 SIMILARITY_MEASURES = ("euclidean", "cosine")
 
 
-class FeatureSampler(ABC):
+class PoolSampler(ABC):
     """Composes each batch by what the network makes of the images (Roth et al., ICML 2020, and their repository).
 
     The features are handed over by ``set_features`` before an epoch is planned. A plan is a function of seed, epoch
@@ -35,8 +35,6 @@ class FeatureSampler(ABC):
         ValueError: fewer images than one batch, a batch without room for a class, a pool smaller than a batch is
             chosen from, or a value out of range.
     """
-
-    needs_features = True
 
     def __init__(
         self,
@@ -84,6 +82,8 @@ class FeatureSampler(ABC):
 
         The projection is a new one for each batch, its entries uniform in ±1/√D.
         """
+        if self.features is None:
+            raise ValueError("this sampler looks at the images' features: call set_features before plan")
         features = self.features[pool].astype(np.float64)
         if self.projection_size == -1:
             return features
@@ -96,8 +96,6 @@ class FeatureSampler(ABC):
         Raises:
             ValueError: no features yet.
         """
-        if self.features is None:
-            raise ValueError("this sampler looks at the images' features: call set_features before plan")
         rng = np.random.default_rng([self.seed, epoch])
         return np.stack([self._batch(rng) for _ in range(self.num_batches)])
 

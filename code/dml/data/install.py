@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dml.data.archives import extract
-from dml.data.catalogue import SOURCES, RemoteFile, Source
+from dml.data.catalogue import ORIGINS, Origin, RemoteFile
 from dml.data.download import DownloadError, fetch, md5_of
 from dml.data.glyphs import prepare_glyphs
 from dml.data.layout import data_dir_flag, require_folder
@@ -36,21 +36,21 @@ def install(
         OSError: a file at hand that cannot be read, or a folder that cannot be written to.
     """
     name = EVERY_DATASET.canonical(name)
-    if name not in SOURCES:
+    if name not in ORIGINS:
         if url or files:
             raise DownloadError(f"dataset {name!r} is not downloaded: leave out --url and --from")
         return f"glyphs are in {prepare_glyphs(data_dir)}" if name == "glyphs" else EVERY_DATASET[name].fetch
     require_folder(data_dir)
-    source = SOURCES[name]
+    origin = ORIGINS[name]
     if files:
-        for file, remote in [(file, identify(file, source)) for file in files]:
+        for file, remote in [(file, identify(file, origin)) for file in files]:
             _put_in_place(file, remote, data_dir)
         return _done(name, data_dir, files)
     if url is None and not verify(name, data_dir).problems:
         return f"{name} is complete already in {data_dir}"
-    wanted = [(_matching(url, source), url)] if url else [(f, f.url) for f in source.files if f.url]
+    wanted = [(_matching(url, origin), url)] if url else [(f, f.url) for f in origin.files if f.url]
     if not wanted:
-        return source.steps.format(data_dir=data_dir, data_dir_flag=data_dir_flag(data_dir))
+        return origin.steps.format(data_dir=data_dir, data_dir_flag=data_dir_flag(data_dir))
     for remote, address in wanted:
         archive = fetch(address, data_dir / remote.name, md5=remote.md5)
         _put_in_place(archive, remote, data_dir)
@@ -66,7 +66,7 @@ def _done(name: str, data_dir: Path, files: Sequence[Path | str]) -> str:
     )
 
 
-def identify(file: Path, source: Source) -> RemoteFile:
+def identify(file: Path, origin: Origin) -> RemoteFile:
     """Which official file ``file`` is: by hash, or by name where no hash is published.
 
     Raises:
@@ -75,20 +75,20 @@ def identify(file: Path, source: Source) -> RemoteFile:
     if not file.is_file():
         raise DownloadError(f"--from: no such file: {file}")
     digest = md5_of(file)
-    for remote in source.files:
+    for remote in origin.files:
         if remote.md5 == digest or (remote.md5 is None and remote.name == file.name):
             return remote
-    known = "\n".join(f"  {remote.name} ({remote.md5 or 'no hash known'})" for remote in source.files)
+    known = "\n".join(f"  {remote.name} ({remote.md5 or 'no hash known'})" for remote in origin.files)
     raise DownloadError(f"{file} (MD5 {digest}) is none of the official files:\n{known}")
 
 
-def _matching(url: str, source: Source) -> RemoteFile:
-    if len(source.files) == 1:
-        return source.files[0]
-    for remote in source.files:
+def _matching(url: str, origin: Origin) -> RemoteFile:
+    if len(origin.files) == 1:
+        return origin.files[0]
+    for remote in origin.files:
         if url.split("?")[0].endswith(f"/{remote.name}"):
             return remote
-    raise DownloadError(f"--url {url}: must end in one of {', '.join(remote.name for remote in source.files)}")
+    raise DownloadError(f"--url {url}: must end in one of {', '.join(remote.name for remote in origin.files)}")
 
 
 def _put_in_place(file: Path, remote: RemoteFile, data_dir: Path) -> None:

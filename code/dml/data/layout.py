@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dml.config import DataConfig
 from dml.data.formats import image_suffixes
-from dml.data.records import ImageRecords, RetrievalData
+from dml.data.records import ImageRecords
 from dml.errors import UserError
+from dml.registry import Registry
 
 
 class DatasetError(UserError):
@@ -39,26 +41,33 @@ class SplitSize:
         return f"{self.classes:,} classes, {self.images:,} images"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """What the registry knows of a dataset.
+    """What a registry knows of a data set.
 
     Attributes:
         name: its name here.
         load: data folder → splits; of a user's own images also how they are checked. Raises DatasetNotFoundError or
             DatasetError.
-        recall_ks: the k of recall@k that are published for it.
-        official: published size of each split ("train", "query", "gallery"); empty if there is none.
+        official: published size of each split ("train", "query", "gallery"; "test" of a classification); empty if
+            there is none.
         fetch: how to get it, a command or a sentence.
         aliases: other spellings of the name.
+        recall_ks: the k of recall@k that are published for it; none of a classification.
     """
 
     name: str
-    load: Callable[..., RetrievalData]
-    recall_ks: tuple[int, ...]
+    load: Callable[..., Any]
     official: Mapping[str, SplitSize]
     fetch: str
     aliases: tuple[str, ...] = ()
+    recall_ks: tuple[int, ...] = ()
+
+
+def registry_of(kind: str, specs: Sequence[DatasetSpec]) -> Registry[DatasetSpec]:
+    """The data sets by name, and by their other spellings; ``kind`` is what messages call them."""
+    aliases = {alias: spec.name for spec in specs for alias in spec.aliases}
+    return Registry(kind, {spec.name: spec for spec in specs}, aliases)
 
 
 def fetch_command(name: str, data_dir: Path | None = None) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dml.data.images import ImageDataset, SampleKey, collate
 from dml.errors import UserError
@@ -170,7 +170,7 @@ def _own_generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def train_loader(dataset: ImageDataset, batches: PlannedBatches, *, workers: int, pin_memory: bool) -> Loader:
+def train_loader(dataset: Dataset, batches: PlannedBatches, *, workers: int, pin_memory: bool) -> Loader:
     """Loads the planned batches of ``dataset``; its workers live on from epoch to epoch."""
     return Loader(
         dataset,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from dml.config import DataConfig
-from dml.data.layout import DatasetWarning, SplitSize
+from dml.data.layout import DatasetSpec, DatasetWarning, SplitSize
 from dml.data.records import ImageRecords
 from dml.data.run_split import continued, has_split
 from dml.data.screening import Screening, screening_for
@@ -17,15 +17,7 @@ from dml.places import from_home
 Data = TypeVar("Data")  # a SplitData
 
 
-class Spec(Protocol):
-    """What the registries of both kinds know of a data set; see ``DatasetSpec``."""
-
-    name: str
-    load: Callable[..., Any]
-    official: Mapping[str, SplitSize]
-
-
-def load_whole(spec: Spec, data_dir: str | Path, screening: Screening | None) -> Any:
+def load_whole(spec: DatasetSpec, data_dir: str | Path, screening: Screening | None) -> Any:
     """The data set of ``spec`` found in or below ``data_dir``, nothing held out.
 
     Args:
@@ -45,7 +37,7 @@ def load_whole(spec: Spec, data_dir: str | Path, screening: Screening | None) ->
     return data
 
 
-def size_differences(spec: Spec, data: Any) -> list[str]:
+def size_differences(spec: DatasetSpec, data: Any) -> list[str]:
     """One line for each split of ``data`` that has not the official number of classes and images."""
     lines = []
     for split, official in spec.official.items():

@@ -52,6 +52,6 @@ def read_own_data(data_dir: Path, rules: SplitRules, how_to_give: str) -> tuple[
 def _of_images_without_classes(data_dir: Path, how_to_give: str) -> str:
     return (
         f"the images of {data_dir} lie in it side by side, and nothing says their classes. Without classes:"
-        f" python code/main.py --dataset folder{data_dir_flag(data_dir)} learns from the images alone. With classes:"
-        f" {how_to_give[0].lower()}{how_to_give[1:]}"
+        f" python code/train_stml.py --dataset folder{data_dir_flag(data_dir)} learns from the images alone. With"
+        f" classes: {how_to_give[0].lower()}{how_to_give[1:]}"
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, TypeVar
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 from tqdm import tqdm
 
 from dml.data.depth import is_deep, numbers_of, peak_of, stated_white
@@ -66,6 +67,23 @@ def examine(path: str | os.PathLike[str], *, whole: bool) -> Examined:
         return Examined(reason_of(error))
 
 
+def peaks_of(paths: Sequence[str | os.PathLike[str]]) -> list[int]:
+    """``Examined.peak`` of those files that have one; no other file is decoded, and one that cannot be read has none.
+
+    In threads where there are several.
+    """
+    peaks = in_threads(_peak_in, paths, "images", quiet=True) if len(paths) > 1 else [_peak_in(path) for path in paths]
+    return [peak for peak in peaks if peak is not None]
+
+
+def _peak_in(path: str | os.PathLike[str]) -> int | None:
+    try:
+        with Path(path).open("rb") as file, open_image(file) as image:
+            return _decode(image, file).peak if _is_unscaled(image) else None
+    except DAMAGE:
+        return None
+
+
 def examine_all(paths: Sequence[str]) -> dict[str, Examined]:
     """Decode all files: path → what is remarkable about it, a fault or a peak, in the order of ``paths``.
 
@@ -99,9 +117,14 @@ def in_threads(
         return list(tqdm(results, total=len(items), unit=f" {unit}", leave=False, disable=True if quiet else None))
 
 
+def _is_unscaled(image: Image.Image) -> bool:
+    """Whether an image that is opened, but not loaded, has more than 8 bits and does not state how many."""
+    return is_deep(image) and stated_white(image) is None
+
+
 def _decode(image: Image.Image, file: IO[bytes]) -> Examined:
     """Read all of an opened image. Any of ``DAMAGE``."""
-    is_unscaled = is_deep(image) and stated_white(image) is None
+    is_unscaled = _is_unscaled(image)
     image.draft(None, (1, 1))  # of JPEG alone
     to_rgb(image, file)
     return Examined(peak=peak_of(numbers_of(image, file)) if is_unscaled else None)
@@ -122,7 +145,7 @@ def _has_its_end(image: Image.Image, file: IO[bytes]) -> bool:
         return _riff_size(file) <= size
     if image.format in ("AVIF", "HEIF"):
         return _boxes_fill(file, size)
-    if image.format == "TIFF":
+    if isinstance(image, TiffImageFile):
         parts = [zip(*(image.tag_v2.get(tag, ()) for tag in tags), strict=False) for tags in (_STRIPS, _TILES)]
         ends = [start + length for part in parts for start, length in part]
         return bool(ends) and max(ends) <= size

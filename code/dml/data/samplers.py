@@ -10,7 +10,7 @@ Planning costs O(N + num_batches · (C + batch)) and no Python loop, but for the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,10 +22,25 @@ from dml.registry import Registry
 
 
 class Sampler(Protocol):
-    """Plans the batches of an epoch."""
+    """Plans the batches of an epoch.
+
+    Attributes:
+        images_per_batch: known without a plan.
+    """
+
+    images_per_batch: int
 
     def plan(self, epoch: int) -> np.ndarray:
-        """(num_batches, batch) int64 indices into the data set."""
+        """(num_batches, images_per_batch) int64 indices into the data set."""
+        ...
+
+
+@runtime_checkable
+class FeatureSampler(Sampler, Protocol):
+    """Plans by what the network makes of the images, which it is told before each plan."""
+
+    def set_features(self, features: np.ndarray) -> None:
+        """Take (N, D) features of the images, in the order of their indices, for the plans to come."""
         ...
 
 
@@ -43,13 +58,13 @@ class RandomSampler:
 
     def __init__(self, labels: np.ndarray, *, batch_size: int, seed: int = 0):
         check_batch_size(len(labels), batch_size)
-        self.num_images, self.batch_size, self.seed = len(labels), batch_size, seed
+        self.num_images, self.images_per_batch, self.seed = len(labels), batch_size, seed
 
     def plan(self, epoch: int) -> np.ndarray:
         """(N // batch_size, batch_size) int64, no index twice."""
-        num_batches = self.num_images // self.batch_size
+        num_batches = self.num_images // self.images_per_batch
         order = np.random.default_rng([self.seed, epoch]).permutation(self.num_images)
-        return order[: num_batches * self.batch_size].reshape(num_batches, self.batch_size)
+        return order[: num_batches * self.images_per_batch].reshape(num_batches, self.images_per_batch)
 
 
 class ClassBalancedBatchSampler:
@@ -58,31 +73,25 @@ class ClassBalancedBatchSampler:
     Images of a class are drawn with replacement and stand together. If ``images_per_class`` does not divide
     ``batch_size`` the batch is smaller: classes · images_per_class. N // batch_size batches an epoch.
 
+    NOTE: the published sampler can leave out a label, which nothing published asks of it.
+
     Args:
         labels: (N,) int64.
         batch_size: upper bound of images per batch.
         images_per_class: drawn per class (``--IPC``).
         seed: plans are a function of it and the epoch.
-        ignore: a label that is never drawn.
 
     Raises:
         UserError: more classes per batch than there are, or fewer images than one batch.
     """
 
-    def __init__(
-        self,
-        labels: np.ndarray,
-        *,
-        batch_size: int,
-        images_per_class: int,
-        seed: int = 0,
-        ignore: int | None = None,
-    ):
+    def __init__(self, labels: np.ndarray, *, batch_size: int, images_per_class: int, seed: int = 0):
         check_batch_size(len(labels), batch_size)
-        self.classes = ClassMembers(labels, ignore)
+        self.classes = ClassMembers(labels)
         self.classes_per_batch = classes_per_batch(batch_size, images_per_class, len(self.classes))
         self.num_batches = len(labels) // batch_size
-        self.batch_size, self.images_per_class, self.seed = batch_size, images_per_class, seed
+        self.images_per_class, self.seed = images_per_class, seed
+        self.images_per_batch = self.classes_per_batch * images_per_class
 
     def plan(self, epoch: int) -> np.ndarray:
         """(N // batch_size, classes_per_batch · images_per_class) int64, grouped by class."""
@@ -108,12 +117,13 @@ class BalancedSampler(ClassBalancedBatchSampler):
                 f"--IPC {images_per_class} does not divide --batch-size {batch_size}, and {len(labels)} images give"
                 f" {stream} in whole groups, fewer than one batch: choose an --IPC that divides it"
             )
+        self.images_per_batch = batch_size
 
     def plan(self, epoch: int) -> np.ndarray:
         """(number of whole batches, batch_size) int64."""
         stream = super().plan(epoch).ravel()
-        num_batches = len(stream) // self.batch_size
-        return stream[: num_batches * self.batch_size].reshape(num_batches, self.batch_size)
+        num_batches = len(stream) // self.images_per_batch
+        return stream[: num_batches * self.images_per_batch].reshape(num_batches, self.images_per_batch)
 
 
 class PowerBalancedSampler:
@@ -136,12 +146,12 @@ class PowerBalancedSampler:
         self.classes = ClassMembers(labels)
         weights = self.classes.counts.astype(np.float64) ** power
         self.probabilities = weights / weights.sum()  # (C,)
-        self.num_batches, self.batch_size, self.seed = len(labels) // batch_size, batch_size, seed
+        self.num_batches, self.images_per_batch, self.seed = len(labels) // batch_size, batch_size, seed
 
     def plan(self, epoch: int) -> np.ndarray:
         """(N // batch_size, batch_size) int64."""
         rng = np.random.default_rng([self.seed, epoch])
-        shape = (self.num_batches, self.batch_size)
+        shape = (self.num_batches, self.images_per_batch)
         classes = rng.choice(len(self.classes), size=shape, p=self.probabilities)
         return self.classes.members(rng, classes)
 
@@ -169,6 +179,7 @@ class ClassRandomSampler:
         self.classes = ClassMembers(labels)
         self.num_batches, self.images_per_class, self.seed = len(labels) // batch_size, images_per_class, seed
         self.classes_per_batch = batch_size // images_per_class
+        self.images_per_batch = self.classes_per_batch * images_per_class
 
     def plan(self, epoch: int) -> np.ndarray:
         """(N // batch_size, classes_per_batch · images_per_class) int64, grouped by class."""
@@ -195,13 +206,13 @@ class FullRandomSampler:
         if batch_size < 2:
             raise UserError("--sampler full_random puts a pair into each batch: --batch-size must be at least 2")
         self.classes = ClassMembers(labels)
-        self.num_batches, self.batch_size, self.seed = len(labels) // batch_size, batch_size, seed
+        self.num_batches, self.images_per_batch, self.seed = len(labels) // batch_size, batch_size, seed
 
     def plan(self, epoch: int) -> np.ndarray:
         """(N // batch_size, batch_size) int64."""
         rng = np.random.default_rng([self.seed, epoch])
-        classes = rng.integers(len(self.classes), size=(self.num_batches, self.batch_size))
-        other = rng.integers(self.batch_size - 1, size=self.num_batches)
+        classes = rng.integers(len(self.classes), size=(self.num_batches, self.images_per_batch))
+        other = rng.integers(self.images_per_batch - 1, size=self.num_batches)
         classes[:, -1] = classes[np.arange(self.num_batches), other]
         return self.classes.members(rng, classes)
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from dml.config import DataConfig, EvaluateConfig
-from dml.data.depth import FULL_DEPTH, bits_that_hold, to_8_bits, white_of
+from dml.data.depth import FULL_DEPTH, settled_bits, to_8_bits, white_of
 from dml.data.layout import DatasetError, DatasetWarning
 from dml.data.own_images import some
 from dml.data.own_splits import UNSPLIT
@@ -107,7 +107,7 @@ class Screening:
         if not peaks:
             return self.bits
         top = max(peaks.values())
-        bits = self.bits or bits_that_hold(top)
+        bits = settled_bits(self.bits, peaks.values())
         if self.bits is None and bits < FULL_DEPTH:
             told = f"images of more than 8 bits are read as having {bits}, for no number in them is larger than {top}"
             warnings.warn(f"{root}: {told}; --bits {FULL_DEPTH} reads them as dark as they are", DatasetWarning)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 from dml.data.square import check_square
 from dml.errors import UserError
 
+BILINEAR = InterpolationMode.BILINEAR.value
 AUGMENTATIONS = ("base", "adv", "big", "red", "lighting")
 Normalize = Callable[[Tensor], Tensor]
 """A network's own input normalisation: (3, H, W) float32 RGB in 0..1 → what the network reads."""
@@ -43,6 +44,7 @@ def train_transform(
     resize: int = 256,
     flip: bool = True,
     pillow: bool = False,
+    interpolation: str = BILINEAR,
 ) -> v2.Compose:
     """A random crop, and a mirror image half of the time.
 
@@ -63,6 +65,7 @@ def train_transform(
         resize: of ``red`` only, elsewhere it is the evaluation's.
         flip: mirror horizontally with probability 1/2.
         pillow: by Pillow instead of on tensors, see ``_compose``.
+        interpolation: by which images are scaled: ``bilinear``, ``bicubic``, ``nearest`` or ``lanczos``.
 
     Raises:
         UserError: an unknown augmentation, ``crop_scale`` that is not 0 < smallest ≤ largest ≤ 1, or with ``red`` a
@@ -75,9 +78,9 @@ def train_transform(
         raise UserError(f"crop scale must satisfy 0 < smallest <= largest <= 1, got {crop_scale}")
     if augmentation == "red":
         check_square(crop_size, resize)
-        steps: list[Callable] = [v2.Resize(resize), v2.RandomCrop(crop_size)]
+        steps: list[Callable] = [_resize(resize, interpolation), v2.RandomCrop(crop_size)]
     else:
-        steps = [v2.RandomResizedCrop(crop_size, scale=crop_scale)]
+        steps = [v2.RandomResizedCrop(crop_size, scale=crop_scale, interpolation=InterpolationMode(interpolation))]
     if augmentation == "adv":
         steps += [v2.RandomGrayscale(p=0.2), v2.ColorJitter(0.2, 0.2, 0.2, 0.2)]
     if flip:
@@ -109,26 +112,39 @@ def padded_crop_transform(
 
 
 def eval_transform(
-    normalize: Normalize, *, resize: int | None = 256, crop_size: int = 224, pillow: bool = False
+    normalize: Normalize,
+    *,
+    resize: int | None = 256,
+    crop_size: int = 224,
+    pillow: bool = False,
+    interpolation: str = BILINEAR,
 ) -> v2.Compose:
     """The shorter side scaled to ``resize`` pixels (None: not scaled), then the central square.
 
     Args:
         normalize: applied last.
         pillow: by Pillow instead of on tensors, see ``_compose``.
+        interpolation: as for ``train_transform``.
 
     Raises:
         UserError: if the square is larger than the scaled image, which would pad it with black.
     """
     if resize is not None:
         check_square(crop_size, resize)
-    steps: list[Callable] = [] if resize is None else [v2.Resize(resize)]
+    steps: list[Callable] = [] if resize is None else [_resize(resize, interpolation)]
     return _compose([*steps, v2.CenterCrop(crop_size)], normalize, pillow=pillow)
 
 
-def whole_image_transform(normalize: Normalize, *, side: int, pillow: bool = False) -> v2.Compose:
-    """The whole image scaled to ``side`` × ``side`` pixels, whatever its proportions; ``pillow``: see ``_compose``."""
-    return _compose([v2.Resize((side, side))], normalize, pillow=pillow)
+def whole_image_transform(
+    normalize: Normalize, *, side: int, pillow: bool = False, interpolation: str = BILINEAR
+) -> v2.Compose:
+    """The whole image scaled to ``side`` × ``side`` pixels, whatever its proportions; ``pillow``: see ``_compose``,
+    ``interpolation``: ``train_transform``."""
+    return _compose([_resize((side, side), interpolation)], normalize, pillow=pillow)
+
+
+def _resize(size: int | tuple[int, int], interpolation: str) -> v2.Resize:
+    return v2.Resize(size, interpolation=InterpolationMode(interpolation))
 
 
 def _compose(steps: list[Callable], normalize: Normalize, *, pillow: bool) -> v2.Compose:

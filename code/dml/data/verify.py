@@ -18,7 +18,7 @@ from dml.data.checks import (
     paths_of,
     splits_of,
 )
-from dml.data.classification import CLASSIFICATION_DATASETS, ClassificationSpec
+from dml.data.classification import CLASSIFICATION_DATASETS
 from dml.data.copies import same_image
 from dml.data.loading import size_differences
 from dml.data.readable import fault_of, in_threads
@@ -26,7 +26,7 @@ from dml.data.verify_own import verify_own
 from dml.errors import UserError
 from dml.registry import Registry
 
-EVERY_DATASET: Registry[DatasetSpec | ClassificationSpec] = Registry(
+EVERY_DATASET: Registry[DatasetSpec] = Registry(
     "dataset",
     # Both kinds have a "folder"; see dml.data.verify_own.
     {**DATASETS, **{name: spec for name, spec in CLASSIFICATION_DATASETS.items() if name not in DATASETS}},

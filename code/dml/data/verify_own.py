@@ -39,7 +39,7 @@ CLASSIFY = (
     "python code/classify.py --dataset folder --data-dir {} --model resnet18 --pretrained --lr 0.01 --batch-size 64"
     " --epochs 20 --scheduler cosine"
 )
-SELF_TAUGHT = "python code/main.py --dataset folder --data-dir {} --model resnet18 --embedding-size 128"
+SELF_TAUGHT = "python code/train_stml.py --dataset folder --data-dir {} --model resnet18 --embedding-size 128"
 
 
 @dataclass(frozen=True)

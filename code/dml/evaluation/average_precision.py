@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dml.evaluation.ranking import Positives
 from dml.evaluation.retrieval import make_ranking
+from dml.neighbours import SimilarityScores
 from dml.positives import ImageIds
 from dml.registry import Registry
 
@@ -88,7 +89,7 @@ def mean_average_precision(
     totals = torch.zeros(len(names), dtype=torch.float64, device=query.device)
     block_rows = chunk_size or scores.rows_per_block(_BLOCK_BYTES, torch.float64)
     for rows in torch.arange(len(query), device=query.device).split(block_rows):
-        rank, hits = _positive_ranks(scores.block(rows, torch.float64), rows, positives)
+        rank, hits = _positive_ranks(scores, rows, positives)
         size = positives.num[rows, None] + int(gallery is None)
         precision = hits / rank / size.clamp_min(1)
         for i, name in enumerate(names):
@@ -102,40 +103,43 @@ def _length(cutoff: Cutoff, class_size: Tensor) -> Tensor | float:
     return torch.inf if cutoff.length is None else cutoff.length
 
 
-def _positive_ranks(block: Tensor, rows: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
-    """Where the positives of the queries ``rows`` (r,) stand, by their scores ``block`` (r, N), −inf for what is left
-    out.
+def _positive_ranks(scores: SimilarityScores, rows: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
+    """Where the positives of the queries ``rows`` (r,) stand.
 
     Returns:
         rank (r, P) float64 from 1, inf where a query has fewer than P positives; hits up to there (r, P), 0 likewise.
     """
+    block = scores.block(rows, torch.float64)
     items = positives.of_class
     slot = torch.arange(max(1, int(items.size[rows].max())), device=rows.device)
     columns = items.order[(items.start[rows, None] + slot).clamp_max(len(items.order) - 1)]
     present = (slot < items.size[rows, None]) & (block.gather(1, columns) > -torch.inf)
-    above, tied = _negatives_above(block.clone(), columns, present)
-    if tied.any():
-        above[tied] = _negatives_above(_by_lower_index(block[tied]), columns[tied], present[tied])[0]
+    above, unclear = _negatives_above(block, columns, present, 2 * scores.tolerance(torch.float64))
+    if unclear.any():
+        exact = _by_lower_index(scores.exact_rows(rows[unclear]))
+        above[unclear] = _negatives_above(exact, columns[unclear], present[unclear], 0.0)[0]
     num = present.sum(1, keepdim=True)
     hits = (num - slot).clamp_min(0).double()  # the slots run from the farthest positive to the nearest
     rank = (above + hits).masked_fill(slot >= num, torch.inf)
     return rank, hits
 
 
-def _negatives_above(block: Tensor, columns: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+def _negatives_above(block: Tensor, columns: Tensor, present: Tensor, margin: float) -> tuple[Tensor, Tensor]:
     """How many negatives score higher than each positive, the farthest positive first: (r, P) int64; and whether
-    a negative scores just the same as a positive: (r,) bool.
+    a negative scores the same as a positive, or so but for the margin: (r,) bool.
 
     Every negative is sorted in among the P positives, which costs log P. Overwrites ``block`` (r, N).
     """
     positive = block.gather(1, columns).masked_fill_(~present, torch.inf).sort(1).values
     block[present.nonzero()[:, 0], columns[present]] = -torch.inf
     below = torch.searchsorted(positive, block)  # (r, N) positives that score less than each item
-    tied = (positive.gather(1, below.clamp_max(positive.shape[1] - 1)) == block).any(1)
+    last = positive.shape[1] - 1
+    neighbours = (positive.gather(1, below.clamp_max(last)), positive.gather(1, (below - 1).clamp_min(0)))
+    close = torch.stack([(block - score).abs_().min(1).values for score in neighbours]).amin(0) <= margin
     num_bins = positive.shape[1] + 1
     below += num_bins * torch.arange(len(block), device=block.device)[:, None]
     count = below.flatten().bincount(minlength=num_bins * len(block)).view(-1, num_bins)
-    return block.shape[1] - count.cumsum(1)[:, :-1], tied
+    return block.shape[1] - count.cumsum(1)[:, :-1], close
 
 
 def _by_lower_index(block: Tensor) -> Tensor:

@@ -81,11 +81,12 @@ def eval_batches(
         whole_images: scale images to ``resize`` × ``resize`` pixels instead of cutting out their centre.
         pillow: transform them by Pillow instead of on tensors.
     """
+    how = {"pillow": pillow, "interpolation": input_spec.interpolation}
     if whole_images:
-        transform = whole_image_transform(input_spec.normalize, side=resize, pillow=pillow)
+        transform = whole_image_transform(input_spec.normalize, side=resize, **how)
     else:
         crop_size = input_spec.crop_size if crop_size is None else crop_size
-        transform = eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size, pillow=pillow)
+        transform = eval_transform(input_spec.normalize, resize=resize, crop_size=crop_size, **how)
     return eval_loader(
         ImageDataset(records, transform),
         batch_size=max(1, batch_size // fabric.world_size),

@@ -1,8 +1,9 @@
 """Where each query's positives stand among its neighbours, exactly, from one pass over similarity blocks.
 
-A float32 product scores a block of queries against the gallery. Where rounding could change a query's result
-(a score within the product's error bound of the one that decides) the query is scored again in float64, so
-that results are those of the exact order which :mod:`dml.neighbours` defines.
+A float32 product scores a block of queries against the gallery. What it cannot tell apart (scores within its error
+bound of each other, where their order decides something) is scored again in pairs, so that results are those of the
+order which :mod:`dml.neighbours.definition` defines. Where that would be too many pairs, as of collapsed embeddings, a
+float64 product comes between, and what not even that tells apart, copies, is scored in whole rows.
 """
 
 from __future__ import annotations
@@ -10,16 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from dml.neighbours import ItemSets, SimilarityScores, grouped_topk, ordered_topk
+from dml.neighbours import ItemSets, ScoreBlock, SimilarityScores, ordered_topk, score_blocks, settle_hits
 from dml.positives import ImageIds, num_positives
 
-_FAST_BYTES = 320 * 2**20  # a block of float32 scores
-_EXACT_BYTES = 128 * 2**20  # a block of float64 scores
+_BLOCK_BYTES = 128 * 2**20  # a block of scores and the work on it
+_EXACT_BYTES = 64 * 2**20  # a block of the defining scores; a few times as much is held beside it
 _PAIR_BYTES = 64  # held for each query and positive while a block is worked on
-_SLACK = 8  # neighbours looked at beyond the R-th, to see whether the cut is clear
-_COUNT_COLUMNS = 4096  # scores compared at a time, so that they stay in cache
 _NO_POSITIVE = torch.iinfo(torch.int64).max
 
 
@@ -62,9 +62,8 @@ class QueryResults:
 
     Attributes:
         in_front: (r,) int64, how many negatives stand in front of the nearest positive; of a query without a positive
-            more than any k. Exact only where float64 decided. Elsewhere it is a lower bound of which the float32 pass
-            found that it passes the same of the ranking's ``recall_ks`` as the exact number: compare it with these
-            alone.
+            more than any k. Either exact, or a lower bound that passes the same of the ranking's ``recall_ks`` as the
+            exact number: compare it with these alone.
         average_precision: (r,) float64, to the R-th neighbour.
         r_precision: (r,) float64, the share of hits among the R nearest.
         first_hit: (r,) float64, 1 where the nearest is a positive, else 0.
@@ -97,66 +96,121 @@ class Ranking:
     num_neighbours: int | None
     ties_count_for_query: bool
 
-    def list_length(self, rows: Tensor) -> int:
-        if self.num_neighbours is not None:
-            return self.num_neighbours
-        return max(1, int(self.positives.num[rows].max()))
+    def list_lengths(self, rows: Tensor) -> Tensor:
+        """How many of the nearest count for the metrics of each of ``rows`` (r,), which have positives: (r,)."""
+        num = self.positives.num[rows]
+        return num if self.num_neighbours is None else num.clamp_max(self.num_neighbours)
 
-    def block_rows(self, num_bytes: int, dtype: torch.dtype) -> int:
-        per_row = self.scores.bytes_per_row(dtype) + self.positives.of_class.largest * _PAIR_BYTES
-        return max(1, num_bytes // per_row)
+    @property
+    def longest_list(self) -> int:
+        """How many of the nearest count at most."""
+        longest = int(self.positives.num.max())
+        return longest if self.num_neighbours is None else min(longest, self.num_neighbours)
+
+    def row_bytes(self) -> int:
+        """What the work on a row takes beside its block."""
+        return self.positives.of_class.largest * _PAIR_BYTES
 
 
 def rank_queries(ranking: Ranking, chunk_size: int | None) -> QueryResults:
-    """Score every query in float32, and the undecided ones again in float64."""
+    """Judge every query by a float32 product, the undecided ones by a float64 one, the rest by whole rows."""
     scores = ranking.scores
     results = QueryResults.empty(scores.num_queries, scores.device)
-    block_rows = min(chunk_size or ranking.block_rows(_FAST_BYTES, torch.float32), scores.num_queries)
-    memory = torch.empty(block_rows, scores.num_gallery, device=scores.device)
-    undecided = []
-    for rows in torch.arange(scores.num_queries, device=scores.device).split(block_rows):
-        block = scores.block(rows, torch.float32, out=memory)
-        unclear = _rank_fast(ranking, rows, block, results) | _list_fast(ranking, rows, block, results)
-        undecided.append(rows[unclear])
-    del memory
-    block_rows = min(chunk_size or _NO_POSITIVE, ranking.block_rows(_EXACT_BYTES, torch.float64))
-    for rows in torch.cat(undecided).split(block_rows):
+    # Those with few positives first, so that a block asks for lists of about one length; those without need nothing.
+    num, order = ranking.positives.num.sort(stable=True)
+    undecided = order[num > 0]
+    for dtype in (torch.float32, torch.float64):
+        undecided = _rank(ranking, undecided, dtype, chunk_size, results)
+    block_rows = max(1, _EXACT_BYTES // (scores.bytes_per_row(torch.float64) + ranking.row_bytes()))
+    for rows in undecided.split(chunk_size or block_rows):
         if len(rows):
-            block = scores.block(rows, torch.float64)
-            _rank_exact(ranking, rows, block, results)
-            _list_exact(ranking, rows, block, results)
+            block = scores.exact_rows(rows)
+            _rank_exactly(ranking, rows, block, results)
+            _list_exactly(ranking, rows, block, results)
     return results
 
 
-def _rank_fast(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResults) -> Tensor:
-    """Bound the rank of the nearest positive; True (r,) where the bounds leave a recall open."""
-    if not len(ranking.recall_ks):
-        return torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
-    best = _best_positive(ranking, rows, block)[0]
-    margin = 2 * ranking.scores.tolerance
-    at_least = _count_above(block, best + margin)
-    at_most = _count_above(block, best - margin) - 1  # the positive itself is among those counted
-    has_positive = ranking.positives.num[rows] > 0
-    results.in_front[rows] = at_least.where(has_positive, _NO_POSITIVE)
+def _rank(ranking: Ranking, rows: Tensor, dtype: torch.dtype, chunk_size: int | None, results: QueryResults) -> Tensor:
+    """Judge the queries ``rows`` by a product of ``dtype``; those that it leaves undecided (u,) are returned."""
+    undecided = [rows[:0]]
+    options = {"num_bytes": _BLOCK_BYTES, "row_bytes": ranking.row_bytes(), "chunk": chunk_size}
+    for part, block in score_blocks(ranking.scores, rows, dtype, longest=ranking.longest_list, **options):
+        unclear = _list(ranking, part, block, results)
+        if len(ranking.recall_ks):
+            unclear |= _count(ranking, part, block, results)
+        undecided.append(part[unclear])
+    return torch.cat(undecided)
+
+
+def _list(ranking: Ranking, rows: Tensor, block: ScoreBlock, results: QueryResults) -> Tensor:
+    """Take the lists of nearest neighbours; True (r,) where there are too many candidates for them. A positive in a
+    list says how many negatives are in front of the nearest."""
+    if not ranking.longest_list:
+        return torch.zeros_like(rows, dtype=torch.bool)
+    lengths = ranking.list_lengths(rows)
+    found = block.candidates(lengths)
+    hits = ranking.positives.hits(rows, found.columns) & (found.values > -torch.inf)
+    hits = settle_hits(ranking.scores, rows, found.values, found.columns, hits, block.margin)
+    unclear = found.num > block.limit
+    _store_hits(ranking, rows, hits, results)
+    counted = hits & (torch.arange(hits.shape[1], device=rows.device) < lengths[:, None])
+    first = counted.int().argmax(1).where(counted.any(1), _NO_POSITIVE)
+    results.in_front[rows] = first.where(~unclear, _NO_POSITIVE)
+    return unclear
+
+
+def _count(ranking: Ranking, rows: Tensor, block: ScoreBlock, results: QueryResults) -> Tensor:
+    """Find how many negatives are in front of the nearest positive, where no list has said it; True (r,) where there
+    are too many that are as near as far as the block can tell."""
+    unclear = torch.zeros_like(rows, dtype=torch.bool)
+    is_open = torch.ones_like(unclear) if ranking.ties_count_for_query else results.in_front[rows] == _NO_POSITIVE
+    here = is_open.nonzero().squeeze(1)
+    best = _best_positive(ranking, rows, block.scores)[0][here]
+    at_least = block.count_above(best + block.margin, here)
+    results.in_front[rows[here]] = at_least
+    at_most = block.count_above(best - block.margin, here) - 1  # the positive itself is among those counted
     bounds = torch.stack([at_least, at_most], dim=1)
     passed = torch.searchsorted(ranking.recall_ks, bounds, right=True)  # how many k each bound fails
-    return (passed[:, 0] != passed[:, 1]) & has_positive
+    differ = passed[:, 0] != passed[:, 1]
+    too_many = differ & (at_most - at_least > block.limit)
+    unclear[here[too_many]] = True
+    differ &= ~too_many
+    here, best = here[differ], best[differ]
+    if len(here):
+        results.in_front[rows[here]] += _in_front_of_best(ranking, rows[here], block.near(best, here))
+    return unclear
 
 
-def _rank_exact(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResults) -> None:
+def _in_front_of_best(ranking: Ranking, rows: Tensor, near: tuple[Tensor, Tensor]) -> Tensor:
+    """How many negatives (r,) of the pairs ``near``, positions in ``rows`` (r,) and gallery indices, are in front of
+    the nearest positive, which is among them."""
+    position, columns = near
+    exact = ranking.scores.pairs(rows[position], columns)
+    hits = ranking.positives.labels[columns] == ranking.positives.query_labels[rows][position]
+    best = exact.new_full((len(rows),), -torch.inf)
+    best.scatter_reduce_(0, position[hits], exact[hits], "amax")
+    in_front = exact > best[position]
+    if not ranking.ties_count_for_query:
+        equal = exact == best[position]
+        lowest = torch.full_like(rows, _NO_POSITIVE)
+        lowest.scatter_reduce_(0, position[hits & equal], columns[hits & equal], "amin")
+        in_front |= equal & (columns < lowest[position])
+    return position[in_front].bincount(minlength=len(rows))
+
+
+def _rank_exactly(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResults) -> None:
     if not len(ranking.recall_ks):
         return
     best, index = _best_positive(ranking, rows, block)
-    rank = _count_above(block, best)
+    rank = (block > best[:, None]).sum(1)
     if not ranking.ties_count_for_query:
         columns = torch.arange(block.shape[1], device=rows.device)
         rank += ((block == best[:, None]) & (columns < index[:, None])).sum(1)
-    results.in_front[rows] = rank.where(ranking.positives.num[rows] > 0, _NO_POSITIVE)
+    results.in_front[rows] = rank
 
 
 def _best_positive(ranking: Ranking, rows: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
-    """Score (r,) and lowest gallery index (r,) of each query's nearest positive; −inf without one, as is what it
-    leaves out."""
+    """Score (r,) and lowest gallery index (r,) of each query's nearest positive."""
     position, columns = ranking.positives.of_class.pairs(rows)
     values = block[position, columns]
     best = block.new_full((len(rows),), -torch.inf).scatter_reduce_(0, position, values, "amax")
@@ -166,58 +220,20 @@ def _best_positive(ranking: Ranking, rows: Tensor, block: Tensor) -> tuple[Tenso
     return best, lowest
 
 
-def _count_above(block: Tensor, threshold: Tensor) -> Tensor:
-    """How many scores of each row exceed its threshold: (r,) int64.
-
-    Comparing into floating point and adding that up is several times faster than summing booleans; so short
-    a sum of ones is exact.
-    """
-    count = torch.zeros(len(block), dtype=torch.int64, device=block.device)
-    memory = block.new_empty(len(block), min(_COUNT_COLUMNS, block.shape[1]))
-    for part in block.split(_COUNT_COLUMNS, dim=1):
-        above = memory[:, : part.shape[1]]
-        count += torch.gt(part, threshold[:, None], out=above).sum(1).long()
-    return count
-
-
-def _list_fast(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResults) -> Tensor:
-    """Take the list of nearest neighbours; True (r,) where rounding could change its hits.
-
-    Neighbours whose scores differ by less than the margin may stand in another order. That matters only if
-    one is a hit and the other is not, and then two such stand side by side somewhere down to where the scores
-    fall clearly below the last one that counts.
-    """
-    length = ranking.list_length(rows)
-    if not length:
-        return torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
-    values, indices = grouped_topk(block, min(length + _SLACK, block.shape[1]))
-    hits = ranking.positives.hits(rows, indices)
-    _store_hits(ranking, rows, hits[:, :length], results)
-    margin = 2 * ranking.scores.tolerance
-    last_counted = (ranking.positives.num[rows].clamp(1, length) - 1)[:, None]
-    reaches = values >= values.gather(1, last_counted) - margin
-    mixed = (hits[:, 1:] != hits[:, :-1]) & (values[:, :-1] - values[:, 1:] <= margin)
-    unclear = (mixed & reaches[:, 1:]).any(1)
-    if values.shape[1] < block.shape[1]:
-        unclear |= reaches[:, -1]
-    return unclear & (ranking.positives.num[rows] > 0)
-
-
-def _list_exact(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResults) -> None:
-    length = ranking.list_length(rows)
-    if length:
-        indices = ordered_topk(block, min(length, block.shape[1]))[1]
-        hits = ranking.positives.hits(rows, indices)
-        _store_hits(ranking, rows, hits, results)
+def _list_exactly(ranking: Ranking, rows: Tensor, block: Tensor, results: QueryResults) -> None:
+    if ranking.longest_list:
+        indices = ordered_topk(block, ranking.longest_list)[1]
+        _store_hits(ranking, rows, ranking.positives.hits(rows, indices), results)
 
 
 def _store_hits(ranking: Ranking, rows: Tensor, hits: Tensor, results: QueryResults) -> None:
     """Average precision, R-precision and the first hit of lists of hits (r, L) bool, nearest first."""
     num = ranking.positives.num[rows]
+    # All lists get one length, for the last digit of a sum depends on it.
+    hits = F.pad(hits, (0, ranking.longest_list - hits.shape[1]))
     rank = torch.arange(1, hits.shape[1] + 1, device=rows.device)
     counted = hits & (rank <= num[:, None])
     precision = counted.cumsum(1).double() / rank
-    divisor = num.clamp_min(1)
-    results.average_precision[rows] = (precision * counted).sum(1) / divisor
-    results.r_precision[rows] = counted.sum(1) / divisor.double()
-    results.first_hit[rows] = (hits[:, 0] & (num > 0)).double()
+    results.average_precision[rows] = (precision * counted).sum(1) / num
+    results.r_precision[rows] = counted.sum(1) / num.double()
+    results.first_hit[rows] = hits[:, 0].double()

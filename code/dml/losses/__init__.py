@@ -1,4 +1,9 @@
-"""Losses by name. A new loss is one file beside this one, one entry of ``LOSSES``, one test."""
+"""Losses by name. A new loss is one file in the room that says what it is, one line of ``LOSSES``, one test.
+
+The rooms: ``proxies`` a vector for each class; ``pairs`` of the batch or of a memory; ``tuples`` that a miner picks;
+``ranking`` whole lists; ``regularizers`` that look at no labels; ``transfer`` from a source network; ``self_taught``
+without labels. What is beside them is shared.
+"""
 
 from __future__ import annotations
 
@@ -8,129 +13,34 @@ from dataclasses import dataclass
 from torch import nn
 
 from dml.errors import UserError
-from dml.losses.criteria import CRITERIA, CRITERIA_ALIASES
-from dml.losses.library import (
-    contrastive_all_pairs,
-    multi_similarity_mined,
-    npairs_unnormalized,
-    triplet_semihard,
-)
-from dml.losses.pair_memory import ContrastiveMemoryLoss, MultiSimilarityMemoryLoss
-from dml.losses.proxy_anchor import ProxyAnchorLoss
-from dml.losses.proxy_isa import ProxyISALoss, proxy_isa_without_memory
-from dml.losses.proxy_nca import ProxyNCAWithoutPositive, ProxyNCAWithPositive
 from dml.losses.similarity import Similarity
-from dml.losses.spec import LossOption, LossSpec
-from dml.ranges import above, at_least
+from dml.losses.spec import LossSpec
 from dml.registry import Registry
 
-_PROXY_ANCHOR_OPTIONS = {
-    "mrg": LossOption("margin", "margin δ between a proxy's positives and negatives", within=at_least(0)),
-    "alpha": LossOption("alpha", "scale α of the similarities", within=above(0)),
-}
-_PROXY_ISA_OPTIONS = {
-    **_PROXY_ANCHOR_OPTIONS,
-    "V": LossOption("V", "effective number of samples at which a class counts as fully seen", within=at_least(1)),
-    "lam": LossOption("lam", "λ, least distance between learned similarity and outlier threshold", within=at_least(0)),
-}
-_MEMORY_OPTIONS = {
-    "memory-size": LossOption("memory_size", "rows of the cross-batch memory", ("T",), within=at_least(1)),
-    "start-epoch": LossOption(
-        "memory_from_epoch", "first epoch with memory, from 0; Proxy-ISA filters one later", within=at_least(0)
-    ),
-}
-
-LOSSES: Registry[LossSpec] = Registry(
+LOSSES: Registry[LossSpec] = Registry.collected(
     "loss",
-    {
-        "proxy_anchor": LossSpec(
-            ProxyAnchorLoss,
-            recipe="proxy_anchor",
-            options=_PROXY_ANCHOR_OPTIONS,
-            lr_scale=100.0,
-            clip=True,
-        ),
-        "proxy_isa": LossSpec(
-            ProxyISALoss,
-            recipe="proxy_isa",
-            options={
-                **_PROXY_ISA_OPTIONS,
-                "k": LossOption(
-                    "k", "how much the outlier threshold falls with the learned similarity", within=at_least(0)
-                ),
-                "isa-h": LossOption(
-                    "h", "factor h from the mean similarity in the memory to the learned one", within=above(0)
-                ),
-                "isa-tau": LossOption(
-                    "tau", "τ, how near to V the weights of positives begin to fall", within=above(0)
-                ),
-                **_MEMORY_OPTIONS,
-            },
-            lr_scale=100.0,
-            clip=True,
-            with_memory="proxy_isa",
-        ),
-        "proxy_isa_without_memory": LossSpec(
-            proxy_isa_without_memory,
-            recipe="proxy_isa",
-            options=_PROXY_ISA_OPTIONS,
-            lr_scale=100.0,
-            clip=True,
-            with_memory="proxy_isa",
-            advice="without --enableMemory Proxy-ISA stays in its first phase: it learns no similarities and filters"
-            " no outliers",
-        ),
-        "proxy_nca_with_positive": LossSpec(
-            ProxyNCAWithPositive,
-            recipe="proxy_anchor",
-            options={
-                "nca-scale": LossOption(
-                    "scale", "scale of the squared distances to proxies", ("ncaScale",), within=above(0)
-                )
-            },
-            lr_scale=1.0,
-        ),
-        "proxy_nca_without_positive": LossSpec(
-            ProxyNCAWithoutPositive,
-            recipe="proxy_isa",
-            options={
-                "nca-scale": LossOption("scale", "scale of the similarities to proxies", ("ncaScale",), within=above(0))
-            },
-            lr_scale=100.0,
-            clip=True,
-        ),
-        "multi_similarity_mined": LossSpec(
-            multi_similarity_mined, "proxy_anchor", needs_positives=True, with_memory="multi_similarity_memory"
-        ),
-        "multi_similarity_memory": LossSpec(
-            MultiSimilarityMemoryLoss, "proxy_isa", _MEMORY_OPTIONS, with_memory="multi_similarity_memory"
-        ),
-        "contrastive_all_pairs": LossSpec(
-            contrastive_all_pairs, "proxy_anchor", needs_positives=True, with_memory="contrastive_memory"
-        ),
-        "contrastive_memory": LossSpec(
-            ContrastiveMemoryLoss, "proxy_isa", _MEMORY_OPTIONS, with_memory="contrastive_memory"
-        ),
-        "triplet_semihard": LossSpec(triplet_semihard, "proxy_anchor", needs_positives=True),
-        "npairs_unnormalized": LossSpec(npairs_unnormalized, "proxy_anchor", needs_positives=True),
-        **CRITERIA,
-    },
-    aliases={  # the published spellings
-        "Proxy_Anchor": "proxy_anchor",
-        "ProxyAnchor": "proxy_anchor",
-        "ProxyISA": "proxy_isa_without_memory",
-        "Proxy_NCA": "proxy_nca_with_positive",
-        "ProxyNCA": "proxy_nca_without_positive",
-        "MS": "multi_similarity_mined",
-        "Contrastive": "contrastive_all_pairs",
-        "Triplet": "triplet_semihard",
-        "NPair": "npairs_unnormalized",
-        **CRITERIA_ALIASES,
-    },
+    __name__,
+    (
+        "proxies.proxy_anchor",
+        "proxies.proxy_isa",
+        "proxies.proxy_nca",
+        "proxies.softmax",
+        "proxies.softtriple",
+        "proxies.arcface",
+        "pairs.multi_similarity",
+        "pairs.contrastive",
+        "pairs.lifted",
+        "pairs.histogram",
+        "tuples.triplet",
+        "tuples.npair",
+        "tuples.angular",
+        "tuples.margin",
+        "tuples.quadruplet",
+        "tuples.snr",
+        "ranking.smooth_ap",
+        "regularizers.adversarial_separation",
+    ),
 )
-
-# Spellings whose repository has the same function and trains it with other defaults than the entry's recipe.
-SPELLING_RECIPES = {"ProxyAnchor": "proxy_isa"}
 
 
 @dataclass(frozen=True)
@@ -162,13 +72,13 @@ def choose_loss(spelling: str, *, memory: bool) -> LossChoice:
         UserError: a memory for a loss that cannot use one.
     """
     plain = spelling.removesuffix(DISTILLED)
-    name = LOSSES.canonical(plain)
+    spec = LOSSES[plain]
     if memory:
-        if LOSSES[name].with_memory is None:
+        if spec.with_memory is None:
             able = [alias for alias, entry in LOSSES.aliases.items() if LOSSES[entry].with_memory]
             raise UserError(f"--enableMemory is not used by --loss {spelling}, but by {', '.join(able)}")
-        name = LOSSES[name].with_memory
-    return LossChoice(name, LOSSES[name], SPELLING_RECIPES.get(plain, LOSSES[name].recipe), plain != spelling)
+        spec = LOSSES[spec.with_memory]
+    return LossChoice(spec.name, spec, spec.spelling_recipes.get(plain, spec.recipe), plain != spelling)
 
 
 def create_loss(
@@ -194,7 +104,7 @@ def create_loss(
 
     Raises:
         UnknownNameError: no such loss.
-        KeyError: an option that this loss does not have.
+        UserError: an option that this loss does not have, listing those that it has.
     """
     spec = LOSSES[name]
     arguments = spec.arguments(options or {}, miner=miner, model=model)

@@ -1,24 +1,33 @@
-"""Euclidean distances between the rows of a batch (METHODS §0). All cost O(B²·D) time and O(B²) memory."""
+"""Euclidean distances between rows, mostly of one batch (METHODS §0). All cost O(B²·D) time and O(B²) memory."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from dml.normalize import widen
+
 MIN_SQUARE = 1e-12
 
 
-def squared_distances(x: Tensor) -> Tensor:
-    """(B, D) → (B, B) ‖x_i − x_j‖², from one product; rounding may leave it slightly below 0.
+def squared_distances(rows: Tensor, columns: Tensor | None = None) -> Tensor:
+    """(B, D) and (M, D) → (B, M) ‖x_i − y_j‖², from one product; rounding may leave it slightly below 0.
 
-    Distances do not change with the origin, so the batch's mean is taken as it: embeddings far from 0 then keep
-    their digits in float32. The norms are the product's own diagonal, which makes the diagonal exactly 0 and
-    that of exact duplicates, in general, too.
+    Distances do not change with the origin, so the mean of the rows is taken as it: embeddings far from 0 then keep
+    their digits in float32. Half-precision differences are widened to that. Without columns, or if these are the
+    rows, the norms are the product's own diagonal, which makes the diagonal exactly 0 and that of exact duplicates,
+    in general, too.
     """
-    x = x - x.detach().mean(0)
-    products = x @ x.T
-    norms = products.diagonal()
-    return norms[:, None] + norms - 2 * products
+    origin = rows.detach().mean(0)
+    x = widen(rows - origin)
+    if columns is None or columns is rows:
+        products = x @ x.T
+        own = other = products.diagonal()
+    else:
+        y = widen(columns - origin)
+        products = x @ y.T
+        own, other = x.square().sum(1), y.square().sum(1)
+    return own[:, None] + other - 2 * products
 
 
 def pairwise_distances(x: Tensor) -> Tensor:
@@ -31,10 +40,10 @@ def pairwise_distances(x: Tensor) -> Tensor:
     return squares.clamp_min(MIN_SQUARE).sqrt().masked_fill(diagonal, 0)
 
 
-def plain_root(squares: Tensor) -> Tensor:
-    """cd of (B, B) squared distances: the root, with gradient 0 where the distance is 0."""
-    apart = squares > 0
-    return torch.where(apart, squares, 1).sqrt() * apart
+def safe_root(squares: Tensor) -> Tensor:
+    """Square root with value and gradient 0 where ``squares`` ≤ 0; of ``squared_distances`` it is cd."""
+    positive = squares > 0
+    return torch.where(positive, squares, 1).sqrt() * positive
 
 
 def relaxed_exponents(source: Tensor, sigma: float) -> Tensor:
@@ -42,7 +51,17 @@ def relaxed_exponents(source: Tensor, sigma: float) -> Tensor:
     return squared_distances(source).clamp_min(MIN_SQUARE).fill_diagonal_(0) / sigma
 
 
-def relative_distances(target: Tensor) -> Tensor:
-    """(B, D) → (B, B) pd divided by the mean of its row (its own 0 included), with gradient through that mean."""
-    distances = pairwise_distances(target)
-    return distances / distances.mean(1, keepdim=True)
+def relative(distances: Tensor) -> Tensor:
+    """(B, B) distances divided by the mean of their row, its own 0 included, through which gradient flows too."""
+    return distances / distances.mean(1, keepdim=True).clamp_min(torch.finfo(distances.dtype).tiny)
+
+
+def relaxed_costs(similarity: Tensor, distances: Tensor, delta: float) -> Tensor:
+    """What pairs cost in the relaxed contrastive losses, ``w r² + (1 − w) [δ − r]₊²`` (METHODS §5, §12).
+
+    Args:
+        similarity: (B, B) w in 0..1, to what degree two rows are alike; without gradient.
+        distances: (B, B) r, ``relative``.
+        delta: δ, beyond which rows that are not alike are let be.
+    """
+    return similarity * distances.square() + (1 - similarity) * (delta - distances).relu().square()

@@ -1,4 +1,4 @@
-"""The pair losses of the Proxy-Anchor family: pytorch-metric-learning's own, composed as published (METHODS §2c).
+"""Losses of pytorch-metric-learning as losses of ours: of those the Proxy-Anchor family is composed (METHODS §2c).
 
 None has parameters; all cost O(B²·D) time and O(B²) memory, the triplet one O(B³) memory in the worst case.
 A batch without a usable tuple gives 0 with a zero gradient. The library takes long to import, so that only what uses
@@ -59,67 +59,14 @@ class LibraryLoss(nn.Module):
         return self.loss(embeddings, labels, tuples)
 
 
-def _distance(similarity: Similarity | None, *, inverted: bool) -> LibraryDistance | None:
+def library_distance(similarity: Similarity | None, *, inverted: bool) -> LibraryDistance | None:
+    """A similarity of ours as the library takes it; None, for the library's own, of None.
+
+    Args:
+        inverted: whether its similarities are wanted, which the library calls inverted distances.
+    """
     if similarity is None:
         return None
     from dml.losses.library_distance import LibraryDistance
 
     return LibraryDistance(similarity, inverted=inverted)
-
-
-def multi_similarity_mined(
-    *, num_classes: int, embedding_size: int, similarity: Similarity | None = None
-) -> LibraryLoss:
-    """MS: multi-similarity (Wang et al., CVPR 2019) with α 2, β 50, λ 0.5 on pairs mined with ε 0.1."""
-    from pytorch_metric_learning import losses, miners
-
-    distance = _distance(similarity, inverted=True)
-    return LibraryLoss(
-        num_classes=num_classes,
-        embedding_size=embedding_size,
-        loss=losses.MultiSimilarityLoss(alpha=2, beta=50, base=0.5, distance=distance),
-        miner=miners.MultiSimilarityMiner(epsilon=0.1, distance=distance),
-        similarity=similarity,
-    )
-
-
-def contrastive_all_pairs(
-    *, num_classes: int, embedding_size: int, similarity: Similarity | None = None
-) -> LibraryLoss:
-    """Contrastive: pairs of a class pulled to distance 0, others pushed beyond 0.5; unit vectors, all pairs."""
-    from pytorch_metric_learning import losses
-
-    return LibraryLoss(
-        num_classes=num_classes,
-        embedding_size=embedding_size,
-        loss=losses.ContrastiveLoss(neg_margin=0.5, distance=_distance(similarity, inverted=False)),
-        similarity=similarity,
-    )
-
-
-def triplet_semihard(*, num_classes: int, embedding_size: int, similarity: Similarity | None = None) -> LibraryLoss:
-    """Triplet: semi-hard triplets (Schroff et al., CVPR 2015) with margin 0.1 on unit vectors."""
-    from pytorch_metric_learning import losses, miners
-
-    distance = _distance(similarity, inverted=False)
-    return LibraryLoss(
-        num_classes=num_classes,
-        embedding_size=embedding_size,
-        loss=losses.TripletMarginLoss(margin=0.1, distance=distance),
-        miner=miners.TripletMarginMiner(margin=0.1, type_of_triplets="semihard", distance=distance),
-        similarity=similarity,
-    )
-
-
-def npairs_unnormalized(*, num_classes: int, embedding_size: int) -> LibraryLoss:
-    """NPair: N-pairs (Sohn, NeurIPS 2016) over dot products of embeddings as they come, no l2 penalty.
-
-    It takes no similarity: its soft-max lives from products without bound.
-    """
-    from pytorch_metric_learning import distances, losses
-
-    return LibraryLoss(
-        num_classes=num_classes,
-        embedding_size=embedding_size,
-        loss=losses.NPairsLoss(distance=distances.DotProductSimilarity(normalize_embeddings=False)),
-    )

@@ -6,8 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from dml.errors import UserError
+from dml.options import Option
+from dml.ranges import at_least
 
 PUBLISHED_SIZE = 55_000
+MEMORY_OPTIONS = {
+    "memory-size": Option("memory_size", "rows of the cross-batch memory", ("T",), within=at_least(1)),
+    "start-epoch": Option(
+        "memory_from_epoch", "first epoch with memory, from 0; Proxy-ISA filters one later", within=at_least(0)
+    ),
+}
+"""Of every loss with a memory."""
 
 
 class CrossBatchMemory(nn.Module):
@@ -34,6 +43,11 @@ class CrossBatchMemory(nn.Module):
         pointer: () int64, the next row, 0..K.
         written: () int64, rows that hold an embedding: always the first ones.
     """
+
+    features: Tensor
+    labels: Tensor
+    pointer: Tensor
+    written: Tensor
 
     memory_buffers: tuple[str, ...] = ("features", "labels", "pointer", "written")
 
@@ -107,6 +121,9 @@ class ClassMeanMemory(CrossBatchMemory):
         class_sums: (C, D) float64, where the device has it.
         class_counts: (C,) int64, rows of each class.
     """
+
+    class_sums: Tensor
+    class_counts: Tensor
 
     memory_buffers = (*CrossBatchMemory.memory_buffers, "class_sums", "class_counts")
 

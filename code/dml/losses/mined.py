@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
-from dml.losses.criteria.base import TupleCriterion
-from dml.miners import Miner
+from dml.losses.criterion import TupleCriterion
+from dml.miners import Miner, create_miner
 
 
 class MinedLoss(nn.Module):
@@ -27,6 +29,18 @@ class MinedLoss(nn.Module):
                 f"{type(criterion).__name__} takes {criterion.tuples}, but {type(miner).__name__} gives {miner.gives}"
             )
         self.criterion, self.miner = criterion, miner
+
+    @classmethod
+    def with_miner(
+        cls, criterion: TupleCriterion, name: str, *, embedding_size: int, options: Mapping[str, object] | None = None
+    ) -> MinedLoss:
+        """With a miner of ``dml.miners.MINERS``, which is told the criterion's margin if there is one.
+
+        Args:
+            name, embedding_size, options: see ``dml.miners.create_miner``, as for what is raised.
+        """
+        margin = getattr(criterion, "margin", None)
+        return cls(criterion, create_miner(name, embedding_size=embedding_size, margin=margin, options=options))
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss of (B, D) embeddings, or the rows of the criterion's similarity, and (B,) int64 labels.

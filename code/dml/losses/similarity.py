@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from dml.errors import UserError
+from dml.losses.distances import safe_root, squared_distances
 from dml.normalize import EPS, cosine_similarity_matrix, widen
 
 _NEAREST = 1e-12  # squared distance below which two embeddings are taken for equal
+_OFFSET = 1e-6  # of torch's PairwiseDistance
 
 
 class Similarity(ABC):
@@ -54,13 +56,17 @@ class DotProductSimilarity(Similarity):
 
     def distances(self, rows: Tensor, columns: Tensor) -> Tensor:
         """‖x_i − y_j‖; exact zeros for equal rows where ``columns`` is ``rows``."""
-        origin = rows.detach().mean(0)  # distances do not change with it, and keep their digits near it
-        x = widen(rows - origin)
-        y = x if columns is rows else widen(columns - origin)
-        products = x @ y.T
-        own = products.diagonal() if columns is rows else x.square().sum(1)
-        other = own if columns is rows else y.square().sum(1)
-        return safe_root(own[:, None] + other - 2 * products)
+        return safe_root(squared_distances(rows, columns))
+
+
+class OffsetDistance(DotProductSimilarity):
+    """``‖x_i − y_j + 1e-6 · 1‖``, as torch's ``PairwiseDistance`` computes it; not quite symmetric."""
+
+    def distances(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """‖x − y‖² + 2 · 1e-6 · Σ_d (x − y)_d + D · 1e-12, under the root."""
+        sums, other_sums = rows.sum(1), columns.sum(1)
+        squares = super().distances(rows, columns).square()
+        return safe_root(squares + 2 * _OFFSET * (sums[:, None] - other_sums) + rows.shape[1] * _OFFSET**2)
 
 
 class IntrospectiveSimilarity(Similarity):
@@ -122,9 +128,3 @@ class IntrospectiveSimilarity(Similarity):
 def _squared_sums(a: Tensor, b: Tensor) -> Tensor:
     """(B, M) ‖a_i + b_j‖² of (B, D) and (M, D), without a tensor of (B, M, D)."""
     return (a.square().sum(1)[:, None] + b.square().sum(1) + 2 * a @ b.T).clamp_min(0)
-
-
-def safe_root(squares: Tensor) -> Tensor:
-    """Square root with value and gradient 0 where ``squares`` ≤ 0."""
-    positive = squares > 0
-    return torch.where(positive, squares, 1).sqrt() * positive

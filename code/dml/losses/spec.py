@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from torch import nn
+from dml.conditions import Condition, unless
+from dml.options import Option, Spec
+from dml.ranges import at_least
 
-from dml.options import Option as LossOption
-from dml.options import with_defaults
+# Miners of triplets, a loss's default first; those with one margin take one that looks within it too.
+TRIPLET_MINERS = ("distance", "softhard", "random", "rho_distance", "random_distance", "parametric", "intra_random")
+MARGIN_MINERS = (*TRIPLET_MINERS, "semihard")
 
 
-@dataclass(frozen=True)
-class LossSpec:
+@dataclass(frozen=True, kw_only=True)
+class LossSpec(Spec):
     """How a loss is built and trained.
 
+    ``build`` is called with ``num_classes``, ``embedding_size`` and the options' arguments, all by keyword.
+
     Attributes:
-        build: called with ``num_classes``, ``embedding_size`` and the options' arguments, all by keyword.
         recipe: whose published training defaults go with it (``dml.recipes``).
-        options: flag name without dashes → what it sets.
+        spelling_recipes: spellings whose repository has the same function and trains it with other defaults.
         has_proxies: whether its own parameters, if it has any, are a vector for each class, its ``proxies``.
         lr_scale: learning rate of the loss's own parameters, in multiples of the base rate; None if it has none.
         lr_option: the option that sets that rate; it is no argument of ``build``, and ``lr_scale`` is its default.
         lr_is_absolute: whether ``lr_option`` and ``lr_scale`` are learning rates and no multiples of the base rate.
-        tuples: which tuples of the batch it is given by a miner: "triplets", "sets", or "" for none (``dml.miners``).
-        miners: names of those it can use, its default first; empty without tuples.
+        miners: names of those that can pick its tuples, its default first; empty without tuples.
         fixed_by_miner: miner → values of options that the published code fixes with it, whatever was asked for.
         defaults_by_model: backbone → defaults of options that differ with it, as published.
         clip: whether the published recipe clips the gradients of the loss's own parameters too.
@@ -36,14 +39,14 @@ class LossSpec:
         advice: what a user who chose this loss should know; a warning at start.
     """
 
-    build: Callable[..., nn.Module]
+    kind: ClassVar[str] = "loss"
+
     recipe: str
-    options: Mapping[str, LossOption] = field(default_factory=dict)
+    spelling_recipes: Mapping[str, str] = field(default_factory=dict)
     has_proxies: bool = True
     lr_scale: float | None = None
     lr_option: str | None = None
     lr_is_absolute: bool = False
-    tuples: str = ""
     miners: tuple[str, ...] = ()
     fixed_by_miner: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     defaults_by_model: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -54,6 +57,11 @@ class LossSpec:
     advice: str = ""
 
     @property
+    def tuples(self) -> str:
+        """Which tuples of the batch it is given by a miner: "triplets", "sets", or "" for none (``dml.miners``)."""
+        return getattr(self.build, "tuples", "")
+
+    @property
     def learns_from_pairs(self) -> bool:
         """Whether it compares images of a class with each other, in a batch or over a memory, and with no proxies."""
         return self.needs_positives or ("memory-size" in self.options and self.lr_scale is None)
@@ -61,7 +69,7 @@ class LossSpec:
     @property
     def takes_similarity(self) -> bool:
         """Whether ``build`` also takes a ``similarity`` (``dml.losses.similarity``) in place of the loss's own."""
-        return "similarity" in inspect.signature(self.build).parameters
+        return self.takes("similarity")
 
     @property
     def decays(self) -> bool:
@@ -72,29 +80,29 @@ class LossSpec:
         return self.recipe != "lsd"
 
     def default(self, option: str) -> object:
-        """The default of an option, read from the signature of what it sets."""
-        if option == self.lr_option:
-            return self.lr_scale
-        return self.options[option].default_in(self.build)
+        """The default of an option; of ``lr_option`` it is ``lr_scale``."""
+        return self.lr_scale if option == self.lr_option else super().default(option)
 
     def complete(
         self, options: Mapping[str, object], *, miner: str | None = None, model: str | None = None
     ) -> dict[str, object]:
         """Every option of the loss with the value that is used, flag → value; arguments as for ``arguments``."""
-        return with_defaults(self, self._settled(options, miner, model))
+        return super().complete(self._settled(options, miner, model))
 
     def arguments(
         self, options: Mapping[str, object], *, miner: str | None = None, model: str | None = None
     ) -> dict[str, object]:
-        """Keyword arguments of ``build``; KeyError for a flag that is no option of it.
+        """Keyword arguments of ``build``.
 
         Args:
             options: flag → value.
             miner: which picks the tuples, and may fix options.
             model: the backbone, with which defaults may differ.
+
+        Raises:
+            UserError: an option that there is not; the message lists those that there are.
         """
-        values = self._settled(options, miner, model)
-        return {self.options[flag].argument: value for flag, value in values.items() if flag != self.lr_option}
+        return super().arguments(self._settled(options, miner, model))
 
     def _settled(self, options: Mapping[str, object], miner: str | None, model: str | None) -> dict[str, object]:
         return {**self.defaults_by_model.get(model, {}), **options, **self.fixed_by_miner.get(miner, {})}
@@ -105,3 +113,8 @@ class LossSpec:
         if rate is None:
             return 1.0
         return rate / base_lr if self.lr_is_absolute else rate
+
+
+def rate_option(text: str, *used_if: Condition) -> Option:
+    """The ``lr_option`` of a criterion, which sets the learning rate of its own parameters; ``text`` is its help."""
+    return Option("lr_scale", text, within=at_least(0), used_if=(*used_if, unless("scheduler", "cyclic")))

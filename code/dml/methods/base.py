@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dml.config import OptimConfig, TrainConfig
+from dml.data import ImageRecords
+from dml.models import EmbeddingNet
+from dml.models.classifiers import ClassifierNet
+from dml.models.teacher import Teacher
 from dml.structures import Batch, Progress, StepOutput
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Given(Generic[Network]):
+    """What the method of a run, and each of its terms, is built from: the ``build`` at the end of its file takes this.
+
+    Attributes:
+        config: the run's settings.
+        model: the network to train.
+        train: the training images.
+        embed_training_set: (N, D) of the training set by a network, on all processes together; needed by samplers that
+            look at features, by STML, which takes background embeddings, and for ``--cache-source``.
+        source: of embedding transfer, the network to learn from.
+    """
+
+    config: TrainConfig
+    model: Network
+    train: ImageRecords
+    embed_training_set: Callable[[EmbeddingNet], Tensor] | None = None
+    source: EmbeddingNet | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +63,11 @@ class ParamGroup:
     decay: bool = True
 
 
+def backbone_groups(model: EmbeddingNet) -> list[ParamGroup]:
+    """The backbone as one group, or as one for each depth that has a rate of its own."""
+    return [ParamGroup(name, parameters, scale) for name, scale, parameters in model.rates_by_depth()]
+
+
 class Method(nn.Module, ABC):
     """One way of training ``self.model``: owns student, criterion and teacher, and says what a step is.
 
@@ -44,12 +78,17 @@ class Method(nn.Module, ABC):
         num_views: how many random crops of each image a batch holds.
         training_only: prefixes of state names that only a continued training needs; best.pt leaves them out.
         rows_of_images: state names of tensors with a row for each training image, where there are such.
+        average: the moving average of ``model``, which is evaluated and kept in its place; None without.
     """
 
-    model: nn.Module
+    model: EmbeddingNet | ClassifierNet
     num_views: int = 1
     training_only: tuple[str, ...] = ()
     rows_of_images: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.average: Teacher | None = None
 
     @abstractmethod
     def param_groups(self) -> list[ParamGroup]:
@@ -69,6 +108,15 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The loss of one (local) batch; under several processes, of the global one."""
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated."""
+        return self.model if self.average is None else self.average.network
+
+    def keep_average(self, momentum: float) -> None:
+        """Let a moving average of the network be evaluated in its place."""
+        self.average = Teacher(deepcopy(self.model), momentum=momentum)
 
     def forward(self, batch: Batch, progress: Progress) -> StepOutput:
         """``training_step``, through the hooks of data-parallel wrappers."""
@@ -109,6 +157,11 @@ class Method(nn.Module, ABC):
                 changed[name] = own[name].detach().cpu().clone()
                 changed[name][now] = saved[name][then].to(changed[name])
         return saved | changed
+
+
+def head_lr_scale(optim: OptimConfig) -> float:
+    """``--head-lr`` in multiples of the base rate."""
+    return optim.head_lr / optim.lr
 
 
 def train_only_new(groups: Sequence[ParamGroup], *, warm_up: bool) -> None:

@@ -8,12 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from dml.config import TrainConfig
-from dml.data import ImageRecords
 from dml.data.samplers import Sampler
 from dml.losses.introspective_logits import damping, introspective_logits
-from dml.methods.base import Method, ParamGroup
-from dml.methods.build_sampler import create_sampler
+from dml.methods.base import Given, Method, ParamGroup
+from dml.methods.batches import create_sampler
 from dml.models.classifiers import ClassifierNet, ClassifierOutput
 from dml.processes import gather_rows, global_mean, rank
 from dml.structures import Batch, Progress, StepOutput
@@ -68,6 +66,8 @@ class ClassificationMethod(Method):
         introspective_tau: τ of ``introspective_logits``.
     """
 
+    model: ClassifierNet
+
     def __init__(
         self,
         *,
@@ -107,20 +107,16 @@ class ClassificationMethod(Method):
         return damping(output.logits, output.features, weight, bias, output.uncertainty, tau=self.introspective_tau)
 
 
-def classification(config: TrainConfig, model: ClassifierNet, train: ImageRecords) -> ClassificationMethod:
-    """The method of ``code/classify.py``.
-
-    Raises:
-        UserError: settings that the training set cannot satisfy.
-    """
-    chosen = config.classification
+def build(given: Given[ClassifierNet]) -> ClassificationMethod:
+    """The method of ``code/classify.py``. UserError for settings that the training set cannot satisfy."""
+    config, train, chosen = given.config, given.train, given.config.classification
     mixing = None
     if chosen.mix != "none":
         mixing = Mixing(
             chosen.mix, num_classes=train.num_classes, alpha=chosen.mix_alpha, probability=chosen.mix_probability
         )
     return ClassificationMethod(
-        model=model,
+        model=given.model,
         sampler=create_sampler(config, train.labels),
         mixing=mixing,
         introspective_tau=chosen.introspective_tau,

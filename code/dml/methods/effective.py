@@ -13,9 +13,9 @@ from dml.losses import LOSSES, choose_loss
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.losses.transfer import TRANSFER_LOSSES
 from dml.miners import MINERS
-from dml.models.backbones import BACKBONES, class_of
+from dml.models.backbones import class_of, traits_of
 from dml.models.classifiers import classifier_with_stem, default_stem
-from dml.options import Spec, with_defaults
+from dml.options import Spec
 from dml.recipes import RECIPES
 
 
@@ -33,7 +33,7 @@ def effective(config: TrainConfig) -> TrainConfig:
     settle = {
         "train.py": _supervised,
         "train_target.py": _transfer,
-        "main.py": _self_taught,
+        "train_stml.py": _self_taught,
         "classify.py": _classification,
     }
     config = settle[config.program](config)
@@ -49,7 +49,7 @@ def _supervised(config: TrainConfig) -> TrainConfig:
     miner = asked.miner or (spec.miners[0] if spec.tuples else None)
     owners = [spec] if miner is None else [spec, MINERS[miner]]
     _refuse_unknown(config, *owners)
-    of_loss = {flag: value for flag, value in asked.options.items() if flag in spec.options}
+    of_loss = spec.own(asked.options)
     fixing = None if asked.complete else miner  # what a miner fixes is on record then
     options, scale = spec.complete(of_loss, miner=fixing, model=config.model.model), optim.proxy_lr_scale
     if scale is None and spec.lr_scale is not None:
@@ -57,7 +57,7 @@ def _supervised(config: TrainConfig) -> TrainConfig:
     elif spec.lr_option is not None and spec.lr_option not in of_loss:
         options[spec.lr_option] = scale * optim.lr if spec.lr_is_absolute else scale
     if miner is not None:
-        options |= with_defaults(MINERS[miner], asked.options)
+        options |= MINERS[miner].complete(asked.options)
     config = replace(
         config,
         loss=replace(asked, miner=miner, options=options),
@@ -73,7 +73,7 @@ def _transfer(config: TrainConfig) -> TrainConfig:
         scale = LOSSES["proxy_anchor"].lr_scale
     config = replace(
         config,
-        loss=replace(config.loss, options=with_defaults(spec, config.loss.options)),
+        loss=replace(config.loss, options=spec.complete(config.loss.options)),
         optim=replace(config.optim, proxy_lr_scale=scale),
     )
     return _with_sampler(_with_crop(config))
@@ -85,7 +85,7 @@ def _self_taught(config: TrainConfig) -> TrainConfig:
     unlabelled = without_classes(data.dataset, Path(data.data_dir), asked.unlabelled)
     config = replace(
         config,
-        loss=replace(config.loss, options=with_defaults(spec, config.loss.options)),
+        loss=replace(config.loss, options=spec.complete(config.loss.options)),
         optim=replace(config.optim, head_lr=_head_lr(config)),
         self_taught=replace(asked, unlabelled=unlabelled),
     )
@@ -105,7 +105,7 @@ def _classification(config: TrainConfig) -> TrainConfig:
 
 def _with_crop(config: TrainConfig) -> TrainConfig:
     """The network's own size."""
-    crop = config.data.crop_size or class_of(BACKBONES[config.model.model]).input_spec.crop_size
+    crop = config.data.crop_size or traits_of(config.model.model).input_spec.crop_size
     return replace(config, data=replace(config.data, crop_size=crop))
 
 

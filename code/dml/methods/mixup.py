@@ -9,7 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dml.methods import supervised
+from dml.methods.base import Given
 from dml.methods.supervised import SupervisedMethod
+from dml.models import EmbeddingNet
 from dml.processes import exchange_rows, gather_rows, world_size
 from dml.structures import Batch, Progress, StepOutput
 
@@ -78,3 +81,8 @@ def leaving_state_alone(criterion: nn.Module) -> Iterator[None]:
         yield
     finally:
         criterion.train(was_training)
+
+
+def build(given: Given[EmbeddingNet]) -> SupervisedMethod:
+    """The method of ``code/train.py --mixup``; see ``dml.methods.supervised.build``."""
+    return supervised.build(given, MixupMethod)

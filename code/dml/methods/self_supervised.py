@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import nn
 
-from dml.data.samplers import Sampler
-from dml.methods.base import Method, ParamGroup
+from dml.config import ConfigWarning
+from dml.data.samplers import RandomSampler, Sampler
+from dml.losses.self_taught import SELF_TAUGHT_LOSSES
+from dml.methods.base import Given, Method, ParamGroup, backbone_groups, head_lr_scale
+from dml.methods.student import create_teacher
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
 from dml.processes import gather_rows, keep_memories_apart
@@ -34,6 +40,8 @@ class SelfSupervisedMethod(Method):
 
     training_only = ("teacher.", "criterion.")
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,
@@ -49,7 +57,7 @@ class SelfSupervisedMethod(Method):
         self.sampler, self.num_views = sampler, num_views
         keep_memories_apart(self)
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             ParamGroup("head", list(model.new_parameters()), head_lr_scale, new=True),
             ParamGroup("predictor", list(criterion.parameters()), new=True),
         ]
@@ -72,3 +80,41 @@ class SelfSupervisedMethod(Method):
     def after_optimizer_step(self) -> None:
         """The teacher follows."""
         self.teacher.update(self.model)
+
+
+def build(given: Given[EmbeddingNet]) -> SelfSupervisedMethod:
+    """The method of ``code/train_stml.py --method moco`` and its like.
+
+    Raises:
+        UserError: settings that do not fit the training set.
+
+    Warns:
+        ConfigWarning: a queue so long that an image meets itself in it.
+    """
+    config, settings = given.config, given.config.self_taught
+    spec, num_images = SELF_TAUGHT_LOSSES[config.loss.loss], len(given.train)
+    arguments, teacher = spec.arguments(config.loss.options), create_teacher(config, given.model)
+    _warn_of_long_queue(config.loss.loss, arguments, num_images * settings.view)
+    if spec.has_predictor:
+        arguments["predictor_width"] = 2 * given.model.num_features
+    unlabelled = np.zeros(num_images, dtype=np.int64)
+    return SelfSupervisedMethod(
+        model=given.model,
+        teacher=teacher,
+        criterion=spec.build(embedding_size=config.model.embedding_size, **arguments),
+        sampler=RandomSampler(unlabelled, batch_size=config.data.batch_size, seed=config.run.seed),
+        num_views=settings.view,
+        head_lr_scale=head_lr_scale(config.optim),
+    )
+
+
+def _warn_of_long_queue(name: str, arguments: Mapping[str, object], rows_per_epoch: int) -> None:
+    """Where MoCo would push an image away from its own earlier keys."""
+    if name != "moco":
+        return
+    if (size := arguments["memory_size"]) >= rows_per_epoch:
+        warnings.warn(
+            f"--memory-size {size} holds a whole epoch of {rows_per_epoch} views: among MoCo's negatives are then"
+            " earlier keys of the very images of the batch; a smaller queue avoids that",
+            ConfigWarning,
+        )

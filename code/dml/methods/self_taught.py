@@ -10,8 +10,10 @@ from torch import Tensor
 
 from dml.data.neighbours_plan import neighbour_plan
 from dml.devices import exact_device
-from dml.losses.self_taught import SelfTaughtLoss
-from dml.methods.base import Method, ParamGroup
+from dml.losses.self_taught import SELF_TAUGHT_LOSSES
+from dml.losses.self_taught.stml import SelfTaughtLoss
+from dml.methods.base import Given, Method, ParamGroup, backbone_groups, head_lr_scale
+from dml.methods.student import create_teacher
 from dml.models import EmbeddingNet
 from dml.models.teacher import Teacher
 from dml.neighbours import nearest_neighbours
@@ -44,6 +46,8 @@ class SelfTaughtMethod(Method):
 
     training_only = ("teacher.",)
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,
@@ -66,7 +70,7 @@ class SelfTaughtMethod(Method):
         self.batch_size, self.seed, self.num_views = batch_size, seed, num_views
         self._images_per_batch = self._plan(np.zeros((num_images, num_neighbors), dtype=np.int64), 0).shape[1]
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             ParamGroup("heads", list(model.new_parameters()), head_lr_scale, new=True),
         ]
 
@@ -115,3 +119,23 @@ def neighbourhoods(embeddings: Tensor, num_neighbors: int) -> np.ndarray:
         return own[:, None].cpu().numpy()
     nearest, _ = nearest_neighbours(embeddings, embeddings, num_neighbors - 1, distance="euclidean", exclude=own)
     return torch.cat([own[:, None], nearest], 1).cpu().numpy()
+
+
+def build(given: Given[EmbeddingNet]) -> SelfTaughtMethod:
+    """The method of ``code/train_stml.py``. UserError for settings that do not fit the training set."""
+    config, settings = given.config, given.config.self_taught
+    spec = SELF_TAUGHT_LOSSES[config.loss.loss]
+    return SelfTaughtMethod(
+        model=given.model,
+        teacher=create_teacher(config, given.model),
+        criterion=spec.build(
+            num_neighbours=settings.num_neighbors * settings.view, **spec.arguments(config.loss.options)
+        ),
+        embed_training_set=given.embed_training_set,
+        num_images=len(given.train),
+        batch_size=config.data.batch_size,
+        num_neighbors=settings.num_neighbors,
+        seed=config.run.seed,
+        num_views=settings.view,
+        head_lr_scale=head_lr_scale(config.optim),
+    )

@@ -14,6 +14,7 @@ from dml.losses.transfer import Representation
 from dml.models import EmbeddingNet, load_model_checkpoint
 from dml.models.backbones.base import Backbone
 from dml.models.convert import LoadedModel
+from dml.models.features import for_images_of
 from dml.models.input_spec import InputSpec
 from dml.structures import Batch
 
@@ -68,8 +69,8 @@ def represent(network: EmbeddingNet, images: Tensor, stages: tuple[str, ...] = (
     if not stages:
         output = network(images)
         return Representation(output.embedding, output.features)
-    maps = network.backbone.forward_stages(images)
-    output = network.forward_heads(list(maps.values())[-1])
+    last, maps = network.backbone.forward_with_stages(images)
+    output = network.forward_heads(last)
     return Representation(output.embedding, output.features, tuple(maps[name] for name in stages))
 
 
@@ -127,7 +128,8 @@ def load_source(
             f"crops of {side} x {side} pixels are too small for the source {path} ({network.describe()}): the smallest"
             f" that it takes are of --crop-size {loaded.model.backbone.smallest_side}"
         )
-    loaded.model.architecture = replace(network, l2_norm=l2_norm)
+    loaded = for_images_of(loaded, side)
+    loaded.model.architecture = replace(loaded.model.architecture, l2_norm=l2_norm)
     return loaded
 
 
@@ -139,8 +141,14 @@ def match_stages(target: Backbone, source: Backbone, side: int) -> StagePairs:
     NOTE: the published code leaves out the last stage unless the target is ResNet-18 (or has three stages).
 
     Raises:
-        UserError: no two maps agree.
+        UserError: a network has no maps but its last, or no two maps agree.
     """
+    for name, backbone in (("target", target), ("source", source)):
+        if len(backbone.stage_channels) < 2:
+            raise UserError(
+                f"the {name}, {type(backbone).__name__}, tells of no feature maps but its last: choose a loss that"
+                " compares embeddings, such as --loss Relaxed_Contra"
+            )
     sizes = [_stage_sizes(backbone, side) for backbone in (target, source)]
     by_size = [defaultdict(list) for _ in sizes]
     for names, groups in zip(sizes, by_size, strict=True):

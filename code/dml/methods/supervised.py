@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dml.data.samplers import Sampler
-from dml.methods.base import Method, ParamGroup, train_only_new
-from dml.methods.feature_storage import FeatureStorage
-from dml.methods.self_distillation import SelfDistillation
+from dml.losses import choose_loss
+from dml.losses.functional import redraw_uniformly
+from dml.methods.base import Given, Method, ParamGroup, backbone_groups, head_lr_scale, train_only_new
+from dml.methods.batches import create_sampler
+from dml.methods.criterion import create_criterion, proxies_of, refuse_without_pairs
+from dml.methods.terms import build_terms
+from dml.methods.terms.base import Seen, Term
 from dml.models import EmbeddingNet
 from dml.normalize import widen
 from dml.processes import gather_rows, keep_memories_apart
@@ -17,7 +23,7 @@ from dml.structures import Batch, Progress, StepOutput
 
 
 class SupervisedMethod(Method):
-    """A network and a loss over embeddings and labels.
+    """A network, a loss over embeddings and labels, and terms beside it.
 
     Args:
         model: the embedding network.
@@ -29,12 +35,13 @@ class SupervisedMethod(Method):
         clip_proxies: whether gradient clipping applies to them.
         decay_proxies: whether weight decay does.
         warm: epochs in which only head and criterion train.
-        distillation: adds listwise self-distillation; None without.
-        storage: the features that the sampler looks at before each epoch; None for samplers that do not look.
+        terms: what is done beside, in this order; each becomes a submodule by its name.
+
+    Raises:
+        ValueError: a term whose name is taken.
     """
 
-    training_only = ("criterion.memory.", "distillation.", "storage.")
-    rows_of_images = ("storage.features", "storage.change")
+    model: EmbeddingNet
 
     def __init__(
         self,
@@ -47,15 +54,20 @@ class SupervisedMethod(Method):
         clip_proxies: bool = False,
         decay_proxies: bool = True,
         warm: int = 0,
-        distillation: SelfDistillation | None = None,
-        storage: FeatureStorage | None = None,
+        terms: Sequence[Term] = (),
     ):
         super().__init__()
         self.model, self.criterion, self.sampler, self.warm = model, criterion, sampler, warm
-        self.distillation, self.storage = distillation, storage
+        self.terms = tuple(terms)
+        for term in self.terms:
+            if hasattr(self, term.name):
+                raise ValueError(f"two parts of a method are called {term.name!r}")
+            self.add_module(term.name, term)
+        self.training_only = ("criterion.memory.", *(f"{term.name}." for term in self.terms))
+        self.rows_of_images = tuple(f"{term.name}.{name}" for term in self.terms for name in term.rows_of_images)
         keep_memories_apart(self)
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             # NOTE: all heads train during the warm-up; the published IDML leaves its uncertainty head out.
             ParamGroup("head", list(model.new_parameters()), head_lr_scale, new=True),
             ParamGroup(
@@ -66,25 +78,26 @@ class SupervisedMethod(Method):
                 clip=clip_proxies,
                 decay=decay_proxies,
             ),
+            *self._groups_of_terms(),
         ]
 
+    def _groups_of_terms(self) -> list[ParamGroup]:
+        learning = {term.name: [p for p in term.parameters() if p.requires_grad] for term in self.terms}
+        return [ParamGroup(name, parameters, new=True) for name, parameters in learning.items() if parameters]
+
     def param_groups(self) -> list[ParamGroup]:
-        """Backbone, head and criterion."""
+        """Backbone, head, criterion, and each term that learns something."""
         return self._groups
 
     def epoch_batches(self, epoch: int) -> np.ndarray:
-        """The sampler's plan, by the stored features if the sampler looks at features."""
-        if self.storage is None:
-            return self.sampler.plan(epoch)
-        features, change = self.storage.for_epoch(self.model)
-        self.sampler.set_features(features.cpu().numpy())
-        plan = self.sampler.plan(epoch)
-        self.storage.keep(features, change)
-        return plan
+        """The first term's that plans batches, else the sampler's."""
+        plans = (term.plan(self.model, self.sampler, epoch) for term in self.terms)
+        planned = next((plan for plan in plans if plan is not None), None)
+        return self.sampler.plan(epoch) if planned is None else planned
 
     def images_per_batch(self) -> int:
-        """Known to samplers of features without a plan."""
-        return super().images_per_batch() if self.storage is None else self.sampler.images_per_batch
+        """The sampler's, known without a plan."""
+        return self.sampler.images_per_batch
 
     def start_epoch(self, progress: Progress) -> None:
         """Freeze what the warm-up leaves out, release it afterwards; let the criterion enter its phase."""
@@ -115,14 +128,18 @@ class SupervisedMethod(Method):
         """The loss of the ``rows`` of all processes, of which ``batch`` is this one's part."""
         labels = gather_rows(batch.labels, batch.num_views)
         ranking = self.ranking_loss(rows, labels)
-        if self.storage is not None:
-            self.storage.after_step(gather_rows(batch.indices, batch.num_views), self.embeddings_of(rows))
-        distilled = None
-        if self.distillation is not None:
-            distilled = self.distillation(batch, self.embeddings_of(rows), labels, progress)
-        if distilled is None:
+        added = self._added(rows, labels, batch, progress) if self.terms else {}
+        if not added:
             return StepOutput(ranking)
-        return StepOutput(ranking + distilled, {"rank_loss": ranking.detach(), "kd_loss": distilled.detach()})
+        logs = {"rank_loss": ranking.detach()} | {term.log_name(): value.detach() for term, value in added.items()}
+        return StepOutput(ranking + sum(added.values()), logs)
+
+    def _added(self, rows: Tensor, labels: Tensor, batch: Batch, progress: Progress) -> dict[Term, Tensor]:
+        """What each term adds to the loss, of those that do."""
+        kind = rows.device.type
+        seen = Seen(batch, self.embeddings_of(rows), labels, self.model, progress, torch.is_autocast_enabled(kind))
+        with torch.autocast(kind, enabled=False):
+            return {term: value for term in self.terms if (value := term.loss(seen)) is not None}
 
     def embeddings_of(self, rows: Tensor) -> Tensor:
         """(N, D) embeddings of (N, width) rows, without what stands behind them."""
@@ -133,19 +150,60 @@ class SupervisedMethod(Method):
         with torch.autocast(rows.device.type, enabled=False):
             return self.criterion(rows, labels)
 
+    def after_optimizer_step(self) -> None:
+        """The terms' own."""
+        for term in self.terms:
+            term.after_optimizer_step(self.model)
+
     def end_epoch(self, progress: Progress) -> None:
-        """The student becomes the teacher of the next epoch, if there is one."""
-        if self.distillation is not None:
-            self.distillation.end_epoch(self.model)
+        """The terms' own."""
+        for term in self.terms:
+            term.end_epoch(self.model)
 
     def move_images(self, saved: dict[str, Tensor], moved: np.ndarray) -> dict[str, Tensor]:
-        """As of every method; where images are new, features are computed anew before the next epoch is planned."""
+        """As of every method, and as each term has it."""
         saved = super().move_images(saved, moved)
-        if self.storage is not None and (moved >= 0).sum() < len(self.storage.features):
-            saved["storage.filled"] = torch.zeros_like(saved["storage.filled"])
+        for term in self.terms:
+            prefix = f"{term.name}."
+            own = {name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)}
+            saved |= {prefix + name: value for name, value in term.move_images(own, moved).items()}
         return saved
 
     def proxies(self) -> Tensor | None:
         """The criterion's proxies, if it has any."""
         proxies = getattr(self.criterion, "proxies", None)
         return None if proxies is None else proxies.detach()
+
+
+def build(given: Given[EmbeddingNet], method: Callable[..., SupervisedMethod] = SupervisedMethod) -> SupervisedMethod:
+    """The method of ``code/train.py``: the configured loss over the training classes, and the terms beside it.
+
+    Args:
+        method: whose steps.
+
+    Raises:
+        UserError: settings that do not fit the loss or the training set.
+    """
+    config, train = given.config, given.train
+    choice = choose_loss(config.loss.loss, memory=config.loss.memory)
+    spec = choice.spec
+    sampler = create_sampler(config, train.labels)
+    if train.class_counts().max() < 2 and spec.learns_from_pairs:
+        refuse_without_pairs(config, choice)
+    criterion = create_criterion(config, choice, train.num_classes)
+    if config.optim.init_type != "normal":
+        proxies = proxies_of(criterion, config)
+        if config.optim.init_type == "uniform":
+            redraw_uniformly(proxies)
+    scale = config.optim.proxy_lr_scale
+    return method(
+        model=given.model,
+        criterion=criterion,
+        sampler=sampler,
+        head_lr_scale=head_lr_scale(config.optim),
+        proxy_lr_scale=1.0 if scale is None else scale,  # None: of a loss without parameters
+        clip_proxies=spec.clip,
+        decay_proxies=spec.decays,
+        warm=config.optim.warm,
+        terms=build_terms(given),
+    )

@@ -7,12 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from dml.data.samplers import Sampler
-from dml.losses.transfer import Representation
-from dml.methods.base import Method, ParamGroup, train_only_new
-from dml.methods.source import CachedSource, SourceNetwork, StagePairs, represent
+from dml.losses import create_loss
+from dml.losses.transfer import TRANSFER_LOSSES, Representation, TransferSizes, create_transfer_loss
+from dml.methods.base import Given, Method, ParamGroup, backbone_groups, train_only_new
+from dml.methods.batches import create_sampler
+from dml.methods.source import CachedSource, SourceNetwork, StagePairs, match_stages, represent
 from dml.models import EmbeddingNet
 from dml.processes import gather_rows, global_mean, keep_memories_apart
 from dml.structures import Batch, Progress, StepOutput
+
+PROXY_ANCHOR = "proxy_anchor"
 
 
 class TransferMethod(Method):
@@ -33,6 +37,8 @@ class TransferMethod(Method):
     training_only = ("criterion.target_memory", "criterion.source_memory")
     rows_of_images = training_only
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,
@@ -50,11 +56,12 @@ class TransferMethod(Method):
         self.model, self.source, self.criterion, self.proxy_anchor = model, source, criterion, proxy_anchor
         self.sampler, self.num_views, self.warm = sampler, num_views, warm
         keep_memories_apart(self)
+        self.matched_stages = tuple(stages)
         self._target_stages = tuple(target for target, _ in stages)
         self._source_stages = tuple(source for _, source in stages)
         proxies = [] if proxy_anchor is None else list(proxy_anchor.parameters())
         self._groups = [
-            ParamGroup("backbone", list(model.backbone_parameters())),
+            *backbone_groups(model),
             ParamGroup("head", list(model.new_parameters()), new=True),
             ParamGroup("criterion", list(criterion.parameters()), new=True),
             ParamGroup("proxies", proxies, proxy_lr_scale, new=True),
@@ -108,3 +115,46 @@ class TransferMethod(Method):
     def proxies(self) -> Tensor | None:
         """(C, D) proxies of Proxy-Anchor where it takes part."""
         return None if self.proxy_anchor is None else self.proxy_anchor.proxies.detach()
+
+
+def build(given: Given[EmbeddingNet]) -> TransferMethod:
+    """The method of ``code/train_target.py``: the configured loss between the target ``model`` and the ``source``.
+
+    Raises:
+        UserError: settings that do not fit the training set, or networks without feature maps of one size for a
+            loss that compares them.
+    """
+    config, model, network, train = given.config, given.model, given.source, given.train
+    name = config.loss.loss
+    spec = TRANSFER_LOSSES[name]
+    side = config.data.crop_size
+    stages = match_stages(model.backbone, network.backbone, side) if spec.needs == "maps" else ()
+    sizes = TransferSizes(
+        target_features=model.num_features,
+        source_features=network.num_features,
+        target_channels=tuple(model.backbone.stage_channels[stage] for stage, _ in stages),
+        source_channels=tuple(network.backbone.stage_channels[stage] for _, stage in stages),
+        labels=torch.from_numpy(train.labels),
+    )
+    proxy_anchor = None
+    if spec.with_proxy_anchor:
+        proxy_anchor = create_loss(
+            PROXY_ANCHOR, num_classes=train.num_classes, embedding_size=config.model.embedding_size
+        )
+    criterion = create_transfer_loss(name, sizes=sizes, options=config.loss.options)
+    sampler = create_sampler(config, train.labels)
+    source: SourceNetwork | CachedSource = SourceNetwork(network, images_of=model.input_spec)
+    if config.transfer.cache_source:
+        source = CachedSource(given.embed_training_set(network))
+    scale = config.optim.proxy_lr_scale
+    return TransferMethod(
+        model=model,
+        source=source,
+        criterion=criterion,
+        sampler=sampler,
+        stages=stages,
+        proxy_anchor=proxy_anchor,
+        proxy_lr_scale=1.0 if scale is None else scale,  # None: of a loss without proxies
+        num_views=config.transfer.view,
+        warm=config.optim.warm,
+    )

@@ -5,8 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dml.conditions import Condition
 from dml.miners.contract import Triplets
 from dml.miners.drawing import draw, relations
+from dml.miners.spec import MinerSpec
+from dml.options import Option
+from dml.ranges import at_least, unbounded
 
 LEAST_DISTANCE = 0.01  # whatever the cutoff: at 0 the density has no reciprocal
 CHORD_FLOOR = 1e-12  # of 1 − d²/4, which is 0 for opposite points of the unit sphere
@@ -54,6 +58,14 @@ class DistanceMiner:
     def __init__(self, *, embedding_size: int, lower_cutoff: float = 0.5, upper_cutoff: float = 1.4):
         self.embedding_size, self.lower_cutoff, self.upper_cutoff = embedding_size, lower_cutoff, upper_cutoff
 
+    def draw_negatives(self, distances: Tensor, negatives: Tensor) -> Tensor:
+        """(A,) int64: a negative of each anchor, from (A, B) distances and (A, B) bool, of which each row has one."""
+        return draw(
+            negative_probabilities(
+                distances, negatives, embedding_size=self.embedding_size, lower_cutoff=self.lower_cutoff
+            )
+        )
+
     def __call__(self, distances: Tensor, labels: Tensor) -> Triplets:
         """See :class:`dml.miners.contract.Miner`."""
         positives, negatives = relations(labels)
@@ -61,7 +73,20 @@ class DistanceMiner:
         if not negatives[:1].any():  # of two classes or more, every sample has a negative
             return Triplets(anchors[:0], anchors[:0], anchors[:0])
         positives.diagonal().copy_(~positives.any(dim=1))
-        probabilities = negative_probabilities(
-            distances, negatives, embedding_size=self.embedding_size, lower_cutoff=self.lower_cutoff
-        )
-        return Triplets(anchors, draw(positives), draw(probabilities))
+        return Triplets(anchors, draw(positives), self.draw_negatives(distances, negatives))
+
+
+def cutoff_options(prefix: str) -> dict[str, Option]:
+    """The flags of both cutoffs, each ``prefix`` and what it cuts off."""
+    return {
+        f"{prefix}_lower_cutoff": Option("lower_cutoff", "distances below it count as it", within=at_least(0)),
+        f"{prefix}_upper_cutoff": Option(
+            "upper_cutoff",
+            "accepted and without effect, as published",
+            within=unbounded("it is not read"),
+            used_if=(Condition(lambda settings: False, "has no effect, as published"),),
+        ),
+    }
+
+
+SPEC = MinerSpec(name="distance", build=DistanceMiner, options=cutoff_options("miner_distance"))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dml.miners.contract import Triplets
+from dml.miners.spec import MinerSpec
 
 
 class IntraRandomMiner:
@@ -25,3 +26,6 @@ class IntraRandomMiner:
         shares = torch.rand(3, len(labels), device=labels.device)
         offsets = (shares * counts[classes]).long().minimum(counts[classes] - 1)  # a product can round up to the count
         return Triplets(*by_class[starts[classes] + offsets])
+
+
+SPEC = MinerSpec(name="intra_random", build=IntraRandomMiner)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from dml.miners.contract import PairSets
 from dml.miners.drawing import minable, relations
+from dml.miners.spec import MinerSpec
 
 
 class LiftedMiner:
@@ -18,3 +19,6 @@ class LiftedMiner:
         positives, negatives = relations(labels)
         anchors = minable(positives, negatives)
         return PairSets(anchors, positives[anchors], negatives[anchors])
+
+
+SPEC = MinerSpec(name="lifted", build=LiftedMiner)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dml.miners.contract import PairSets
 from dml.miners.drawing import draw, minable, relations
+from dml.miners.spec import MinerSpec
 
 
 class NPairMiner:
@@ -20,3 +21,6 @@ class NPairMiner:
         anchors = minable(positives, negatives)
         one = torch.zeros_like(positives[anchors]).scatter_(1, draw(positives[anchors])[:, None], True)
         return PairSets(anchors, one, negatives[anchors])
+
+
+SPEC = MinerSpec(name="npair", build=NPairMiner)

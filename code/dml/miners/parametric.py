@@ -10,6 +10,9 @@ from torch import Tensor
 from dml.errors import UserError
 from dml.miners.contract import Triplets
 from dml.miners.drawing import draw, minable, relations
+from dml.miners.spec import MinerSpec
+from dml.options import Option
+from dml.ranges import above, at_least
 from dml.registry import Registry
 
 LEAST_DISTANCE = 0.01
@@ -96,3 +99,17 @@ class ParametricMiner:
             distances[anchors], negatives[anchors], self.support.to(distances), self.weights.to(distances)
         )
         return Triplets(anchors, draw(positives[anchors]), draw(probabilities))
+
+
+SPEC = MinerSpec(
+    name="parametric",
+    build=ParametricMiner,
+    options={
+        "miner_parametric_mode": Option("mode", f"which distances are wanted: {', '.join(MODES)}"),
+        "miner_parametric_num_bins": Option(
+            "num_bins", "support points of the histogram of distances", within=at_least(3)
+        ),
+        "miner_parametric_low": Option("low", "least distance of the support", within=at_least(0)),
+        "miner_parametric_high": Option("high", "largest distance of the support", within=above(0)),
+    },
+)

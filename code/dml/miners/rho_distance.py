@@ -7,27 +7,26 @@ from torch import Tensor
 
 from dml.errors import UserError
 from dml.miners.contract import Triplets
-from dml.miners.distance import negative_probabilities
+from dml.miners.distance import DistanceMiner, cutoff_options
 from dml.miners.drawing import draw, minable, relations
+from dml.miners.spec import MinerSpec
+from dml.options import Option
+from dml.ranges import between
 
 
-class RhoDistanceMiner:
+class RhoDistanceMiner(DistanceMiner):
     """One triplet per anchor, of two kinds; samples alone in their class are left out. O(B²).
 
     With probability ``switch_probability`` the anchor is its own positive and another sample of its class the
     negative, so that the class is pushed apart; otherwise as the distance miner.
 
     Args:
-        embedding_size: D.
-        lower_cutoff: distances below it count as it.
-        upper_cutoff: NOTE: accepted and without effect, as published.
+        embedding_size, lower_cutoff, upper_cutoff: see ``DistanceMiner``.
         switch_probability: of the first kind, in 0..1, independently for each anchor.
 
     Raises:
         UserError: a probability outside 0..1.
     """
-
-    gives = "triplets"
 
     def __init__(
         self,
@@ -39,23 +38,29 @@ class RhoDistanceMiner:
     ):
         if not 0 <= switch_probability <= 1:
             raise UserError(f"--miner_rho_distance_cp is a probability between 0 and 1, got {switch_probability}")
-        self.embedding_size, self.lower_cutoff, self.upper_cutoff = embedding_size, lower_cutoff, upper_cutoff
+        super().__init__(embedding_size=embedding_size, lower_cutoff=lower_cutoff, upper_cutoff=upper_cutoff)
         self.switch_probability = switch_probability
 
     def __call__(self, distances: Tensor, labels: Tensor) -> Triplets:
         """See :class:`dml.miners.contract.Miner`."""
         positives, negatives = relations(labels)
         anchors = minable(positives, negatives)
-        probabilities = negative_probabilities(
-            distances[anchors],
-            negatives[anchors],
-            embedding_size=self.embedding_size,
-            lower_cutoff=self.lower_cutoff,
-        )
         same_class = draw(positives[anchors])
         switched = torch.rand(len(anchors), device=anchors.device) < self.switch_probability
         return Triplets(
             anchors,
             torch.where(switched, anchors, same_class),
-            torch.where(switched, same_class, draw(probabilities)),
+            torch.where(switched, same_class, self.draw_negatives(distances[anchors], negatives[anchors])),
         )
+
+
+SPEC = MinerSpec(
+    name="rho_distance",
+    build=RhoDistanceMiner,
+    options={
+        **cutoff_options("miner_rho_distance"),
+        "miner_rho_distance_cp": Option(
+            "switch_probability", "how often a class is pushed apart, in 0..1", within=between(0, 1)
+        ),
+    },
+)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from dml.miners.contract import Triplets
 from dml.miners.drawing import draw, minable, relations
+from dml.miners.spec import MinerSpec
 
 
 def semihard_candidates(distances: Tensor, negatives: Tensor, positive_distances: Tensor, margin: float) -> Tensor:
@@ -45,3 +46,6 @@ class SemihardMiner:
             distances[anchors], negatives[anchors], distances[anchors, chosen], self.margin
         )
         return Triplets(anchors, chosen, draw(candidates))
+
+
+SPEC = MinerSpec(name="semihard", build=SemihardMiner)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dml.miners.contract import Triplets
 from dml.miners.drawing import draw, minable, relations
+from dml.miners.spec import MinerSpec
 
 
 def softhard_candidates(distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,3 +43,6 @@ class SofthardMiner:
         anchors = minable(positives, negatives)
         near, far = softhard_candidates(distances[anchors], positives[anchors], negatives[anchors])
         return Triplets(anchors, draw(near), draw(far))
+
+
+SPEC = MinerSpec(name="softhard", build=SofthardMiner)

@@ -30,6 +30,8 @@ def parse_arch(name: str) -> dict[str, Any]:
         UnknownNameError: no such backbone; the message lists those that there are.
         UserError: an ending twice.
     """
+    if name in BACKBONES:
+        return {"model": BACKBONES.canonical(name)}
     parts = name.split("_")
     endings: list[str] = []
     while len(parts) > 1 and parts[-1] in SUFFIXES:

@@ -11,25 +11,9 @@ from torch import Tensor, nn
 from dml.errors import UserError
 from dml.models.backbones import BACKBONES
 from dml.models.batch_norm import GlobalBatchNorm1d
+from dml.models.pooling import POOLINGS, TITLES
 from dml.normalize import l2_normalize, l2_normalize_clamped
 from dml.registry import Registry
-
-
-def average_pool(feature_map: Tensor) -> Tensor:
-    """(B, C, H, W) → (B, C), the mean over positions."""
-    return feature_map.mean(dim=(2, 3))
-
-
-def average_max_pool(feature_map: Tensor) -> Tensor:
-    """(B, C, H, W) → (B, C), the mean plus the maximum over positions.
-
-    NOTE: where several positions share the maximum they share its gradient, whereas the published
-    ``AdaptiveMaxPool2d`` gives it to one of them by an operation that is not deterministic on a GPU.
-    """
-    return feature_map.mean(dim=(2, 3)) + feature_map.amax(dim=(2, 3))
-
-
-POOLINGS: Registry[Callable[[Tensor], Tensor]] = Registry("pooling", {"avg": average_pool, "avg_max": average_max_pool})
 
 # METHODS §0; the larger epsilon is that of the GoogLeNets of Proxy-Anchor, Proxy-ISA and STML.
 NORMS: Registry[Callable[[Tensor], Tensor]] = Registry(
@@ -53,9 +37,18 @@ def _normalized_perceptron(num_features: int, embedding_size: int) -> nn.Sequent
     return nn.Sequential(*first, nn.Linear(width, embedding_size))
 
 
+def _no_head(num_features: int, embedding_size: int) -> nn.Identity:
+    if embedding_size != num_features:
+        raise UserError(
+            f"--head none: the embedding is the features themselves, {num_features} numbers, not {embedding_size}:"
+            f" --embedding-size {num_features}"
+        )
+    return nn.Identity()
+
+
 # (features F, embedding size D) → (B, F) to (B, D).
 HEADS: Registry[Callable[[int, int], nn.Module]] = Registry(
-    "head", {"linear": nn.Linear, "mlp": _perceptron, "mlp_bn": _normalized_perceptron}
+    "head", {"linear": nn.Linear, "mlp": _perceptron, "mlp_bn": _normalized_perceptron, "none": _no_head}
 )
 
 
@@ -67,13 +60,16 @@ class Architecture:
         backbone: a name of ``BACKBONES``.
         embedding_size: D.
         head: what makes the embedding of the pooled features, a name of ``HEADS``: ``linear``, or two layers with a
-            ReLU between them, ``mlp`` as wide as the features, ``mlp_bn`` twice so and with batch normalisation.
+            ReLU between them, ``mlp`` as wide as the features, ``mlp_bn`` twice so and with batch normalisation; or
+            ``none``, which leaves them as they are.
         pooling: a name of ``POOLINGS``.
         l2_norm: whether embeddings are brought to unit length.
         norm: by which convention, a name of ``NORMS``; also used for the uncertainty.
         background_size: G, size of STML's second head; None without one.
         uncertainty: whether there is IDML's uncertainty head, of size D.
         uncertainty_norm: whether the uncertainty is brought to unit length.
+        image_size: side of the images in pixels that a backbone with position embeddings is built for; None: its own,
+            or a backbone without.
         system: published system that it belongs to or was inferred to belong to; None if unknown.
 
     Raises:
@@ -90,6 +86,7 @@ class Architecture:
     background_size: int | None = None
     uncertainty: bool = False
     uncertainty_norm: bool = False
+    image_size: int | None = None
     system: str | None = None
 
     def __post_init__(self) -> None:
@@ -108,9 +105,11 @@ class Architecture:
     def describe(self) -> str:
         """One line for the log, such as ``resnet50, 512-d, average + max pooling, unit length (n_eps)``."""
         parts = [self.backbone, f"{self.embedding_size}-d"]
+        if self.image_size is not None:
+            parts.append(f"for images of {self.image_size} pixels")
         if self.head != "linear":
-            parts.append(f"head {self.head}")
-        parts.append({"avg": "average pooling", "avg_max": "average + max pooling"}[self.pooling])
+            parts.append("no head" if self.head == "none" else f"head {self.head}")
+        parts.append(TITLES[self.pooling])
         parts.append(f"unit length ({self.norm})" if self.l2_norm else "not normalised")
         if self.background_size is not None:
             parts.append(f"background head {self.background_size}-d")

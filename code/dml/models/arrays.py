@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import zipfile
 import zlib
@@ -14,66 +13,24 @@ import torch
 from torch import Tensor
 
 from dml.models.reading import CheckpointError, read_torch_file, state_dict_of
-
-_PLAIN_DTYPE = re.compile("f[248]|i[1248]|u1|b1")
-
+from dml.numpy_pickle import STAND_INS, PickledArray
 
 # What numpy and zipfile say of a damaged file.
 _DAMAGED = (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
 
 
-class _DType:
-    """Takes the place of ``numpy.dtype``: keeps what the pickle says, and can name numbers only."""
-
-    def __init__(self, *args: object) -> None:
-        self.args, self.state = args, (None, "|")
-
-    def __setstate__(self, state: tuple) -> None:
-        self.state = state
-
-    def plain(self) -> np.dtype:
-        if not _PLAIN_DTYPE.fullmatch(self.args[0]):
-            raise ValueError(f"an array of dtype {self.args[0]}")
-        return np.dtype(self.args[0]).newbyteorder(self.state[1])
-
-
-class _Array:
-    """Takes the place of ``numpy.ndarray``: keeps what the pickle says.
-
-    numpy's own reconstruction is never given bytes of the file: it can build arrays of Python objects.
-    """
-
-    def __init__(self, *args: object) -> None:
-        self.state = args
-
-    def __setstate__(self, state: tuple) -> None:
-        self.state = state
-
-    def tensor(self) -> Tensor:
-        _, shape, dtype, is_fortran, data = self.state
-        array = np.frombuffer(data, dtype.plain()).reshape(shape, order="F" if is_fortran else "C")
-        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
-
-
-# numpy 2 moved the function that its pickles name.
-_STAND_INS = [
-    (_Array, "numpy.core.multiarray._reconstruct"),
-    (_Array, "numpy._core.multiarray._reconstruct"),
-    (_Array, "numpy.ndarray"),
-    (_DType, "numpy.dtype"),
-]
-
-
 def read_weights_file(path: Path) -> dict[str, Tensor]:
     """The named tensors of a file of weights: a state dict, wrapped as published files wrap theirs, of tensors or
-    numpy arrays (as STML's Inception-v1), written by ``torch.save``; or an ``.npz`` of arrays.
+    numpy arrays (as STML's Inception-v1), written by ``torch.save``; an ``.npz`` of arrays; or ``.safetensors``.
 
     Raises:
         CheckpointError: as :func:`read_torch_file` and :func:`state_dict_of`; arrays of other things than numbers.
     """
+    if path.suffix == ".safetensors":
+        return state_dict_of(_read_safetensors(path), str(path))
     if _is_npz(path):
         return state_dict_of(_read_npz(path), str(path))
-    with torch.serialization.safe_globals(_STAND_INS):
+    with torch.serialization.safe_globals([(stand_in, name) for name, stand_in in STAND_INS.items()]):
         content = read_torch_file(path)
     if isinstance(content.get("format"), str):
         raise CheckpointError(
@@ -81,7 +38,7 @@ def read_weights_file(path: Path) -> dict[str, Tensor]:
         )
     try:
         content = _as_tensors(content)
-    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
+    except ValueError as error:
         raise CheckpointError(
             f"{path}: its numpy arrays are damaged, or hold other things than numbers: {error}"
         ) from error
@@ -91,7 +48,21 @@ def read_weights_file(path: Path) -> dict[str, Tensor]:
 def _as_tensors(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _as_tensors(value) for key, value in content.items()}
-    return content.tensor() if isinstance(content, _Array) else content
+    if isinstance(content, PickledArray):
+        array = content.array()
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+    return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load_file  # here: timm brings it
+    except ModuleNotFoundError as error:
+        raise CheckpointError(f"{path}: reading it needs the package safetensors: pip install safetensors") from error
+    try:
+        return load_file(path)
+    except Exception as error:  # of damaged files it says whatever comes
+        raise CheckpointError(f"{path}: missing or damaged: {error}") from error
 
 
 def _is_npz(path: Path) -> bool:

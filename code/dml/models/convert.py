@@ -12,7 +12,16 @@ from dml.data.run_split import RunRecord
 from dml.models.architecture import Architecture
 from dml.models.backbones import Backbone
 from dml.models.embedding_net import EmbeddingNet
-from dml.models.reading import CheckpointError, load_checked, name_some, named_tensors, read_torch_file, state_dict_of
+from dml.models.reading import (
+    CheckpointError,
+    is_counter,
+    load_checked,
+    name_some,
+    named_tensors,
+    read_torch_file,
+    state_dict_of,
+)
+from dml.models.weight_names import renamed_in_order
 from dml.registry import Registry
 
 CHECKPOINT_FORMAT = "dml-checkpoint-1"
@@ -25,7 +34,10 @@ _HEADS = {
     "uncertainty": "uncertainty",
 }
 # Of ImageNet, and what SwAV puts above its backbone; unused.
-_CLASSIFIERS = ("fc", "last_linear", "aux1", "aux2", "projection_head", "prototypes")
+_CLASSIFIERS = (
+    *("fc", "last_linear", "aux1", "aux2", "projection_head", "prototypes"),
+    *("classifier", "head", "heads", "head_dist"),
+)
 
 # What no key shows: each system's conventions, as fields of Architecture.
 SYSTEMS: Registry[dict[str, Any]] = Registry(
@@ -209,15 +221,34 @@ def split_published(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[s
     return backbone, heads
 
 
-def load_published_backbone(backbone: Backbone, state: dict[str, Tensor], source: str) -> None:
-    """Fill ``backbone`` from published tensors; heads and classifiers among them are left out.
+def load_published_backbone(backbone: Backbone, state: dict[str, Tensor], source: str) -> list[str]:
+    """Fill ``backbone`` from published tensors, under its own names or, in the same order, under those of another code;
+    embedding heads and classifiers among them are left out.
+
+    Returns:
+        what is to be said of that.
 
     Raises:
         CheckpointError: the tensors are of another network.
     """
-    published, _ = split_published(state)
-    ours = {backbone.from_published_key(key): value for key, value in published.items()}
-    load_checked(backbone, ours, source)
+    published = {key.removeprefix("model."): value for key, value in state.items()}
+    published = {key: value for key, value in published.items() if key.partition(".")[0] not in _HEADS}
+    ours = backbone.fit_state({backbone.from_published_key(key): value for key, value in published.items()})
+    target, remarks = backbone.state_dict(), []
+    left_out = [key for key in ours if key not in target and _is_of_classifier(key)]
+    if any(key not in ours and not is_counter(key) for key in target):
+        renamed = renamed_in_order(published, target)
+        if renamed is not None:
+            ours, left_out = backbone.fit_state(renamed[0]), []
+            remarks += ["its names are those of another code: tensors taken in order"]
+            remarks += [f"its classifier left out: {name_some(renamed[1])}"] if renamed[1] else []
+    load_checked(backbone, {key: value for key, value in ours.items() if key not in left_out}, source)
+    names = name_some([key.removeprefix("network.") for key in left_out])
+    return remarks + ([f"its classifier left out: {names}"] if left_out else [])
+
+
+def _is_of_classifier(key: str) -> bool:
+    return key.removeprefix("network.").partition(".")[0] in _CLASSIFIERS
 
 
 def load_published(state: dict[str, Tensor], architecture: Architecture) -> EmbeddingNet:

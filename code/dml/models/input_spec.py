@@ -18,6 +18,8 @@ class InputSpec:
         bgr: whether the channel order is blue, green, red.
         scale: value that full intensity has before mean and std are applied (1 or 255).
         crop_size: side of the square crop in pixels.
+        crop_pct: share of the shorter side of an evaluated image that the crop takes.
+        interpolation: by which images are scaled: ``bilinear``, ``bicubic``, ``nearest`` or ``lanczos``.
     """
 
     mean: tuple[float, float, float]
@@ -25,6 +27,12 @@ class InputSpec:
     bgr: bool
     scale: float
     crop_size: int
+    crop_pct: float = 0.875
+    interpolation: str = "bilinear"
+
+    def resize_for(self, crop_size: int) -> int:
+        """The shorter side of an evaluated image, in pixels, of which a crop of ``crop_size`` is ``crop_pct``."""
+        return int(crop_size / self.crop_pct)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Normalise images as the network expects them.

@@ -108,7 +108,7 @@ def load_checked(module: nn.Module, state: dict[str, Tensor], source: str) -> No
         key: value.squeeze(0) if key in target and value.shape == (1, *target[key].shape) else value
         for key, value in state.items()
     }
-    missing = [key for key in target if key not in state and not key.endswith("num_batches_tracked")]
+    missing = [key for key in target if key not in state and not is_counter(key)]
     foreign = [key for key in state if key not in target]
     if missing or foreign:
         problems = [f"it lacks {name_some(missing)}"] if missing else []
@@ -124,7 +124,12 @@ def load_checked(module: nn.Module, state: dict[str, Tensor], source: str) -> No
     module.load_state_dict(state, strict=False)
 
 
-def name_some(names: list[str], limit: int = 4) -> str:
+def is_counter(name: str) -> bool:
+    """Whether it is a batch counter of batch normalisation, which files older than torch 0.4.1 lack."""
+    return name.endswith("num_batches_tracked")
+
+
+def name_some(names: list[str], limit: int = 3) -> str:
     """The first few of ``names``, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

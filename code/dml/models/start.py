@@ -93,8 +93,9 @@ class Start:
         wanted = model.architecture
         self.require_backbone(backbone_title(wanted.backbone, getattr(wanted, "stem", "imagenet")))
         rename = model.backbone.from_published_key if self.is_published else str
-        load_checked(model.backbone, {rename(key): value for key, value in self.state.items()}, str(self.source))
-        own = {name: child for name, child in model.named_children() if name != "backbone"}
+        state = model.backbone.fit_state({rename(key): value for key, value in self.state.items()})
+        load_checked(model.backbone, state, str(self.source))
+        own = {name: child for name, child in model.named_children() if name != "backbone" and child.state_dict()}
         objections = {name: self._objection(name, own.get(name), model) for name in self.heads}
         taken = [name for name, objection in objections.items() if not objection]
         for name in taken:

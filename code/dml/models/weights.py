@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dml.errors import UserError
 from dml.models.arrays import read_weights_file
-from dml.models.backbones import Backbone
+from dml.models.backbones import PREFIX, Backbone
 from dml.models.convert import load_published_backbone
 from dml.models.reading import state_dict_of
 
@@ -23,6 +23,11 @@ URLS = {
     "resnet34": "https://download.pytorch.org/models/resnet34-b627a593.pth",
     "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
     "resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+    "mobilenet_v2": "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
+    "mobilenet_v3_small": "https://download.pytorch.org/models/mobilenet_v3_small-047dcff4.pth",
+    "mobilenet_v3_large": "https://download.pytorch.org/models/mobilenet_v3_large-8738ca79.pth",
+    "convnext_tiny": "https://download.pytorch.org/models/convnext_tiny-983f1562.pth",
+    "vit_b_16": "https://download.pytorch.org/models/vit_b_16-c867db91.pth",
 }
 
 
@@ -48,13 +53,13 @@ def check_weights(path: Path | str | None, *, pretrained: bool) -> None:
         )
 
 
-def load_imagenet_weights(backbone: Backbone, name: str, path: Path | str | None = None) -> None:
-    """Fill ``backbone`` with ImageNet weights.
+def load_imagenet_weights(backbone: Backbone, name: str, path: Path | str | None = None) -> list[str]:
+    """Fill ``backbone`` with ImageNet weights; what is to be said of a file's.
 
     Args:
         name: its name in ``BACKBONES``.
         path: a local file in any published layout (see :func:`read_weights_file`), classifier and heads ignored;
-            None to download the published one, once, into torch's own cache.
+            None to download the published one, once, into torch's own cache, or timm's.
 
     Raises:
         WeightsError: no address known, or the download failed; the message says what to do.
@@ -62,6 +67,8 @@ def load_imagenet_weights(backbone: Backbone, name: str, path: Path | str | None
     """
     if path is not None:
         state, source = read_weights_file(Path(path)), str(path)
+    elif name.startswith(PREFIX):
+        state, source = _from_timm(backbone), name
     else:
         if name not in URLS:
             source = f" ({BY_HAND[name]})" if name in BY_HAND else ""
@@ -70,7 +77,19 @@ def load_imagenet_weights(backbone: Backbone, name: str, path: Path | str | None
                 " start from random weights"
             )
         state, source = _download(name, URLS[name]), URLS[name]
-    load_published_backbone(backbone, state, source)
+    return load_published_backbone(backbone, state, source)
+
+
+def _from_timm(backbone: Backbone) -> dict[str, Tensor]:
+    """The weights that timm has, or fetches, for one of its networks."""
+    try:
+        return backbone.published_weights()
+    except Exception as error:  # of the line, of the disk, of the hub
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"{backbone.name}: timm could not have its pretrained weights ({said}). Pass --weights FILE, or"
+            " --pretrained 0 to start from random weights"
+        ) from error
 
 
 def load_swav_weights(backbone: Backbone) -> None:

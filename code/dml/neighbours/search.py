@@ -1,18 +1,18 @@
-"""The nearest gallery rows of every query: a float32 pass finds candidates, float64 scores decide among them."""
+"""The nearest gallery rows of every query: products find candidates, the defining scores decide among them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from dml.neighbours.blocks import ScoreBlock, score_blocks
 from dml.neighbours.item_sets import ItemSets
+from dml.neighbours.order import order_of
 from dml.neighbours.scores import SimilarityScores
-from dml.neighbours.topk import grouped_topk, ordered_topk
+from dml.neighbours.topk import ordered_topk
 
-_FAST_BYTES = 320 * 2**20  # a block of float32 scores
-_EXACT_BYTES = 128 * 2**20  # a block of float64 scores
-_SLACK = 16  # candidates looked at beyond the k-th neighbour
-_LONG_LIST = 32  # a k beyond this part of the gallery costs more to score in pairs than in whole rows
+_BLOCK_BYTES = 128 * 2**20  # a block of scores and the work on it
+_EXACT_BYTES = 64 * 2**20  # a block of the defining scores; a few times as much is held beside it
 
 
 @torch.no_grad()
@@ -27,8 +27,9 @@ def nearest_neighbours(
 ) -> tuple[Tensor, Tensor]:
     """The k nearest gallery rows of every query, nearest first, equal ones by lower index.
 
-    The order is that of float64 scores (:mod:`dml.neighbours.scores`). Only candidates that a float32 product
-    cannot tell apart are scored so, unless they are too many: copies, collapsed embeddings. Time grows as Q·N·D,
+    The order is that of :mod:`dml.neighbours.definition`, whatever the blocks, threads and device. Only candidates that
+    a float32 product cannot tell apart are scored so; where they are many, as of collapsed embeddings, a float64
+    product comes first, and for what not even that tells apart, copies, whole rows are scored. Time grows as Q·N·D,
     memory as Q·k plus a block of scores of constant size.
 
     Args:
@@ -54,58 +55,51 @@ def nearest_neighbours(
     indices = torch.empty(len(query), k, dtype=torch.int64, device=query.device)
     values = torch.empty(len(query), k, dtype=torch.float32, device=query.device)
     undecided = torch.arange(len(query), device=query.device)
-    if k * _LONG_LIST <= len(gallery):
-        undecided = _search_fast(scores, undecided, chunk_size, indices, values)
-    _search_exact(scores, undecided, chunk_size, indices, values)
+    for dtype in (torch.float32, torch.float64):
+        undecided = _search(scores, undecided, dtype, chunk_size, indices, values)
+    _search_exactly(scores, undecided, chunk_size, indices, values)
     return indices, values
 
 
-def _search_fast(
-    scores: SimilarityScores, rows: Tensor, chunk_size: int | None, indices: Tensor, values: Tensor
+def _search(
+    scores: SimilarityScores,
+    rows: Tensor,
+    dtype: torch.dtype,
+    chunk_size: int | None,
+    indices: Tensor,
+    values: Tensor,
 ) -> Tensor:
-    """Fill in the queries ``rows`` whose candidates are few; the others (u,) are returned.
-
-    Float32 moves a score by the tolerance at most, so that the k nearest all lie within twice the tolerance of the
-    k-th largest float32 score.
-    """
-    k = indices.shape[1]
-    block_rows = min(chunk_size or scores.rows_per_block(_FAST_BYTES, torch.float32), len(rows))
-    memory = torch.empty(block_rows, scores.num_gallery, device=scores.device)
-    undecided = []
-    for block_of_rows in rows.split(block_rows):
-        block = scores.block(block_of_rows, torch.float32, out=memory)
-        near, columns = grouped_topk(block, min(k + _SLACK, scores.num_gallery))
-        candidate = (near >= near[:, k - 1 : k] - 2 * scores.tolerance) & (near > -torch.inf)
-        too_many = candidate[:, -1] & (near.shape[1] < scores.num_gallery)
-        undecided.append(block_of_rows[too_many])
-        few = ~too_many
-        decided = block_of_rows[few]
-        top, indices[decided] = _choose(scores, decided, columns[few], candidate[few], k)
-        values[decided] = scores.to_distance(decided, top).float()
+    """Fill in the queries ``rows`` whose candidates are few; the others (u,) are returned."""
+    undecided = [rows[:0]]
+    options = {"longest": indices.shape[1], "num_bytes": _BLOCK_BYTES, "chunk": chunk_size}
+    for part, block in score_blocks(scores, rows, dtype, **options):
+        undecided.append(part[_choose(scores, part, block, indices, values)])
     return torch.cat(undecided)
 
 
-def _choose(
-    scores: SimilarityScores, rows: Tensor, columns: Tensor, candidate: Tensor, k: int
-) -> tuple[Tensor, Tensor]:
-    """The k nearest of those ``columns`` (r, m) that are a ``candidate`` (r, m) bool: float64 scores and gallery
-    indices, (r, k) each."""
-    columns, order = columns.sort(dim=1)  # so that the lower place is the lower index
-    candidate = candidate.gather(1, order)
-    exact = torch.full_like(columns, -torch.inf, dtype=torch.float64)
-    position = candidate.nonzero()[:, 0]
-    exact[candidate] = scores.pairs(rows[position], columns[candidate])
-    top, places = ordered_topk(exact, k)
-    return top, columns.gather(1, places)
+def _choose(scores: SimilarityScores, rows: Tensor, block: ScoreBlock, indices: Tensor, values: Tensor) -> Tensor:
+    """Fill in the queries ``rows`` (r,) of ``block``; True (r,) where it cannot."""
+    k = indices.shape[1]
+    found = block.candidates(torch.full_like(rows, k))
+    unclear = (found.num > block.limit) | (found.num < k)
+    there = (found.values > -torch.inf) & ~unclear[:, None]
+    position, _ = there.nonzero(as_tuple=True)
+    columns = found.columns[there]
+    exact = scores.pairs(rows[position], columns)
+    order = order_of(position, exact, columns)
+    num = there.sum(1)
+    first = (num.cumsum(0) - num)[~unclear]
+    order = order[first[:, None] + torch.arange(k, device=rows.device)]
+    indices[rows[~unclear]] = columns[order]
+    values[rows[~unclear]] = scores.to_distance(exact[order]).float()
+    return unclear
 
 
-def _search_exact(
+def _search_exactly(
     scores: SimilarityScores, rows: Tensor, chunk_size: int | None, indices: Tensor, values: Tensor
 ) -> None:
-    """Fill in the queries ``rows`` from float64 scores of the whole gallery."""
-    block_rows = chunk_size or scores.rows_per_block(_EXACT_BYTES, torch.float64)
-    for block_of_rows in rows.split(block_rows):
-        if len(block_of_rows):
-            block = scores.block(block_of_rows, torch.float64)
-            top, indices[block_of_rows] = ordered_topk(block, indices.shape[1])
-            values[block_of_rows] = scores.to_distance(block_of_rows, top).float()
+    """Fill in the queries ``rows`` from the defining scores of the whole gallery."""
+    for part in rows.split(chunk_size or scores.rows_per_block(_EXACT_BYTES, torch.float64)):
+        if len(part):
+            top, indices[part] = ordered_topk(scores.exact_rows(part), indices.shape[1])
+            values[part] = scores.to_distance(top).float()

@@ -1,11 +1,28 @@
-"""The largest few of each row of scores."""
+"""The largest few of each row of scores, and where a mask is true."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-_GROUP = 16  # scores of which the largest stands for all in a search for the largest few
+
+def kth_largest(scores: Tensor, k: Tensor) -> Tensor:
+    """Of each row of ``scores`` (r, N) its ``k``-th (r,) largest, from 1: (r,)."""
+    longest = int(k.max())
+    if scores.device.type == "cpu":  # NumPy's partition is vectorised, several times faster than topk
+        cut = scores.shape[1] - longest
+        largest = torch.from_numpy(np.partition(scores.numpy(), cut, axis=1)[:, cut:]).sort(1, descending=True).values
+    else:
+        largest = scores.topk(longest).values
+    return largest.gather(1, k[:, None] - 1).squeeze(1)
+
+
+def true_places(mask: Tensor) -> Tensor:
+    """Where ``mask``, flattened, is true: (p,) int64, ascending."""
+    if mask.device.type == "cpu":  # NumPy skips what is false several times faster
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.flatten().nonzero().squeeze(1)
 
 
 def ordered_topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -33,21 +50,3 @@ def _lowest_indices(scores: Tensor, top: Tensor) -> Tensor:
     indices = chosen.nonzero()[:, 1].view(top.shape)
     order = scores.gather(1, indices).sort(dim=1, descending=True, stable=True).indices
     return indices.gather(1, order)
-
-
-def grouped_topk(block: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """``block.topk(k)`` by way of groups of scores, several times faster on a CPU.
-
-    The k largest scores lie in the k groups with the largest maxima. Scores g, g + G, g + 2G … form group g,
-    so that the maxima are taken along contiguous memory.
-    """
-    num_groups = block.shape[1] // _GROUP
-    if 4 * k > num_groups:
-        return block.topk(k)
-    maxima = block[:, : num_groups * _GROUP].unflatten(1, (_GROUP, num_groups)).amax(1)
-    groups = maxima.topk(k, sorted=False).indices
-    offsets = torch.arange(_GROUP, device=block.device) * num_groups
-    rest = torch.arange(num_groups * _GROUP, block.shape[1], device=block.device).expand(len(block), -1)
-    candidates = torch.cat([(groups[:, :, None] + offsets).flatten(1), rest], dim=1)
-    values, positions = block.gather(1, candidates).topk(k)
-    return values, candidates.gather(1, positions)

@@ -11,8 +11,9 @@ from dml.cli.classify import ClassifyCommand
 from dml.data.classification import classification_from_config, load_classification
 from dml.data.run_split import judged_as_in_the_run
 from dml.data.screening import screened, screening_for
-from dml.methods.build_sampler import fit_batches
-from dml.methods.classification import classification
+from dml.methods.base import Given
+from dml.methods.batches import fit_batches
+from dml.methods.build import build_method
 from dml.models.classifiers import classifier_from_config
 from dml.tracking import say, table
 from dml.training.classification import ClassificationTask, evaluate_classifier
@@ -41,7 +42,7 @@ def run(command: ClassifyCommand) -> Path | None:
     )
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     model = classifier_from_config(config, data.train.class_names, continued=command.has_checkpoint)
-    method = classification(config, model, data.train)
+    method = build_method(Given(config, model, data.train))
     return train(config, fabric, data, method, resume=command.resume, kind=ClassificationTask)
 
 

@@ -21,7 +21,8 @@ from dml.evaluation.embedding import create_evaluator, embed_records
 from dml.evaluation.files import write_collection, write_files
 from dml.evaluation.uncertainty import judge_uncertainty, require_uncertainty
 from dml.models import EmbeddingNet
-from dml.models.convert import LoadedModel, load_model_checkpoint
+from dml.models.convert import LoadedModel
+from dml.models.features import for_images_of, network_to_judge
 from dml.places import from_home
 from dml.tracking import say, table
 from dml.training.launch import launch
@@ -29,15 +30,16 @@ from dml.training.launch import launch
 
 def run(config: EvaluateConfig) -> None:
     """Evaluate a checkpoint, and say and write what ``config`` asks for. UserError for what does not fit."""
-    loaded = load_model_checkpoint(Path(config.ckpt))
+    loaded = network_to_judge(config)
     config = complete(config, loaded)
+    loaded = for_images_of(loaded, config.crop_size)
     if config.uncertainty:
-        require_uncertainty(loaded.architecture, config.ckpt)
+        require_uncertainty(loaded.architecture, config.judged)
     fabric = launch(config)
     model = fabric.to_device(loaded.model)
     if config.l2_norm is not None:
         model.architecture = replace(model.architecture, l2_norm=config.l2_norm)
-    say(f"{config.ckpt}: {loaded.description}, on {fabric.device}")
+    say(f"{config.judged}: {loaded.description}, on {fabric.device}")
     if config.unlabelled:
         embed(config, model, fabric)
     else:
@@ -50,7 +52,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
     data, notes = judged_as_in_the_run(
         load_dataset(config.dataset, config.data_dir),
         config.data_dir,
-        Path(config.ckpt),
+        Path(config.judged),
         loaded.split,
         (loaded.config or {}).get("data"),
         take_new=config.new_classes,
@@ -85,7 +87,7 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
     unsure = judge_uncertainty(model, evaluation, data, config, fabric) if config.uncertainty else None
     if fabric.is_global_zero:
         say(f"\n{data.name}, {len(data.query)} queries, {config.eval_distance}, in per cent:")
-        say(table({Path(config.ckpt).name: evaluation.metrics}))
+        say(table({Path(config.judged).name: evaluation.metrics}))
         for line in evaluation.remarks:
             say(line)
         if unsure is not None:

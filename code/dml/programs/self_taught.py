@@ -1,4 +1,4 @@
-"""A training without labels, of ``code/main.py``."""
+"""A training without labels, of ``code/train_stml.py``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from dml.data import RetrievalData, data_from_config
 from dml.data.screening import screening_for
 from dml.data.unlabelled import UnlabelledData, load_unlabelled
 from dml.evaluation.embedding import embed_records
-from dml.methods.build_sampler import fit_batches
-from dml.methods.build_self_taught import create_student, self_taught
+from dml.methods.base import Given
+from dml.methods.batches import fit_batches
+from dml.methods.build import build_method
+from dml.methods.student import create_student
 from dml.models import EmbeddingNet
 from dml.models.extract import background_of
 from dml.training.launch import launch
@@ -42,7 +44,7 @@ def run(command: TrainCommand) -> Path:
         return embed_records(model, data.train, config.data, fabric, **how)
 
     student = create_student(config, continued=command.has_checkpoint)
-    method = self_taught(config, student, len(data.train), embed_training_set)
+    method = build_method(Given(config, student, data.train, embed_training_set))
     return train(config, fabric, data, method, resume=command.resume, kind=task)
 
 

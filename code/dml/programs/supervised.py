@@ -9,8 +9,9 @@ from torch import Tensor
 from dml.cli.command import TrainCommand
 from dml.data import data_from_config
 from dml.evaluation.embedding import embed_records
-from dml.methods.build import supervised
-from dml.methods.build_sampler import fit_batches
+from dml.methods.base import Given
+from dml.methods.batches import fit_batches
+from dml.methods.build import build_method
 from dml.models import EmbeddingNet, model_from_config
 from dml.tracking import say
 from dml.training.launch import launch
@@ -41,12 +42,18 @@ def run(command: TrainCommand) -> Path:
         accept_changes=command.accept_changes,
     )
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
-    model = model_from_config(config.model, introspective=config.introspective, continued=command.has_checkpoint)
+    model = model_from_config(
+        config.model,
+        introspective=config.introspective,
+        image_size=config.data.crop_size,
+        finetuning=config.finetuning,
+        continued=command.has_checkpoint,
+    )
 
     def embed_training_set(network: EmbeddingNet) -> Tensor:
         return embed_records(network, data.train, config.data, fabric, progress="features")
 
-    method = supervised(config, model, data.train, embed_training_set)
+    method = build_method(Given(config, model, data.train, embed_training_set))
     folder = train(config, fabric, data, method, resume=command.resume)
     if config.run.as_source and config.run.save and fabric.is_global_zero:
         say(f"source network: {keep_as_source(config, folder)}")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import Tensor
+
 from dml.cli.command import TrainCommand
 from dml.data import data_from_config
 from dml.data.run_split import warn_of_trained_classes
 from dml.evaluation.embedding import embed_records
-from dml.methods.build_sampler import fit_batches
-from dml.methods.build_transfer import transfer
-from dml.methods.source import CachedSource, load_source
-from dml.models import model_from_config
+from dml.methods.base import Given
+from dml.methods.batches import fit_batches
+from dml.methods.build import build_method
+from dml.methods.source import load_source
+from dml.models import EmbeddingNet, model_from_config
 from dml.tracking import say
 from dml.training.launch import launch
 from dml.training.session import train
@@ -43,9 +46,18 @@ def run(command: TrainCommand) -> Path:
     )
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     warn_of_trained_classes(data, "the source network", loaded.split, (loaded.config or {}).get("data"))
-    model, source = model_from_config(config.model, continued=command.has_checkpoint), loaded.model
-    method = transfer(config, model, source, data.train)
-    if config.transfer.cache_source:
-        source = fabric.to_device(source)
-        method.source = CachedSource(embed_records(source, data.train, config.data, fabric, progress="source"))
+    model = model_from_config(
+        config.model,
+        image_size=config.data.crop_size,
+        finetuning=config.finetuning,
+        continued=command.has_checkpoint,
+    )
+
+    def embed_training_set(network: EmbeddingNet) -> Tensor:
+        return embed_records(fabric.to_device(network), data.train, config.data, fabric, progress="source")
+
+    method = build_method(Given(config, model, data.train, embed_training_set, source=loaded.model))
+    if method.matched_stages and fabric.is_global_zero:
+        pairs = ", ".join(f"{target} with {other}" for target, other in method.matched_stages)
+        say(f"feature maps of one size: {pairs} of the source")
     return train(config, fabric, data, method, resume=command.resume)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from typing import Any
 from dml.data.run_split import data_digest_of_run
 from dml.errors import UserError
 from dml.metric_names import best_of
-from dml.metrics_file import read_record, read_utf8
+from dml.metrics_file import json_object, read_record, read_utf8
 from dml.places import from_home
 from dml.report.data import with_data
 from dml.tracking import METRICS_FILE
@@ -91,13 +90,7 @@ def read_run(folder: Path) -> Run:
     """The run in ``folder``. UserError or OSError saying what is wrong with it."""
     if not (folder / CONFIG_FILE).is_file():
         raise UserError(f"no {CONFIG_FILE}: what was trained is not on record")
-    text = read_utf8(folder / CONFIG_FILE)
-    try:
-        config = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{CONFIG_FILE} is not JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{CONFIG_FILE} is not a JSON object")
+    config = json_object(read_utf8(folder / CONFIG_FILE), CONFIG_FILE)
     if not (folder / METRICS_FILE).is_file():
         raise UserError(f"no {METRICS_FILE}: no epoch was completed")
     digest = data_digest_of_run(folder)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dml.neighbours import ItemSets, grouped_topk, nearest_neighbours
+from dml.neighbours import ItemSets, nearest_neighbours, ordered_topk
 from dml.normalize import EPS
 
 _CHUNK_BYTES = 2**26  # of the embeddings that are mapped at a time, where they are more
@@ -66,7 +66,7 @@ class ExactSearch:
 
     def _search_one(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
         scores = self._scores(query)
-        near, candidates = (part[0] for part in grouped_topk(scores[None], k + _SLACK))
+        near, candidates = (part[0] for part in ordered_topk(scores[None], k + _SLACK))
         is_candidate = near >= near[k - 1] - 2 * self._tolerance(query)
         if bool(is_candidate[-1]) or not bool(near.isfinite().all()):
             rows, values = self._search_all(query[None], k, None)

@@ -67,7 +67,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
     kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 (libraries use it)
     return {
         "python": random.getstate(),
-        "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
         "device": _generator_state(device),
         "device_type": device.type,
@@ -130,6 +130,11 @@ def _set_generator_state(state: torch.Tensor, device: torch.device) -> None:
         torch.cuda.set_rng_state(state, device)
 
 
+AVERAGE = "average.network."
+"""Before the names of the moving average of a network's weights, which is what "model" holds where there is one; the
+weights themselves are under "trained" then."""
+
+
 class Checkpoints:
     """The checkpoints of a run.
 
@@ -178,11 +183,12 @@ class Checkpoints:
         if not self.fabric.is_global_zero:
             return
         whole = self.method.state_dict()
-        rest = {key: value for key, value in whole.items() if not key.startswith("model.")}
+        judged = "model." if self.method.average is None else AVERAGE
+        rest = {key: value for key, value in whole.items() if not key.startswith(("model.", AVERAGE))}
         network = {
             "format": CHECKPOINT_FORMAT,
             "epoch": state.epoch,
-            "model": {key.removeprefix("model."): value for key, value in whole.items() if key.startswith("model.")},
+            "model": _under(judged, whole),
             "method": {key: value for key, value in rest.items() if not key.startswith(self.method.training_only)},
             "metrics": state.latest,
             **self.description,
@@ -198,6 +204,8 @@ class Checkpoints:
             "random": self._random,
             "record_size": record_size,
         }
+        if self.method.average is not None:
+            going_on["trained"] = _under("model.", whole)
         save_atomically(network | going_on, self.folder / "last.pt")
 
     def load(self, path: Path) -> tuple[TrainingState, int]:
@@ -208,7 +216,9 @@ class Checkpoints:
         """
         split = self.description.get("split") or {}
         saved = numbered_anew(read_checkpoint(path), self.method, self.folder, split.get("digest"))
-        model = {f"model.{key}": value for key, value in saved["model"].items()}
+        model = {f"model.{key}": value for key, value in saved.get("trained", saved["model"]).items()}
+        if "trained" in saved:
+            model |= {f"{AVERAGE}{key}": value for key, value in saved["model"].items()}
         try:
             self.method.load_state_dict(model | saved["method"])
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -221,6 +231,11 @@ class Checkpoints:
         )
         plan = saved["state"]["plan"]
         return TrainingState(**saved["state"] | {"plan": None if plan is None else plan.numpy()}), saved["record_size"]
+
+
+def _under(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with ``prefix``, by the rest of it."""
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

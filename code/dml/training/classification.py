@@ -12,7 +12,7 @@ from dml.config import TrainConfig
 from dml.data import ImageRecords
 from dml.data.classification import ClassificationData
 from dml.data.images import ImageDataset
-from dml.data.transforms import eval_transform, padded_crop_transform, train_transform
+from dml.data.transforms import padded_crop_transform
 from dml.errors import UserError
 from dml.evaluation.classification import top_classes, top_k_accuracy
 from dml.evaluation.embedding import embed_records
@@ -22,6 +22,7 @@ from dml.methods.base import Method
 from dml.metric_names import CLASSIFICATION_METRICS
 from dml.models.classifiers import ClassifierNet
 from dml.tracking import METRICS_FILE
+from dml.training.retrieval import training_crops
 from dml.training.task import Task
 
 
@@ -82,25 +83,11 @@ class ClassificationTask(Task):
 
     def training_set(self) -> ImageDataset:
         """Random crops, of the image with a border or of random scale; with ``--augment 0`` images as evaluated."""
-        config, normalize = self.config.data, self.method.model.input_spec.normalize
-        crop_size = config.crop_size
-        padding = self.config.classification.crop_padding
-        if not config.augment:
-            transform = eval_transform(normalize, resize=config.resize, crop_size=crop_size, pillow=config.pillow)
-        elif padding is None:
-            transform = train_transform(
-                normalize,
-                crop_size=crop_size,
-                augmentation=config.augmentation,
-                crop_scale=(config.crop_scale, 1.0),
-                resize=config.resize,
-                flip=config.flip,
-                pillow=config.pillow,
-            )
-        else:
-            how = {"crop_size": crop_size, "padding": padding, "flip": config.flip, "pillow": config.pillow}
-            transform = padded_crop_transform(normalize, **how)
-        return ImageDataset(self.data.train, transform)
+        config, padding = self.config.data, self.config.classification.crop_padding
+        if padding is None or not config.augment:
+            return training_crops(self.config, self.data.train, self.method)
+        how = {"crop_size": config.crop_size, "padding": padding, "flip": config.flip, "pillow": config.pillow}
+        return ImageDataset(self.data.train, padded_crop_transform(self.method.model.input_spec.normalize, **how))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -125,5 +112,6 @@ class ClassificationTask(Task):
         pictures = {"curves": folder / "curves.png", "confusion": folder / "confusion.png"}
         plot_curves(folder / METRICS_FILE, pictures["curves"], select_metric=self.selection.metric)
         test = self.data.test
+        assert self.predicted is not None  # see is_evaluated
         plot_confusion(test.labels, self.predicted[:, 0].numpy(), test.class_names, pictures["confusion"])
         return pictures

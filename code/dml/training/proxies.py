@@ -17,12 +17,15 @@ from dml.evaluation.embedding import FabricEmbed, embed_records
 from dml.evaluation.plots import tsne_page, whole_classes
 from dml.methods.base import Method
 from dml.tracking import Tracker, say
+from dml.training.cached import CachedFeatures
 
 PAGE_EVERY = 10
 PAGE_POINTS, PAGE_PROXIES = 5_000, 1_000
 
 
-def start_at_class_means(config: TrainConfig, fabric: Fabric, images: ImageDataset, method: Method) -> None:
+def start_at_class_means(
+    config: TrainConfig, fabric: Fabric, images: ImageDataset | CachedFeatures, method: Method
+) -> None:
     """``--init_type center``: set each proxy to the mean embedding of its training images, in a random crop each.
 
     One pass over the training set, by the network in evaluation mode; the same proxies on every process and in every
@@ -51,6 +54,7 @@ def start_at_class_means(config: TrainConfig, fabric: Fabric, images: ImageDatas
     counts = torch.bincount(labels, minlength=len(sums))
     seen = counts > 0
     proxies = method.proxies()
+    assert proxies is not None  # else there is nothing to start, and the flag is refused
     proxies[seen.to(proxies.device)] = (sums[seen] / counts[seen, None]).to(proxies)
 
 
@@ -90,7 +94,7 @@ class ProxyPages:
         """Draw, if ``epoch`` complete epochs ask for it; every process takes part in embedding, the first draws."""
         if epoch % PAGE_EVERY:
             return
-        embeddings = embed_records(self.method.model, self.images, self.config.data, self.fabric, progress="t-SNE")
+        embeddings = embed_records(self.method.judged, self.images, self.config.data, self.fabric, progress="t-SNE")
         if not self.fabric.is_global_zero:
             return
         pages, proxies = {}, self.method.proxies()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +21,9 @@ from dml.evaluation.evaluator import Evaluation
 from dml.evaluation.metrics import SPECTRUM_KEY, metric_keys
 from dml.evaluation.pictures import draw_run
 from dml.methods.base import Method
+from dml.structures import Batch
 from dml.tracking import say
+from dml.training.cached import CachedFeatures, RememberedBatches, cache_training_set, seeds_of_views
 from dml.training.label_noise import keep_label_noise
 from dml.training.task import Task
 
@@ -66,6 +70,16 @@ class RetrievalTask(Task):
             for prefix, splits in self.searched.items()
         }
         self._collapse_is_said = False
+        self._features: CachedFeatures | None = None
+        if config.finetuning.cache_features:
+            for evaluator in self.evaluators.values():
+                evaluator.query, evaluator.gallery = map(self._remembering, (evaluator.query, evaluator.gallery))
+
+    def _remembering(self, batches: Iterable[Batch] | None) -> RememberedBatches | None:
+        """The same batches, of features once these are known."""
+        if batches is None:
+            return None
+        return RememberedBatches(batches, self.method.model, self.fabric.device, self.fabric.autocast)
 
     def _images(self, prefix: str) -> tuple[ImageRecords, ImageRecords | None]:
         """What is searched with, and what in; None: among itself."""
@@ -95,9 +109,23 @@ class RetrievalTask(Task):
         if self.data.label_noise is not None:
             keep_label_noise(self.data.label_noise, folder)
 
-    def training_set(self) -> ImageDataset:
-        """See ``training_crops``."""
-        return training_crops(self.config, self.data.train, self.method)
+    def training_set(self) -> ImageDataset | CachedFeatures:
+        """See ``training_crops``; with ``--cache-features`` their features, which the first call computes."""
+        asked, data = self.config.finetuning, self.config.data
+        if not asked.cache_features:
+            return training_crops(self.config, self.data.train, self.method)
+        if self._features is None:
+            augment = asked.cache_views is not None and data.augment
+            config = replace(self.config, data=replace(data, augment=augment))
+            self._features = cache_training_set(
+                training_crops(config, self.data.train, self.method),
+                self.fabric.to_device(self.method.model),
+                self.fabric,
+                seeds=seeds_of_views(self.config.run.seed, asked.cache_views),
+                batch_size=data.batch_size,
+                workers=data.workers,
+            )
+        return self._features
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -137,16 +165,16 @@ class RetrievalTask(Task):
 def training_crops(config: TrainConfig, records: ImageRecords, method: Method) -> ImageDataset:
     """Random crops of ``records``, or with ``--augment 0`` images as they are evaluated."""
     data, spec = config.data, method.model.input_spec
+    how = {"crop_size": data.crop_size, "resize": data.resize, "pillow": data.pillow}
+    how["interpolation"] = spec.interpolation
     if data.augment:
         transform = train_transform(
             spec.normalize,
-            crop_size=data.crop_size,
             augmentation=data.augmentation,
             crop_scale=(data.crop_scale, 1.0),
-            resize=data.resize,
             flip=data.flip,
-            pillow=data.pillow,
+            **how,
         )
     else:
-        transform = eval_transform(spec.normalize, resize=data.resize, crop_size=data.crop_size, pillow=data.pillow)
+        transform = eval_transform(spec.normalize, **how)
     return ImageDataset(records, transform, num_views=method.num_views)

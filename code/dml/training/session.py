@@ -12,7 +12,9 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
+from dml.config.train import own_name
 from dml.data.findings import warn_of_findings
+from dml.data.images import ImageDataset
 from dml.data.loader import PlannedBatches, train_loader
 from dml.data.run_split import warn_of_trained_classes
 from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
@@ -21,6 +23,7 @@ from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
 from dml.training.environment import record_session
 from dml.training.faults import keeping_traceback
+from dml.training.finetuning import finetuning_told
 from dml.training.launcher import find_launcher
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
@@ -67,13 +70,15 @@ def train(
         chosen = "test" if task.selection.on_test_split else "val"
         config = replace(config, evaluation=replace(config.evaluation, select=chosen))
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
+    if config.finetuning.weight_ema is not None:
+        method.keep_average(config.finetuning.weight_ema)
     images = method.images_per_batch()
     batches.check_share(images)  # before a folder is made
     side = config.data.crop_size or method.model.input_spec.crop_size
     require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
-    resume_hint = shlex.join([*find_launcher().command, sys.argv[0], "--resume-run", str(folder)])
+    resume_hint = shlex.join([*find_launcher().command, entry_point(), "--resume-run", str(folder)])
     try:
         with keeping_traceback(folder, process=fabric.global_rank, resume_hint=resume_hint):
             _train_in(folder, config, fabric, task, batches, is_new=resume is None, resume_hint=resume_hint)
@@ -81,6 +86,13 @@ def train(
         if lock is not None:
             lock.close()
     return folder
+
+
+def entry_point() -> str:
+    """The program that runs, by the name that we call it by where it lies beside its published one."""
+    called = Path(sys.argv[0])
+    own = called.with_name(own_name(called.name))
+    return str(own) if own != called and own.is_file() else sys.argv[0]
 
 
 def _train_in(
@@ -115,7 +127,7 @@ def _train_in(
         with trainer.keeper.stopping_in_order(), trainer.guard.immediately():
             # A finished run was taken up again, or nothing is evaluated on the way.
             if not task.is_evaluated and (config.run.pictures or not task.splits):
-                task.evaluate("eval", task.method.model)
+                task.evaluate("eval", task.method.judged)
             if fabric.is_global_zero:
                 _conclude(config, trainer, task)
         finished = True
@@ -137,13 +149,14 @@ def _trainer(
     hooks = {}
     if config.run.visualize:
         hooks["after_epoch"] = ProxyPages(config, fabric, task.data, task.method, tracker=tracker, folder=folder)
+    images = task.training_set()
     return Trainer(
         fabric=fabric,
         method=task.method,
         loader=train_loader(
-            task.training_set(),
+            images,
             batches,
-            workers=config.data.workers,
+            workers=config.data.workers if isinstance(images, ImageDataset) else 0,  # what is in memory needs none
             pin_memory=fabric.device.type == "cuda",
         ),
         batches=batches,
@@ -206,27 +219,24 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     chosen = task.selection
     chooses = "the test split, as published (optimistic)" if chosen.on_test_split else chosen.held_out
     whose = RECIPES[config.recipe].title + (f" and {name}" if name in DATASET_DEFAULTS else "")
-    say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise")
+    say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise (--recipe {config.recipe})")
     images, network = task.describe()
     say(images)
     if config.data.dataset == "folder":  # of named data sets the protocol is fixed
         warn_of_findings(task.data, copies_answer=config.evaluation.keep_copies)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
+    for line in finetuning_told(config, task.method):
+        say(line)
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")
-    if task.method.model.started_from is not None:
-        _tell_of_start(task)
+    start = task.method.model.started_from
+    if start is not None:
+        say(start.told)
+        warn_of_trained_classes(task.data, "the network that this run starts from", start.split, start.settings)
     if task.splits:
         kept = "" if config.run.save else "; it is not kept (--save 0)"
         say(f"best epoch by {chosen.by} on {chooses}{kept}")
     say(f"run folder: {folder}")
-
-
-def _tell_of_start(task: Task) -> None:
-    """What the first weights were taken from, and a warning if they were trained on what judges them now."""
-    start = task.method.model.started_from
-    say(start.told)
-    warn_of_trained_classes(task.data, "the network that this run starts from", start.split, start.settings)
 
 
 def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from lightning_fabric import Fabric
 from torch import nn
+from torch.utils.data import Dataset
 
 from dml.config import TrainConfig
 from dml.data import ImageRecords
-from dml.data.images import ImageDataset
 from dml.data.records import LeftOut
 from dml.errors import UserError
 from dml.evaluation.answers import Answers
@@ -86,7 +86,7 @@ class Task(ABC):
         """Write what else belongs to the run into its folder, or check it against what a continued run left there."""
 
     @abstractmethod
-    def training_set(self) -> ImageDataset:
+    def training_set(self) -> Dataset:
         """The training images, transformed as a step sees them."""
 
     @property

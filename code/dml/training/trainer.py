@@ -85,6 +85,9 @@ class Trainer:
         self._zero_is_said = False
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
+        # The first group is the backbone, which learns at the base rate unless rates go by depth or it is frozen.
+        first = next(group for group in method.param_groups() if group.parameters)
+        self._first_scale = 1.0 if self.schedule.per_batch else first.lr_scale
         self.step_module, self.optimizer = self._set_up()
         peers = Peers(fabric.world_size)
         self.guard = InterruptGuard(peers)
@@ -207,10 +210,14 @@ class Trainer:
         images = (len(plan) - first) * plan.shape[1]
         return {
             **{name: total / len(plan) for name, total in state.totals.items()},
-            "lr": self._optimizer.param_groups[0]["lr"] * self.schedule.factor(self._progress(plan)),
+            "lr": self._base_rate() * self.schedule.factor(self._progress(plan)),
             "seconds": seconds,
             "data_wait": waited / seconds,
         } | ({"images_per_second": images / seconds} if images else {})  # none: continued after its last batch
+
+    def _base_rate(self) -> float:
+        """Of the schedule alone; the first group may learn at another, by its depth."""
+        return self._optimizer.param_groups[0]["lr"] / self._first_scale
 
     def _step(self, batch: Batch, plan: np.ndarray, watch: LossWatch) -> None:
         state = self.state
@@ -226,6 +233,8 @@ class Trainer:
             self.optimizer.step()
         self.optimizer.zero_grad()
         self.method.after_optimizer_step()
+        if self.method.average is not None:
+            self.method.average.update(self.method.model)
         self.schedule.after_batch()
         state.step += 1
         state.batches_done += 1
@@ -245,7 +254,7 @@ class Trainer:
         with self.keeper.between_steps():
             for prefix, evaluate in self.evaluate.items():
                 started = time.perf_counter()
-                results[prefix] = evaluate(self.method.model)
+                results[prefix] = evaluate(self.method.judged)
                 counts = self.answers[prefix].counts if prefix in self.answers else {}
                 records[prefix] = results[prefix] | counts | {"seconds": time.perf_counter() - started}
         self._log(epoch, records)

@@ -8,27 +8,21 @@ from pathlib import Path
 from dml.config import DataConfig
 from dml.data.classification import cifar, folders
 from dml.data.classification.splits import hold_out_images
-from dml.data.classification.structure import ClassificationData, ClassificationSpec
-from dml.data.layout import DatasetError
+from dml.data.classification.structure import ClassificationData
+from dml.data.layout import DatasetError, registry_of
 from dml.data.loading import data_of_run, load_whole
 from dml.data.screening import Screening
-from dml.registry import Registry
 
 __all__ = [
     "CLASSIFICATION_DATASETS",
     "ClassificationData",
-    "ClassificationSpec",
     "classification_from_config",
     "load_classification",
 ]
 
 _SPECS = (cifar.CIFAR10, cifar.CIFAR100, folders.IMAGENET, folders.FOLDER)
 
-CLASSIFICATION_DATASETS: Registry[ClassificationSpec] = Registry(
-    "classification dataset",
-    {spec.name: spec for spec in _SPECS},
-    {alias: spec.name for spec in _SPECS for alias in spec.aliases},
-)
+CLASSIFICATION_DATASETS = registry_of("classification dataset", _SPECS)
 
 
 def classification_from_config(

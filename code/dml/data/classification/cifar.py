@@ -12,12 +12,20 @@ from typing import Any
 import numpy as np
 
 from dml.data.archives import UNREADABLE
-from dml.data.catalogue import SOURCES
+from dml.data.catalogue import ORIGINS
 from dml.data.classification.folders import load_splits
 from dml.data.classification.pickled import UnsafePickleError, load_pickle
-from dml.data.classification.structure import ClassificationData, ClassificationSpec
+from dml.data.classification.structure import ClassificationData
 from dml.data.download import md5_of
-from dml.data.layout import DatasetError, DatasetWarning, SplitSize, class_folders, fetch_command, find_root
+from dml.data.layout import (
+    DatasetError,
+    DatasetSpec,
+    DatasetWarning,
+    SplitSize,
+    class_folders,
+    fetch_command,
+    find_root,
+)
 from dml.data.records import PixelRecords
 
 SIDE = 32
@@ -29,7 +37,7 @@ class CifarFiles:
     """Names within one of the two archives.
 
     Attributes:
-        name: the data set's name in the registry, under which ``SOURCES`` knows the archive.
+        name: the data set's name in the registry, under which ``ORIGINS`` knows the archive.
         folder: inside the archive.
         train, test: files of images.
         meta: file of the class names.
@@ -112,7 +120,7 @@ def load_cifar(files: CifarFiles, data_dir: Path) -> ClassificationData:
 
 
 def _archive(files: CifarFiles) -> str:
-    return SOURCES[files.name].files[0].name
+    return ORIGINS[files.name].files[0].name
 
 
 def _folder(files: CifarFiles, place: Path) -> Path | None:
@@ -139,7 +147,7 @@ def _from_folder(files: CifarFiles, place: Path) -> dict[str, bytes]:
 
 
 def _from_archive(files: CifarFiles, archive: Path, data_dir: Path) -> dict[str, bytes]:
-    official = SOURCES[files.name].files[0]
+    official = ORIGINS[files.name].files[0]
     if md5_of(archive) != official.md5:
         warnings.warn(f"{archive} is not the official archive, whose MD5 is {official.md5}", DatasetWarning)
     contents = {}
@@ -204,8 +212,8 @@ def _joined(parts: list[PixelRecords]) -> PixelRecords:
     )
 
 
-def _spec(files: CifarFiles, classes: int) -> ClassificationSpec:
-    return ClassificationSpec(
+def _spec(files: CifarFiles, classes: int) -> DatasetSpec:
+    return DatasetSpec(
         name=files.name,
         load=partial(load_cifar, files),
         official={"train": SplitSize(classes, 50_000), "test": SplitSize(classes, 10_000)},

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from dml.data.classification.splits import hold_out_images
-from dml.data.classification.structure import ClassificationData, ClassificationSpec
+from dml.data.classification.structure import ClassificationData
 from dml.data.layout import (
     DatasetError,
+    DatasetSpec,
     SplitSize,
     class_folders,
     fetch_command,
@@ -116,8 +117,8 @@ def load_imagenet(data_dir: Path) -> ClassificationData:
     return ClassificationData("imagenet", train, _like(train, read_class_folders(root / "val"), root, "val"))
 
 
-FOLDER = ClassificationSpec(name="folder", load=load_folder, official={}, fetch=HOW_TO_GIVE)
-IMAGENET = ClassificationSpec(
+FOLDER = DatasetSpec(name="folder", load=load_folder, official={}, fetch=HOW_TO_GIVE)
+IMAGENET = DatasetSpec(
     name="imagenet",
     load=load_imagenet,
     official={"train": SplitSize(1000, 1_281_167), "test": SplitSize(1000, 50_000)},

@@ -1,50 +1,30 @@
 """Reading the pickles of the CIFAR archives without running anything that they say.
 
-A pickle names functions, and loading calls them. The official files name numpy's array and type constructors only:
-here both names lead to plain containers that keep what is said of an array, every other name is refused, and the
-array is made afterwards from checked bytes. (torchvision's loader unpickles whatever the file holds.)
+The official files name numpy's arrays and types only, which ``dml.numpy_pickle`` stands in for; every other name is
+refused. (torchvision's loader unpickles whatever the file holds.)
 """
 
 from __future__ import annotations
 
 import io
-import math
 import pickle
 from typing import Any
 
 import numpy as np
 
 from dml.errors import UserError
+from dml.numpy_pickle import STAND_INS, PickledArray
 
 
 class UnsafePickleError(UserError):
     """A pickle that is damaged or holds other things than numbers, text, lists, dictionaries and byte arrays."""
 
 
-class _Container:
-    """Stands in for whatever numpy object is constructed; keeps its arguments and its state."""
-
-    def __init__(self, *arguments: Any):
-        self.arguments = arguments
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-_ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),  # as numpy 2 calls it
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-}
-
-
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type:
-        if (module, name) not in _ALLOWED:
+        if f"{module}.{name}" not in STAND_INS:
             raise UnsafePickleError(f"it names {module}.{name}, which data do not need; such a file can run code")
-        return _Container
+        return STAND_INS[f"{module}.{name}"]
 
 
 def load_pickle(content: bytes) -> dict[str, Any]:
@@ -61,22 +41,18 @@ def load_pickle(content: bytes) -> dict[str, Any]:
         raise UnsafePickleError(f"it is damaged: {error}") from error
     if not isinstance(found, dict):
         raise UnsafePickleError(f"it holds no dictionary but {type(found).__name__}")
-    return {_text(key): _array(value) if isinstance(value, _Container) else value for key, value in found.items()}
+    return {_text(key): _array(value) if isinstance(value, PickledArray) else value for key, value in found.items()}
 
 
 def _text(key: Any) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else str(key)
 
 
-def _array(container: _Container) -> np.ndarray:
-    """The array of bytes that numpy's state describes: (version, shape, type, column by column, bytes)."""
+def _array(pickled: PickledArray) -> np.ndarray:
     try:
-        _, shape, kind, by_columns, content = container.state
-        name = kind.arguments[0]
-        if name not in (b"u1", "u1") or not isinstance(content, bytes):
-            raise ValueError(f"its type is {name!r}, not uint8")
-        if any(not isinstance(size, int) or size < 0 for size in shape) or math.prod(shape) != len(content):
-            raise ValueError(f"{len(content)} bytes do not fill the shape {shape}")
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        array = pickled.array()
+    except ValueError as error:
         raise UnsafePickleError(f"it holds an array that is none of bytes: {error}") from error
-    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if by_columns else "C")
+    if array.dtype != np.uint8:
+        raise UnsafePickleError(f"it holds an array that is none of bytes, but of {array.dtype}")
+    return array

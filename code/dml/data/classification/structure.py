@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from dml.data.layout import SplitSize
 from dml.data.records import ImageRecords, LeftOut
 
 
@@ -45,23 +44,3 @@ class ClassificationData:
     def with_parts(self, parts: Mapping[str, ImageRecords], unused: ImageRecords | None) -> ClassificationData:
         """The same data set, split as ``parts`` says."""
         return replace(self, train=parts["train"], test=parts["test"], val=parts.get("val"), unused=unused)
-
-
-@dataclass(frozen=True)
-class ClassificationSpec:
-    """What the registry knows of a data set.
-
-    Attributes:
-        name: its name here.
-        load: data folder → splits; of a user's own images also how they are checked. Raises DatasetNotFoundError or
-            DatasetError.
-        official: published size of "train" and "test"; empty if there is none.
-        fetch: how to get it, a command or a sentence.
-        aliases: other spellings of the name.
-    """
-
-    name: str
-    load: Callable[..., ClassificationData]
-    official: Mapping[str, SplitSize]
-    fetch: str
-    aliases: tuple[str, ...] = ()

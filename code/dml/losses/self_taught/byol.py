@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dml.losses.self_taught.spec import SelfTaughtSpec
 from dml.losses.self_taught.views import paired_views, predictor
 from dml.normalize import l2_normalize_clamped
 
@@ -33,3 +34,6 @@ class BYOLLoss(nn.Module):
         predictions, targets = paired_views(self.predictor(student), teacher.detach(), num_views)
         cosines = (l2_normalize_clamped(predictions) * l2_normalize_clamped(targets)).sum(1)
         return 2 - 2 * cosines.mean()
+
+
+SPEC = SelfTaughtSpec(name="byol", build=BYOLLoss, head="mlp_bn")

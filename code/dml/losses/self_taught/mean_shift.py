@@ -6,9 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.self_taught.queue import EmbeddingQueue
+from dml.losses.self_taught.queue import QUEUE_OPTIONS, EmbeddingQueue
+from dml.losses.self_taught.spec import SelfTaughtSpec
 from dml.losses.self_taught.views import paired_views, predictor
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
+from dml.ranges import at_least
 
 
 class MeanShiftLoss(nn.Module):
@@ -50,3 +53,12 @@ class MeanShiftLoss(nn.Module):
             nearest = self.queue.products(targets).topk(self.topk, 1).indices
             means = self.queue.rows[nearest].mean(1)
         return 2 - 2 * (l2_normalize_clamped(predictions) * means).sum(1).mean()
+
+
+SPEC = SelfTaughtSpec(
+    name="meanshift",
+    build=MeanShiftLoss,
+    options=QUEUE_OPTIONS
+    | {"topk": Option("topk", "nearest neighbours of a target, itself included", within=at_least(1))},
+    head="mlp_bn",
+)

@@ -7,9 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.self_taught.queue import EmbeddingQueue
+from dml.losses.self_taught.queue import QUEUE_OPTIONS, EmbeddingQueue
+from dml.losses.self_taught.spec import SelfTaughtSpec
 from dml.losses.self_taught.views import paired_views
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
+from dml.ranges import above
 
 
 class MoCoLoss(nn.Module):
@@ -46,3 +49,11 @@ class MoCoLoss(nn.Module):
         logits = torch.cat([positive, self.queue.products(queries)], 1) / self.temperature
         self.queue.enqueue(keys)
         return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
+
+
+SPEC = SelfTaughtSpec(
+    name="moco",
+    build=MoCoLoss,
+    options=QUEUE_OPTIONS | {"temperature": Option("temperature", "temperature T of InfoNCE", within=above(0))},
+    head="mlp",
+)

@@ -6,6 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from dml.errors import UserError
+from dml.options import Option
+from dml.ranges import at_least
+
+QUEUE_OPTIONS = {"memory-size": Option("memory_size", "embeddings of past batches in the queue", within=at_least(1))}
+"""Of every loss with a queue."""
 
 
 class EmbeddingQueue(nn.Module):
@@ -21,6 +26,9 @@ class EmbeddingQueue(nn.Module):
         rows: (K, D) float32, zero where nothing was written.
         written: () int64, rows written in all; the next one goes to ``written % K``.
     """
+
+    rows: Tensor
+    written: Tensor
 
     memory_buffers: tuple[str, ...] = ("rows", "written")
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.distances import plain_root, squared_distances
+from dml.losses.distances import relative, relaxed_costs, safe_root, squared_distances
 from dml.losses.self_taught.context import contextual_similarity
+from dml.losses.self_taught.spec import SelfTaughtSpec
 from dml.normalize import l2_normalize_clamped, widen
+from dml.options import Option
+from dml.ranges import above
 
 
 class SelfTaughtTerms(NamedTuple):
@@ -93,11 +95,10 @@ class SelfTaughtLoss(nn.Module):
         """
         if self.normalize_student:
             x = l2_normalize_clamped(x)
-        distances = plain_root(squared_distances(x))
-        return distances / distances.mean(1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+        return relative(safe_root(squared_distances(x)))
 
     def _relaxed_contrastive(self, relation: Tensor, similarity: Tensor) -> Tensor:
-        terms = similarity * relation.square() + (1 - similarity) * (self.delta - relation).relu().square()
+        terms = relaxed_costs(similarity, relation, self.delta)
         # The diagonal is constant, but no pair.
         return (terms.sum() - terms.diagonal().sum()) / (len(terms) * (len(terms) - 1))
 
@@ -106,3 +107,15 @@ def _distillation(relation_f: Tensor, relation_g: Tensor) -> Tensor:
     """(B, B), (B, B) → mean over rows of KL(softmax(−r^g) ‖ softmax(−r^f)), over all B entries, at temperature 1."""
     target = F.log_softmax(-relation_g.detach(), 1)
     return F.kl_div(F.log_softmax(-relation_f, 1), target, reduction="batchmean", log_target=True)
+
+
+SPEC = SelfTaughtSpec(
+    name="stml",
+    build=SelfTaughtLoss,
+    recipe="stml",
+    options={
+        "sigma": Option("sigma", "bandwidth σ of the teacher's similarity", within=above(0)),
+        "delta": Option("delta", "relative distance δ that dissimilar pairs are pushed to", within=above(0)),
+        "student-norm": Option("normalize_student", "student embeddings of unit length in the loss"),
+    },
+)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dml.losses.transfer.contract import Representation, map_pairs
+from dml.losses.transfer.spec import TransferLossSpec
 from dml.normalize import l2_normalize_clamped
 
 
@@ -24,3 +25,13 @@ class AttentionLoss(nn.Module):
 def _attention(maps: Tensor) -> Tensor:
     """(B, C, H, W) → (B, H·W) of unit length."""
     return l2_normalize_clamped(maps.square().mean(1).flatten(1))
+
+
+SPEC = TransferLossSpec(
+    name="attention",
+    build=AttentionLoss,
+    spellings=("Attention",),
+    needs="maps",
+    with_proxy_anchor=True,
+    fewest_rows=1,
+)

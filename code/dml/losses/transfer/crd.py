@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from dml.errors import UserError
 from dml.losses.transfer.contract import Representation, check_rows
 from dml.losses.transfer.negatives import OtherClassSampler
+from dml.losses.transfer.spec import TransferLossSpec
 from dml.normalize import l2_normalize_clamped, widen
+from dml.options import Option
+from dml.ranges import at_least
 
 # Images per choice up to which one product with all rows beats a gathered copy of the chosen ones.
 PRODUCT_UP_TO = 32
@@ -39,6 +42,10 @@ class CRDLoss(nn.Module):
         momentum: μ, share of the old row when a memory is written.
         eps: ε inside the logarithms' denominators.
     """
+
+    target_memory: Tensor
+    source_memory: Tensor
+    normalizers: Tensor
 
     memory_buffers: tuple[str, ...] = ("target_memory", "source_memory")
 
@@ -129,3 +136,14 @@ class CRDLoss(nn.Module):
         first = same.int().argmax(1)  # all rows of an image write the very same values
         mixed = self.momentum * memory[indices] + (1 - self.momentum) * means[first]
         memory[indices] = l2_normalize_clamped(mixed).to(memory.dtype)
+
+
+SPEC = TransferLossSpec(
+    name="crd",
+    build=CRDLoss,
+    spellings=("CRD",),
+    needs="features",
+    options={"crd-negatives": Option("num_negatives", "images of other classes per row", within=at_least(1))},
+    with_proxy_anchor=True,
+    fewest_rows=1,
+)

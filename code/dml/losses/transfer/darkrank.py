@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.distances import MIN_SQUARE, plain_root, squared_distances
+from dml.losses.distances import MIN_SQUARE, safe_root, squared_distances
 from dml.losses.transfer.contract import Representation, check_rows, embedding_pair
+from dml.losses.transfer.spec import TransferLossSpec
 from dml.normalize import l2_normalize_clamped
 
 
@@ -54,7 +55,7 @@ class DarkRankLoss(nn.Module):
             )
         squares = squared_distances(l2_normalize_clamped(t))
         ranking = self._ranking_loss(squares, squared_distances(l2_normalize_clamped(s)))
-        triplets = all_violating_triplets(plain_root(squares), labels, self.triplet_margin)
+        triplets = all_violating_triplets(safe_root(squares), labels, self.triplet_margin)
         return ranking + self.triplet_weight * triplets
 
     def _ranking_loss(self, target_squares: Tensor, source_squares: Tensor) -> Tensor:
@@ -77,3 +78,6 @@ def all_violating_triplets(distances: Tensor, labels: Tensor, margin: float) -> 
     gaps = (distances[anchors, positives] + margin)[:, None] - distances[anchors]  # (P, B)
     counted = (labels[anchors][:, None] != labels) & (gaps > 0)
     return (gaps * counted).sum() / counted.sum().clamp_min(1)
+
+
+SPEC = TransferLossSpec(name="darkrank", build=DarkRankLoss, spellings=("DarkRank",), fewest_rows=5)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dml.losses.transfer.contract import Representation, map_pairs
+from dml.losses.transfer.spec import TransferLossSpec
 
 INIT_RANGE = 0.005
 
@@ -37,3 +38,13 @@ class FitNetLoss(nn.Module):
         if sizes != expected:
             raise ValueError(f"feature maps must have (target, source) channels {expected}, got {sizes}")
         return sum(F.mse_loss(adapter(t), s) for adapter, (t, s) in zip(self.adapters, pairs, strict=True))
+
+
+SPEC = TransferLossSpec(
+    name="fitnet",
+    build=FitNetLoss,
+    spellings=("FitNet",),
+    needs="maps",
+    with_proxy_anchor=True,
+    fewest_rows=1,
+)

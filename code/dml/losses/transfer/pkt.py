@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dml.losses.transfer.contract import Representation, embedding_pair
+from dml.losses.transfer.spec import TransferLossSpec
 
 
 class PKTLoss(nn.Module):
@@ -31,3 +32,6 @@ class PKTLoss(nn.Module):
         unit = x / (x.norm(dim=1, keepdim=True) + self.eps)
         similarity = (unit @ unit.T + 1) / 2
         return similarity / similarity.sum(1, keepdim=True)
+
+
+SPEC = TransferLossSpec(name="pkt", build=PKTLoss, spellings=("PKT",))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.distances import relative_distances, relaxed_exponents
+from dml.losses.distances import pairwise_distances, relative, relaxed_costs, relaxed_exponents
 from dml.losses.transfer.contract import Representation, embedding_pair
+from dml.losses.transfer.spec import TransferLossSpec
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
+from dml.ranges import above
 
 
 class RelaxedContrastiveLoss(nn.Module):
@@ -32,8 +35,16 @@ class RelaxedContrastiveLoss(nn.Module):
         """Scalar loss of the embeddings alone. UserError if they do not fit each other."""
         t, s = embedding_pair(target, source)
         similarity = (-relaxed_exponents(l2_normalize_clamped(s), self.sigma)).exp()
-        distance = relative_distances(t)
         # On the diagonal the similarity is 1 and the distance 0: it adds nothing, as the sum demands.
-        pull = similarity * distance.square()
-        push = (1 - similarity) * (self.delta - distance).relu().square()
-        return (pull + push).sum() / len(t)
+        return relaxed_costs(similarity, relative(pairwise_distances(t)), self.delta).sum() / len(t)
+
+
+SPEC = TransferLossSpec(
+    name="relaxed_contrastive",
+    build=RelaxedContrastiveLoss,
+    spellings=("Relaxed_Contra",),
+    options={
+        "sigma": Option("sigma", "bandwidth σ of the source's similarity", within=above(0)),
+        "delta": Option("delta", "relative distance δ that dissimilar pairs are pushed to", within=above(0)),
+    },
+)

@@ -6,10 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from dml.errors import UserError
-from dml.losses.distances import relative_distances, relaxed_exponents
+from dml.losses.distances import pairwise_distances, relative, relaxed_exponents
 from dml.losses.functional import log1p_sum_exp
+from dml.losses.transfer import relaxed_contrastive
 from dml.losses.transfer.contract import Representation, check_rows, embedding_pair
+from dml.losses.transfer.spec import TransferLossSpec
 from dml.normalize import l2_normalize_clamped
+from dml.options import Option
 
 
 class RelaxedMSLoss(nn.Module):
@@ -61,8 +64,19 @@ class RelaxedMSLoss(nn.Module):
             log_like = log_like.masked_fill(same_image, 0)
             log_unlike = log_unlike.masked_fill(same_image, -torch.inf)
         log_like = log_like.fill_diagonal_(-torch.inf)
-        distance = relative_distances(t)
+        distance = relative(pairwise_distances(t))
         pull = log1p_sum_exp(log_like + self.scale_pos * distance, 1) / self.scale_pos
         push = log1p_sum_exp(log_unlike + self.scale_neg * (self.delta - distance), 1) / self.scale_neg
         rows = pull + push
         return rows.sum() / rows.count_nonzero().clamp_min(1)
+
+
+SPEC = TransferLossSpec(
+    name="relaxed_multi_similarity",
+    build=RelaxedMSLoss,
+    spellings=("Relaxed_MS",),
+    options={
+        **relaxed_contrastive.SPEC.options,
+        "forced-pairs": Option("forced_pairs", "count views of an image as alike whatever the source says"),
+    },
+)

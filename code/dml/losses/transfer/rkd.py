@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dml.losses.distances import pairwise_distances
 from dml.losses.transfer.contract import Representation, embedding_pair
+from dml.losses.transfer.spec import TransferLossSpec
 
 MIN_LENGTH = 1e-12
 
@@ -60,3 +61,6 @@ def _angles(x: Tensor) -> Tensor:
     apart = squares > MIN_LENGTH**2
     inverse_lengths = torch.where(apart, squares, 1).rsqrt() * apart
     return products * inverse_lengths[:, :, None] * inverse_lengths[:, None]
+
+
+SPEC = TransferLossSpec(name="rkd", build=RKDLoss, spellings=("RKD",))

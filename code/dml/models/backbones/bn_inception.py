@@ -94,6 +94,7 @@ class BNInception(Backbone):
 
     input_spec = CAFFE_BGR
     smallest_side = 7
+    block_names = r"inception\.\d\w"
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +115,7 @@ class BNInception(Backbone):
         x = self.pool2(self.conv2(self.conv2_reduce(self.pool1(self.conv1(images)))))
         stages = {}
         for name, block in self.inception.items():
-            x = block(x)
+            x = self.run(block, x)
             if name in self.stage_channels:
                 stages[name] = x
         return stages

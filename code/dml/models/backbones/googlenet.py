@@ -22,6 +22,7 @@ class GoogLeNet(Backbone):
 
     input_spec = IMAGENET_RGB
     smallest_side = 15
+    block_names = r"inception\d\w"
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,9 +36,11 @@ class GoogLeNet(Backbone):
         self.stage_channels = {"3b": 480, "4e": 832, "5b": 1024}
 
     def forward_stages(self, images: Tensor) -> dict[str, Tensor]:
-        stem = self.maxpool2(self.conv3(self.conv2(self.maxpool1(self.conv1(images)))))
-        stage_3b = self.inception3b(self.inception3a(stem))
-        stage_4d = self.inception4d(self.inception4c(self.inception4b(self.inception4a(self.maxpool3(stage_3b)))))
-        stage_4e = self.inception4e(stage_4d)
-        stage_5b = self.inception5b(self.inception5a(self.maxpool4(stage_4e)))
-        return {"3b": stage_3b, "4e": stage_4e, "5b": stage_5b}
+        x, stages = self.maxpool2(self.conv3(self.conv2(self.maxpool1(self.conv1(images))))), {}
+        for name in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"):
+            if name in ("4a", "5a"):
+                x = self.maxpool3(x) if name == "4a" else self.maxpool4(x)
+            x = self.run(getattr(self, f"inception{name}"), x)
+            if name in self.stage_channels:
+                stages[name] = x
+        return stages

@@ -70,6 +70,7 @@ class InceptionV1(Backbone):
     input_spec = replace(CAFFE_BGR, crop_size=227)
     smallest_side = 31
     has_batch_norm = False
+    block_names = r"inception\.\d\w"
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +92,7 @@ class InceptionV1(Backbone):
         x = self.pool(self.lrn(self.conv2(self.conv2_reduce(x))))
         stages = {}
         for name, block in self.inception.items():
-            x = block(self.pool(x) if name in ("4a", "5a") else x)
+            x = self.run(block, self.pool(x) if name in ("4a", "5a") else x)
             if name in self.stage_channels:
                 stages[name] = x
         return stages

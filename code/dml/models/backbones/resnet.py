@@ -16,6 +16,7 @@ class ResNet(Backbone):
     """
 
     input_spec = IMAGENET_RGB
+    block_names = r"layer\d\.\d+"
 
     def __init__(self, *, depth: int) -> None:
         super().__init__()
@@ -30,7 +31,7 @@ class ResNet(Backbone):
 
     def forward_stages(self, images: Tensor) -> dict[str, Tensor]:
         stem = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        layer1 = self.layer1(stem)
-        layer2 = self.layer2(layer1)
-        layer3 = self.layer3(layer2)
-        return {"layer1": layer1, "layer2": layer2, "layer3": layer3, "layer4": self.layer4(layer3)}
+        layer1 = self.run(self.layer1, stem)
+        layer2 = self.run(self.layer2, layer1)
+        layer3 = self.run(self.layer3, layer2)
+        return {"layer1": layer1, "layer2": layer2, "layer3": layer3, "layer4": self.run(self.layer4, layer3)}

@@ -1,0 +1,1 @@
+"""Losses that look at no labels and have no teacher: each is for the company of another loss."""
