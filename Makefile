@@ -1,13 +1,14 @@
 # make demo   train on the built-in glyphs, see tables and pictures      make test   the whole suite
 # make venv   .venv with runtime and test packages                       make lint   ruff, lint and format
 # make bench  the benchmark table                                        make test-fast   the units alone
+# make types  pyright, rules of pyproject.toml
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_LOGS ?= logs
 THREADS ?= 2
 
-.PHONY: demo test test-fast venv lint bench clean
+.PHONY: demo test test-fast venv lint types bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +36,9 @@ test-fast: venv
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: venv
 	$(BIN)/python scripts/benchmark.py

@@ -89,9 +89,9 @@ def test_copies_are_kept_where_that_is_asked_for(finished, noise, tmp_path, caps
 def test_pictures_show_no_copy_as_an_answer(finished, noise, tmp_path, capsys, monkeypatch):
     shown, read = [], gallery.image_of
 
-    def looking(records, index):
+    def looking(records, index, **how):
         shown.append(records.paths[index])
-        return read(records, index)
+        return read(records, index, **how)
 
     monkeypatch.setattr(gallery, "image_of", looking)
     evaluated(finished, tmp_path, capsys, "--data-dir", noise / "copied.csv", "--gallery", tmp_path / "g.png")

@@ -18,7 +18,7 @@ class Note(UserWarning):
 
 def add_note(error: BaseException, text: str) -> None:
     """Add a line to what is said below the error's traceback; Python 3.11's ``add_note``, of which 3.10 knows none."""
-    error.__notes__ = [*notes_of(error), text]
+    vars(error)["__notes__"] = [*notes_of(error), text]
 
 
 def notes_of(error: BaseException) -> list[str]:

@@ -16,6 +16,7 @@ from benchmarks import (
     miners,
     neighbours,
     proxy_isa,
+    search,
     step,
     stml,
     transfer,
@@ -40,5 +41,6 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
         "backbones": backbones.rows,
         "transfer": transfer.rows,
         "stml": stml.rows,
+        "search": search.rows,
     },
 )

@@ -9,7 +9,7 @@ from test_cli import error_of
 
 from dml.cli.classify import classify_parser, parse_classify
 from dml.cli.evaluate import evaluate_parser, parse_evaluate
-from dml.cli.help import COMMON
+from dml.cli.help import COMMON, help_on
 from dml.cli.report import parse_report
 from dml.cli.stml import parse_stml, stml_parser
 from dml.cli.target import parse_target, target_parser
@@ -59,7 +59,7 @@ def test_with_the_defaults_that_hold(help_of):
     for told in (
         r"--batch-size INT images per step, over all processes \(default 150\)",
         r"--lr FLOAT base learning rate \(default 0.0001\)",
-        r"--model MODEL backbone \(default bn_inception\)",
+        r"--model MODEL backbone\b.* \(default bn_inception\) --embedding-size",
         r"--pretrained \[BOOL\] start from ImageNet weights \(default yes\)",
         r"--loss NAME such as Proxy_Anchor, [^()]* \(default Proxy_Anchor\) --recipe",
     ):
@@ -73,7 +73,7 @@ def test_with_the_defaults_that_hold(help_of):
         (("--loss", "triplet"), "base learning rate (default 1e-05)"),
         (("--recipe", "lsd"), "base learning rate (default 1e-05)"),
         (("--dataset", "glyphs"), "base learning rate (default 0.0005)"),
-        (("--introspective",), "backbone (default resnet50)"),
+        (("--introspective",), "(default resnet50) --embedding-size"),
     ],
 )
 def test_of_the_loss_and_the_data_named_ahead_of_it(help_of, words, told):
@@ -125,5 +125,11 @@ def test_a_program_of_few_flags_shows_them_all(help_of):
     assert "--group-by" in text
 
 
-def test_percent_signs_of_defaults_are_printed(help_of):
-    assert "(default 50%_done)" in help_of("--remark", "50%_done", "--help", "run")
+def test_percent_signs_of_defaults_are_printed():
+    assert "(default 50%_done)" in help_on(train_parser(), "run", {"remark": "50%_done"})
+
+
+def test_what_is_typed_is_no_default(help_of):
+    text = help_of("--lr", "0.3", "--dataset", "cars", "--help")
+    assert "base learning rate (default 0.0001)" in text
+    assert "folder (default cub)" in text

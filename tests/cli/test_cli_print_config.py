@@ -121,7 +121,7 @@ def test_of_an_evaluation(shown, is_ours, monkeypatch, tmp_path):
     file.touch()
     run = json.loads(parse_train(["--dataset", "cars", "--eval-distance", "euclidean"]).config.to_json())
     loaded = LoadedModel(None, Architecture(backbone="resnet18", embedding_size=16), "", run if is_ours else None)
-    monkeypatch.setattr(evaluation, "load_model_checkpoint", lambda path: loaded)
+    monkeypatch.setattr(evaluation, "network_to_judge", lambda config: loaded)
     rows = shown("--ckpt", str(file), *([] if is_ours else ["--dataset", "cars"]), parse=parse_evaluate)
     if is_ours:
         assert rows["evaluation.dataset"] == ("cars", "the checkpoint's run")

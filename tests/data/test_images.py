@@ -10,8 +10,8 @@ from PIL import ExifTags, Image
 from tiny_images import write_image, write_lying
 from torch.utils.data import DataLoader
 
-from dml.data.images import ImageDataset, SampleKey, UnreadableImageError, collate, read_image
-from dml.data.records import ImageRecords
+from dml.data.images import ImageDataset, SampleKey, UnreadableImageError, collate, image_of, read_image
+from dml.data.records import ImageRecords, PixelRecords
 from dml.data.transforms import train_transform
 
 NO_NORMALISATION = torch.nn.Identity()
@@ -140,6 +140,25 @@ def test_numbers_without_a_scale_are_refused(tmp_path, pixels, message):
 def test_whole_numbers_of_32_bits_are_read_as_16(tmp_path):
     Image.fromarray(np.full((4, 4), 257 * 77, np.int32)).save(tmp_path / "a.tif")
     assert pixel(tmp_path / "a.tif") == (77, 77, 77)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_images_to_look_at_are_small(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    pixels = np.ascontiguousarray(np.broadcast_to(np.linspace(0, 255, 1200)[:, None], (800, 1200, 3)).astype(np.uint8))
+    path = tmp_path / f"large{suffix}"
+    Image.fromarray(pixels).save(path, exif=exif)
+    small = read_image(path, upright=True, within=90)
+    assert small.size == ((90, 60) if orientation == 1 else (60, 90))
+    expected = read_image(path, upright=True).resize(small.size, Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(small, dtype=int) - np.asarray(expected)).max() <= 4
+    records = ImageRecords((str(path),), np.zeros(1, int), ("a",))
+    assert max(image_of(records, 0, within=50).size) == 50
+    in_memory = PixelRecords(("0",), np.zeros(1, int), ("a",), pixels=pixels[None])
+    assert image_of(in_memory, 0, within=50).size == (50, 33)
+    assert read_image(path, within=2000).size == (1200, 800)
 
 
 def test_unreadable_images_are_named(tmp_path):

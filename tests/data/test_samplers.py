@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dml.data import class_members
 from dml.data.samplers import (
     SAMPLERS,
     BalancedSampler,
@@ -78,11 +79,26 @@ def test_class_balanced_groups_distinct_classes():
         assert len(np.unique(groups[:, 0])) == 5
 
 
-def test_classes_are_uniform_under_class_balance():
+def test_a_plan_is_drawn_in_pieces_of_one_table(monkeypatch):
+    """The classes are those of the smallest of one table of numbers, however many of its rows are held at once."""
+    sampler = ClassBalancedBatchSampler(LABELS, batch_size=22, images_per_class=4, seed=3)
+    rng = np.random.default_rng([3, 1])
+    chosen = np.argpartition(rng.random((sampler.num_batches, 12)), 4, axis=1)[:, :5]
+    expected = rng.permuted(chosen, axis=1)
+    for most in (1, 30, 10**6):
+        monkeypatch.setattr(class_members, "_DRAWS_AT_ONCE", most)
+        assert np.array_equal(LABELS[sampler.plan(1)[:, ::4]], expected)
+
+
+@pytest.mark.parametrize("most", [0, 2**26])
+def test_classes_are_uniform_under_class_balance(most, monkeypatch):
+    """Where a table would be large Floyd's algorithm draws the classes."""
+    monkeypatch.setattr(class_members, "_MOST_DRAWS", most)
     sampler = ClassBalancedBatchSampler(LABELS, batch_size=BATCH, images_per_class=4)
     drawn = np.concatenate([LABELS[sampler.plan(epoch)[:, ::4]].ravel() for epoch in range(400)])
     shares = np.bincount(drawn) / len(drawn)
     assert np.abs(shares - 1 / 12).max() < 5 * np.sqrt(1 / 12 / len(drawn))
+    assert all(len(set(LABELS[batch[::4]])) == len(batch[::4]) for batch in sampler.plan(0))
 
 
 def test_balanced_stream_is_cut_into_whole_batches():

@@ -130,6 +130,12 @@ def test_half_of_the_queries_are_failures(num_right, num_wrong, shown_wrong):
     assert f"of which {shown_wrong} were chosen because" in _gallery_title(right, rows)
 
 
+def test_the_title_says_where_queries_were_drawn_from():
+    right, rows = np.array([True, False, True, False]), np.array([0, 1])
+    assert "(of all 4 queries 50.0 % are)" in _gallery_title(right, rows)
+    assert "(of 4 of 9,000 queries 50.0 % are)" in _gallery_title(right, rows, 9000)
+
+
 def shown_sizes(images, folder, monkeypatch) -> set[tuple[int, int]]:
     """(width, height) of what the gallery, the picture of similar images and the t-SNE page show of ``images``."""
     sizes, imshow = set(), Axes.imshow

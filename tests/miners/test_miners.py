@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from dml.errors import UserError
-from dml.miners import MINERS, Triplets, create_miner
+from dml.miners import MINERS, Triplets, create_miner, random
 from dml.miners.distance import negative_probabilities
 from dml.miners.drawing import relations
 from dml.registry import UnknownNameError
@@ -127,6 +127,17 @@ def test_random_triplets_are_distinct_and_reach_all():
         assert len({tuple(row) for row in drawn}) == len(MIXED)
         found |= {tuple(row) for row in drawn}
     assert len(found) == possible
+
+
+def test_many_possible_triplets_are_drawn_as_uniformly(monkeypatch):
+    monkeypatch.setattr(random, "_MOST_PERMUTED", 0)
+    torch.manual_seed(0)
+    drawn = torch.stack([random._distinct(60, 12, torch.device("cpu")) for _ in range(3000)])
+    assert (drawn.sort(1).values.diff(dim=1) > 0).all()
+    for numbers in (drawn, drawn[:, :1]):
+        shares = numbers.flatten().bincount(minlength=60) / numbers.numel()
+        assert (shares - 1 / 60).abs().max() < 5 * (1 / 60 / numbers.numel()) ** 0.5
+    assert len({tuple(row) for row in torch.stack(run("random", MIXED, 0), dim=1).tolist()}) == len(MIXED)
 
 
 def test_fewer_random_triplets_than_samples():

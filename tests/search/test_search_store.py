@@ -79,6 +79,15 @@ def test_a_changed_file_takes_the_place_of_its_item(store, tmp_path):
     assert store.thumbnail(number) is None
 
 
+def test_files_that_were_exchanged(store, tmp_path):
+    store.add([new(tmp_path, 1), new(tmp_path, 2)], vectors(1, 2))
+    swapped = [new(tmp_path, 1, content="photograph 2"), new(tmp_path, 2, content="photograph 1")]
+    store.add(swapped, vectors(2, 1))
+    assert content(store) == {"1.jpg": 2, "2.jpg": 1}
+    assert not store.faults()
+    assert {state_of(item) for item in store.every_item()} == {PRESENT}
+
+
 def test_states_of_a_file(store, tmp_path):
     store.add([new(tmp_path, 1)], vectors(1))
     (item,) = store.every_item()

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from dml.search.items import CHANGED, GONE, Item, Photograph, state_of
 from dml.search.photographs import photographs_in
 from dml.search.store import Added, Store
 
-COMMITTED = 512  # photographs that are added at a time: what a kill can cost
+COMMITTED, PATIENCE = 2048, 15.0  # photographs, or seconds, after which what was embedded is there for good
 PRECISION = 0.95
 
 
@@ -162,7 +163,7 @@ class Index:
         """Add photographs; nothing is trained.
 
         One that is there already, under whatever name, is not added again; a file that has changed since takes the
-        place of what it was. Every ``COMMITTED`` photographs are there for good, whatever becomes of the process.
+        place of what it was. Every 15 seconds what was embedded is there for good, whatever becomes of the process.
 
         Args:
             places: files, folders or lists, see ``photographs_in``.
@@ -177,22 +178,19 @@ class Index:
         given = list(places)
         found = [one for one in given if isinstance(one, Photograph)]
         found += photographs_in([one for one in given if not isinstance(one, Photograph)], label=label)
-        added, faults, done = Added(), [], 0
-        for start in range(0, len(found), COMMITTED):
-            part = found[start : start + COMMITTED]
-            fresh = [one for one in part if not self._is_known(one)]
-            added += Added(known=len(part) - len(fresh))
-            done += len(part) - len(fresh)
-            items, vectors = [], []
-            for some in embedded(self.embedder, fresh):
-                items += some.items
-                vectors.append(some.vectors)
-                faults += some.faults
-                done += len(some.items) + len(some.faults)
-                if progress is not None:
-                    progress(done, len(found))
-            if items:
+        fresh = [one for one in found if not self._is_known(one)]
+        added, faults, done = Added(known=len(found) - len(fresh)), [], len(found) - len(fresh)
+        items, vectors, since = [], [], monotonic()
+        for some in embedded(self.embedder, fresh):
+            items += some.items
+            vectors.append(some.vectors)
+            faults += some.faults
+            done += len(some.items) + len(some.faults)
+            if len(items) >= COMMITTED or monotonic() > since + PATIENCE or done == len(found):
                 added += self.store.add(items, torch.cat(vectors).numpy())
+                items, vectors, since = [], [], monotonic()
+            if progress is not None:
+                progress(done, len(found))
         self.finder.catch_up()
         return Growth(added, tuple(faults))
 

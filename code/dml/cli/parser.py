@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from dml.cli.help import ALL, Help
-from dml.cli.layers import Layer
+from dml.cli.layers import TYPED, Layer
 from dml.conditions import Condition, flag_of
 from dml.config import SECTIONS, sections_of
 from dml.config.base import Section
@@ -99,7 +99,7 @@ class Parser(argparse.ArgumentParser):
                 layers = self.layers(dict(typed))
             except UserError as error:
                 self.error(str(error))
-        return {name: value for layer in layers for name, value in layer.values.items()}
+        return {name: value for layer in layers if layer.name != TYPED for name, value in layer.values.items()}
 
     def declare(self, dest: str, *, within: Range | None = None, used_if: tuple[Condition, ...] = ()) -> None:
         """Note the range of the flag of that destination, and the conditions that it is used under, if any."""

@@ -103,7 +103,7 @@ def frechet_distances(candidates: np.ndarray, reference: np.ndarray) -> np.ndarr
     """
     means, mean = candidates.mean(axis=1), reference.mean(axis=0)
     x = (candidates - means[:, None]) / np.sqrt(candidates.shape[1] - 1)
-    y = np.linalg.qr((reference - mean) / np.sqrt(len(reference) - 1), mode="r")
+    y = np.asarray(np.linalg.qr((reference - mean) / np.sqrt(len(reference) - 1), mode="r"))
     products = x @ y.T  # (K, B, min(R, D))
     eigenvalues = np.linalg.eigvalsh(products @ products.transpose(0, 2, 1))
     cross = np.sqrt(np.maximum(eigenvalues, 0)).sum(axis=1)

@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from dml.data.formats import open_image
 
@@ -48,7 +50,7 @@ def stated_white(image: Image.Image) -> int | None:
     """
     if image.format == "PPM":  # Pillow has scaled its numbers to 16 bits
         return white_of(FULL_DEPTH)
-    if image.format != "TIFF":
+    if not isinstance(image, TiffImageFile):
         return None
     bits, largest = (int(np.max(image.tag_v2.get(tag, 0))) for tag in (_BITS, _LARGEST))
     if 0 < largest <= white_of(FULL_DEPTH):
@@ -67,7 +69,8 @@ def is_deep_grey(image: Image.Image) -> bool:
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    modes = [_raw_mode(tile).partition(";") for tile in image.tile]
+    tiles = image.tile if isinstance(image, ImageFile) else ()
+    modes = [_raw_mode(tile).partition(";") for tile in tiles]
     return bool(modes) and all(kind in ("RGB", "RGBA") and order in _OTHER_ORDER for kind, _, order in modes)
 
 
@@ -112,7 +115,7 @@ def _raw_mode(tile: Sequence[Any]) -> str:
     return mode if isinstance(mode, str) else ""
 
 
-def _in_other_order(tile: Sequence[Any]) -> Sequence[Any]:
+def _in_other_order(tile: Any) -> Any:
     kind, _, order = _raw_mode(tile).partition(";")
     mode = f"{kind};{_OTHER_ORDER[order]}"
     arguments = mode if isinstance(tile[3], str) else (mode, *tile[3][1:])

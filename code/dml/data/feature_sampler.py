@@ -82,6 +82,8 @@ class PoolSampler(ABC):
 
         The projection is a new one for each batch, its entries uniform in ±1/√D.
         """
+        if self.features is None:
+            raise ValueError("this sampler looks at the images' features: call set_features before plan")
         features = self.features[pool].astype(np.float64)
         if self.projection_size == -1:
             return features
@@ -94,8 +96,6 @@ class PoolSampler(ABC):
         Raises:
             ValueError: no features yet.
         """
-        if self.features is None:
-            raise ValueError("this sampler looks at the images' features: call set_features before plan")
         rng = np.random.default_rng([self.seed, epoch])
         return np.stack([self._batch(rng) for _ in range(self.num_batches)])
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import IO
 
 from PIL import Image, UnidentifiedImageError, features
+from PIL.ImageFile import ImageFile
 
 ALWAYS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp"),
@@ -37,7 +38,7 @@ def remedy(suffix: str) -> str | None:
     return None if suffix in image_suffixes() else _BY_ENDING.get(suffix, (None, None))[1]
 
 
-def open_image(file: IO[bytes]) -> Image.Image:
+def open_image(file: IO[bytes]) -> ImageFile:
     """``Image.open``, which learns to read HEIC when it meets the first such file, whatever its name.
 
     NOTE: pillow-heif turns HEIC images upright itself, always, and says so in the EXIF data that it hands on.

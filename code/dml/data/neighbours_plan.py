@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dml.data.distinct import distinct_in_rows
 from dml.errors import UserError
 
 
@@ -39,23 +40,8 @@ def neighbour_plan(neighbours: np.ndarray, *, batch_size: int, seed: int, epoch:
         )
     rng = np.random.default_rng([seed, epoch])
     num_batches = num_images // batch_size
-    queries = _distinct(rng, num_batches, batch_size // num_neighbours, num_images)
+    queries = distinct_in_rows(rng, num_batches, batch_size // num_neighbours, num_images)
     return neighbours[queries].reshape(num_batches, -1)
-
-
-def _distinct(rng: np.random.Generator, rows: int, number: int, bound: int) -> np.ndarray:
-    """(rows, number) integers of 0..bound−1, distinct within a row, uniform.
-
-    Floyd's algorithm (Bentley and Floyd, 1987) on all rows at once: unlike a permutation per row it never holds
-    rows × bound numbers. The i-th draw is from 0..last; one that the row has already becomes ``last``, which no
-    earlier draw could be.
-    """
-    chosen = np.empty((rows, number), dtype=np.int64)
-    for i, last in enumerate(range(bound - number, bound)):
-        draw = rng.integers(last, size=rows, endpoint=True)
-        taken = (chosen[:, :i] == draw[:, None]).any(axis=1)
-        chosen[:, i] = np.where(taken, last, draw)
-    return rng.permuted(chosen, axis=1)  # large numbers come late
 
 
 def _check_neighbours(neighbours: np.ndarray) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, TypeVar
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 from tqdm import tqdm
 
 from dml.data.depth import is_deep, numbers_of, peak_of, stated_white
@@ -144,7 +145,7 @@ def _has_its_end(image: Image.Image, file: IO[bytes]) -> bool:
         return _riff_size(file) <= size
     if image.format in ("AVIF", "HEIF"):
         return _boxes_fill(file, size)
-    if image.format == "TIFF":
+    if isinstance(image, TiffImageFile):
         parts = [zip(*(image.tag_v2.get(tag, ()) for tag in tags), strict=False) for tags in (_STRIPS, _TILES)]
         ends = [start + length for part in parts for start, length in part]
         return bool(ends) and max(ends) <= size

@@ -33,7 +33,9 @@ class UnreadableImageError(UserError, OSError):
     """An image file that is missing, truncated, no image, or of numbers without a scale; the message names it."""
 
 
-def read_image(path: str | os.PathLike[str], *, upright: bool = False, bits: int | None = None) -> Image.Image:
+def read_image(
+    path: str | os.PathLike[str], *, upright: bool = False, bits: int | None = None, within: int | None = None
+) -> Image.Image:
     """The image at ``path`` as 8-bit RGB.
 
     Greyscale is repeated over the channels, more than 8 bits are scaled to 8, transparency is laid on white.
@@ -44,6 +46,8 @@ def read_image(path: str | os.PathLike[str], *, upright: bool = False, bits: int
         upright: turn the image as its EXIF orientation says; one that is damaged or out of 1..8 counts as upright.
         bits: of an image of more than 8 bits that does not state it: how many of them its numbers fill, so that
             2^bits − 1 is white; None: all 16.
+        within: to look at, not to train on: so many pixels are the longer side at most. Of a JPEG file no more is
+            decoded than that takes, an eighth of each side at least.
 
     NOTE: the published loaders drop the alpha channel (``convert("RGB")``), which shows whatever colour lies
     under transparent pixels; the four benchmarks have no transparent image, so no published figure changes.
@@ -58,7 +62,11 @@ def read_image(path: str | os.PathLike[str], *, upright: bool = False, bits: int
         # Not by its name: Pillow maps raw greyscale files into memory then, and from 11 on garbles the TIFF files among
         # them that it has to turn.
         with Path(path).open("rb") as file, open_image(file) as image:
+            if within is not None:
+                image.draft(None, (2 * within, 2 * within))
             rgb = to_rgb(image, file, bits)
+            if within is not None:
+                rgb.thumbnail((within, within), Image.Resampling.LANCZOS)
             turn = turn_of(image) if upright else None
             return rgb if turn is None else rgb.transpose(turn)
     except FileNotFoundError as error:
@@ -119,12 +127,15 @@ def turn_of(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def image_of(records: ImageRecords, index: int) -> Image.Image:
-    """Image ``index`` of ``records`` as 8-bit RGB.
+def image_of(records: ImageRecords, index: int, *, within: int | None = None) -> Image.Image:
+    """Image ``index`` of ``records`` as 8-bit RGB, small enough to look at if ``within`` is given.
 
     Raises:
         UnreadableImageError: see :func:`read_image`.
     """
-    if isinstance(records, PixelRecords):
-        return Image.fromarray(records.pixels[index])
-    return read_image(records.paths[index], upright=records.upright, bits=records.bits)
+    if not isinstance(records, PixelRecords):
+        return read_image(records.paths[index], upright=records.upright, bits=records.bits, within=within)
+    image = Image.fromarray(records.pixels[index])
+    if within is not None:
+        image.thumbnail((within, within), Image.Resampling.LANCZOS)
+    return image

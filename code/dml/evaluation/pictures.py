@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from dml.data import RetrievalData
 from dml.data.unlabelled import FEWEST_TO_MAP
 from dml.evaluation.evaluator import Evaluation
@@ -11,7 +14,7 @@ from dml.evaluation.plots import plot_curves, plot_gallery, tsne_page
 from dml.neighbours import nearest_neighbours
 from dml.tracking import METRICS_FILE
 
-GALLERY_NEIGHBOURS = 8
+GALLERY_NEIGHBOURS, GALLERY_QUERIES = 8, 2000
 
 
 def draw_run(
@@ -39,20 +42,31 @@ def draw_run(
 
 
 def draw_gallery(path: Path, evaluation: Evaluation, data: RetrievalData, *, distance: str, seed: int) -> None:
-    """Test queries, some answered rightly and some wrongly, with their nearest neighbours."""
-    query = evaluation.query_embeddings
+    """Test queries, some answered rightly and some wrongly, with their nearest neighbours.
+
+    They are chosen from 2,000 random queries, for a search for all would take as long as the evaluation.
+    """
+    query, unseen = evaluation.query_embeddings, evaluation.left_out
     gallery = query if evaluation.gallery_embeddings is None else evaluation.gallery_embeddings
+    records = data.query if data.gallery is None else data.gallery
+    drawn_from, looked_at = None, data.query
+    if len(query) > GALLERY_QUERIES:
+        drawn_from = len(query)
+        rows = np.sort(np.random.default_rng(seed).permutation(drawn_from)[:GALLERY_QUERIES])
+        looked_at, rows = data.query.take(rows), torch.from_numpy(rows)
+        query, unseen = query[rows], None if unseen is None else unseen.take(rows)
     number = min(GALLERY_NEIGHBOURS, len(gallery))
-    indices, values = nearest_neighbours(query, gallery, number, distance=distance, exclude=evaluation.left_out)
+    indices, values = nearest_neighbours(query, gallery, number, distance=distance, exclude=unseen)
     plot_gallery(
-        data.query,
-        data.query if data.gallery is None else data.gallery,
+        looked_at,
+        records,
         indices.numpy(),
         values.numpy(),
         path,
         num_neighbours=GALLERY_NEIGHBOURS,
         value_name="similarity" if distance == "cosine" else "distance",
         seed=seed,
+        drawn_from=drawn_from,
     )
 
 

@@ -46,7 +46,7 @@ def _spearman(a: Tensor, b: Tensor) -> float | None:
     a, b = (values.cpu().double().numpy() for values in (a, b))
     if min(len(np.unique(a)), len(np.unique(b))) < 2:
         return None
-    return float(spearmanr(a, b).statistic)
+    return float(spearmanr(a, b)[0])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytorch_metric_learning import distances
+from torch import Tensor
 
 from dml.losses.similarity import Similarity
 
@@ -15,4 +16,8 @@ class LibraryDistance(distances.BaseDistance):
 
     def __init__(self, similarity: Similarity, *, inverted: bool):
         super().__init__(normalize_embeddings=False, is_inverted=inverted)
-        self.compute_mat = similarity.similarities if inverted else similarity.distances
+        self.compare = similarity.similarities if inverted else similarity.distances
+
+    def compute_mat(self, query_emb: Tensor, ref_emb: Tensor | None) -> Tensor:
+        """(B, C) of the rows of both."""
+        return self.compare(query_emb, ref_emb)

@@ -44,6 +44,11 @@ class CrossBatchMemory(nn.Module):
         written: () int64, rows that hold an embedding: always the first ones.
     """
 
+    features: Tensor
+    labels: Tensor
+    pointer: Tensor
+    written: Tensor
+
     memory_buffers: tuple[str, ...] = ("features", "labels", "pointer", "written")
 
     def __init__(self, *, size: int, embedding_size: int):
@@ -116,6 +121,9 @@ class ClassMeanMemory(CrossBatchMemory):
         class_sums: (C, D) float64, where the device has it.
         class_counts: (C,) int64, rows of each class.
     """
+
+    class_sums: Tensor
+    class_counts: Tensor
 
     memory_buffers = (*CrossBatchMemory.memory_buffers, "class_sums", "class_counts")
 

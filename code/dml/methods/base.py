@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dml.config import OptimConfig, TrainConfig
 from dml.data import ImageRecords
 from dml.models import EmbeddingNet
+from dml.models.classifiers import ClassifierNet
 from dml.models.teacher import Teacher
 from dml.structures import Batch, Progress, StepOutput
 
@@ -80,7 +81,7 @@ class Method(nn.Module, ABC):
         average: the moving average of ``model``, which is evaluated and kept in its place; None without.
     """
 
-    model: nn.Module
+    model: EmbeddingNet | ClassifierNet
     num_views: int = 1
     training_only: tuple[str, ...] = ()
     rows_of_images: tuple[str, ...] = ()

@@ -66,6 +66,8 @@ class ClassificationMethod(Method):
         introspective_tau: τ of ``introspective_logits``.
     """
 
+    model: ClassifierNet
+
     def __init__(
         self,
         *,

@@ -40,6 +40,8 @@ class SelfSupervisedMethod(Method):
 
     training_only = ("teacher.", "criterion.")
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,

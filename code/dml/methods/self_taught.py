@@ -46,6 +46,8 @@ class SelfTaughtMethod(Method):
 
     training_only = ("teacher.",)
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,

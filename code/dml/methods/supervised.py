@@ -41,6 +41,8 @@ class SupervisedMethod(Method):
         ValueError: a term whose name is taken.
     """
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,

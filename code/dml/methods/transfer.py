@@ -37,6 +37,8 @@ class TransferMethod(Method):
     training_only = ("criterion.target_memory", "criterion.source_memory")
     rows_of_images = training_only
 
+    model: EmbeddingNet
+
     def __init__(
         self,
         *,

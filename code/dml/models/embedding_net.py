@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from dml.models.pooling import Pooling
 from dml.normalize import l2_normalize
 from dml.registry import Registry
 from dml.structures import ModelOutput
+
+if TYPE_CHECKING:
+    from dml.models.start import StartedFrom
 
 
 def _kaiming(head: nn.Linear) -> None:
@@ -72,7 +76,8 @@ class EmbeddingNet(nn.Module):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        self.architecture, self.started_from = architecture, None
+        self.architecture = architecture
+        self.started_from: StartedFrom | None = None
         self.layer_decay: float | None = None
         self.is_whole_frozen = False
         self._frozen_names: frozenset[str] = frozenset()

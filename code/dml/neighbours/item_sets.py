@@ -59,6 +59,10 @@ class ItemSets:
         first = (self.start[rows] - (size.cumsum(0) - size)).repeat_interleave(size)
         return position, self.order[first + torch.arange(len(first), device=rows.device)]
 
+    def take(self, rows: Tensor) -> ItemSets:
+        """The sets of the queries ``rows`` (r,) int64."""
+        return ItemSets(self.order, self.start[rows], self.size[rows])
+
     def to(self, device: torch.device) -> ItemSets:
         """The same sets on ``device``."""
         return ItemSets(self.order.to(device), self.start.to(device), self.size.to(device))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import matplotlib
+from matplotlib.colors import to_hex
 
 from dml.report.groups import Group
 
@@ -36,7 +37,7 @@ def styles(number: int) -> list[dict[str, str]]:
     another line and marker."""
     return [
         {
-            "color": matplotlib.colors.to_hex(matplotlib.colormaps["tab10"](index % _COLOURS)),
+            "color": to_hex(matplotlib.colormaps["tab10"](index % _COLOURS)),
             "linestyle": _LINESTYLES[index // _COLOURS % len(_LINESTYLES)],
             "marker": _MARKERS[index // _COLOURS],
         }

@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -118,7 +119,7 @@ def _panels(number: int) -> tuple[Figure, list[Axes]]:
     return figure, list(grid[:number])
 
 
-def _format(axis: matplotlib.axis.Axis, metric: str) -> None:
+def _format(axis: Axis, metric: str) -> None:
     if is_share(metric):
         axis.set_major_formatter(PercentFormatter(1.0))
 

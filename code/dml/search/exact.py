@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from dml.neighbours import ItemSets, grouped_topk, nearest_neighbours
+from dml.neighbours import ItemSets, nearest_neighbours, ordered_topk
 from dml.normalize import EPS
 
-_CHUNK_BYTES = 2**28  # of the embeddings that are mapped at a time, where they are more
+_CHUNK_BYTES = 2**26  # of the embeddings that are mapped at a time, where they are more
 _FEW = 16  # queries that are answered one after another; more share the work
 _SLACK = 16  # candidates looked at beyond the k-th neighbour
 _NORM_BYTES = 2**23  # of the embeddings whose norms are taken at a time
@@ -64,13 +66,13 @@ class ExactSearch:
 
     def _search_one(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
         scores = self._scores(query)
-        near, candidates = (part[0] for part in grouped_topk(scores[None], k + _SLACK))
+        near, candidates = (part[0] for part in ordered_topk(scores[None], k + _SLACK))
         is_candidate = near >= near[k - 1] - 2 * self._tolerance(query)
         if bool(is_candidate[-1]) or not bool(near.isfinite().all()):
             rows, values = self._search_all(query[None], k, None)
             return rows[0], values[0]
         candidates = candidates[is_candidate].sort().values  # so that the lower place is the lower row
-        gallery = torch.from_numpy(self.vectors[candidates.numpy()])
+        gallery = self._read(candidates.tolist())
         places, values = nearest_neighbours(query[None], gallery, k, distance=self.distance)
         return candidates[places[0]], values[0]
 
@@ -112,6 +114,17 @@ class ExactSearch:
         places, values = nearest_neighbours(query, gallery[living], k, distance=self.distance, exclude=among)
         return living[places], values
 
+    def _read(self, rows: list[int]) -> Tensor:
+        """(n, D) of some rows; of a large file by reading them, for mapped ones bring what lies around them along."""
+        if not isinstance(self.vectors, np.memmap) or self.vectors.nbytes <= _CHUNK_BYTES:
+            return torch.from_numpy(np.asarray(self.vectors[rows]))
+        read = np.empty((len(rows), self.vectors.shape[1]), self.vectors.dtype)
+        with Path(self.vectors.filename).open("rb", buffering=0) as file:
+            for place, row in enumerate(rows):
+                file.seek(row * read[place].nbytes)
+                file.readinto(read[place].data)
+        return torch.from_numpy(read)
+
     def _mapped(self, start: int, end: int) -> Tensor:
         """(n, D) of the embeddings; of a large file a part that is mapped for itself, and let go of with the tensor."""
         end = min(end, len(self.vectors))
@@ -122,4 +135,5 @@ class ExactSearch:
         return torch.from_numpy(np.asarray(self.vectors[start:end]))
 
     def _square_norms(self, start: int, end: int) -> Tensor:
-        return self._mapped(start, end).double().square().sum(1)
+        part = self._mapped(start, end).numpy()
+        return torch.from_numpy(np.einsum("nd,nd->n", part, part, dtype=np.float64))  # without a copy in float64

@@ -20,14 +20,14 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dml.errors import UserError
-from dml.search.items import GONE, Item, NewItem, state_of
+from dml.search.items import PRESENT, Item, NewItem, state_of
 from dml.writing import naming
 
 FORMAT = "dml-index-1"
@@ -35,8 +35,10 @@ DATABASE = "items.sqlite"
 VECTOR = np.dtype("<f4")
 PATIENCE = 600.0  # seconds to wait for another process that writes
 MOST_DEAD = 0.25  # of the rows, before the living ones are copied
+_ASKED = 500  # items that one query of SQLite names
 _COPIED = 2**26  # bytes copied at a time
 _SCHEMA = """
+PRAGMA page_size = 16384;  -- thumbnails have some KB
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE items (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -96,6 +98,48 @@ class Added:
             self.known + other.known,
             self.copies + other.copies,
         )
+
+
+class _Plan:
+    """What becomes of photographs that are to be added.
+
+    Args:
+        first_id, first_row: of the new items.
+    """
+
+    def __init__(self, first_id: int, first_row: int):
+        self.first_id, self.first_row = first_id, first_row
+        self.fresh: list[tuple[int, Item]] = []  # with their places among the photographs
+        self.retold: list[Item] = []
+        self.removed: list[int] = []
+        self.known = self.copies = 0
+
+    def take(self, place: int, new: NewItem, by_digest: dict[bytes, Item], by_path: dict[str, Item]) -> None:
+        """Decide on one, by the items that there are; these are kept up to date."""
+        same, old = by_digest.get(new.digest), by_path.get(new.path)
+        if same is not None and same.path != new.path and state_of(same) == PRESENT:
+            self.copies += 1
+            return
+        if old is not None and old.digest != new.digest:
+            self.removed.append(old.id)
+            by_digest.pop(old.digest, None)
+        if same is None:
+            row, number = self.first_row + len(self.fresh), self.first_id + len(self.fresh)
+            item = Item(number, row, new.path, new.label, new.size, new.time, new.digest)
+            self.fresh.append((place, item))
+        else:
+            # A look at it without a label does not take its label away.
+            label = same.label if new.label is None and same.path == new.path else new.label
+            item = replace(same, path=new.path, label=label, size=new.size, time=new.time)
+            self.known += 1
+            if item != same:
+                self.retold.append(item)
+                by_path.pop(same.path, None)
+        by_digest[item.digest] = by_path[item.path] = item
+
+    def added(self) -> Added:
+        """The same in numbers."""
+        return Added(tuple(item.id for _, item in self.fresh), len(self.removed), self.known, self.copies)
 
 
 class Store:
@@ -209,7 +253,9 @@ class Store:
         with self._lock, _transaction(self._db, "BEGIN"):
             if self._value("generation") != snapshot.generation:
                 return None
-            return [self._one("row", int(row)) for row in rows]
+            rows = [int(row) for row in rows]
+            there = {item.row: item for item in self._several("row", rows)}
+            return [there.get(row) for row in rows]
 
     def item(self, number: int) -> Item | None:
         """The item of that id."""
@@ -219,7 +265,9 @@ class Store:
     def items(self, ids: Iterable[int]) -> list[Item | None]:
         """The items of those ids, None for one that is none."""
         with self._lock, _transaction(self._db, "BEGIN"):
-            return [self._one("id", int(number)) for number in ids]
+            ids = [int(number) for number in ids]
+            there = {item.id: item for item in self._several("id", ids)}
+            return [there.get(number) for number in ids]
 
     def every_item(self) -> list[Item]:
         """All of them, by their rows."""
@@ -266,8 +314,8 @@ class Store:
     def add(self, items: Sequence[NewItem], vectors: np.ndarray) -> Added:
         """Add photographs, all of them or, if the process dies, none.
 
-        One whose bytes are those of an item is none of its own: if that item's file is gone, it has moved here, else it
-        is counted as a copy. A file whose bytes are others than they were takes the place of its item.
+        One whose bytes are those of an item is none of its own: it is counted as a copy, or if that item's file is gone
+        or changed, it has moved here. A file whose bytes are others than they were takes the place of its item.
 
         Args:
             vectors: (n, D) float32, an embedding each.
@@ -279,46 +327,42 @@ class Store:
         if vectors.shape != (len(items), self.dimensions):
             raise ValueError(f"{len(items)} items need ({len(items)}, {self.dimensions}) embeddings: {vectors.shape}")
         with self._writing() as db:
-            rows = self._value("rows")
-            fresh, replaced, known, copies, retold = [], 0, 0, 0, 0
-            ids: list[int] = []
+            plan = _Plan(self._next_id(), self._value("rows"))
+            by_digest = {item.digest: item for item in self._several("digest", [item.digest for item in items])}
+            by_path = {item.path: item for item in self._several("path", [os.fsencode(item.path) for item in items])}
             for place, item in enumerate(items):
-                same = self._one("digest", item.digest)
-                path = os.fsencode(item.path)
-                if same is not None and same.path != item.path:
-                    if state_of(same) != GONE:
-                        copies += 1
-                        continue
-                    replaced += self._remove([("path = ?", path)])
-                if same is not None:
-                    # An unlabelled look at what has a label does not take it away.
-                    label = same.label if item.label is None and same.path == item.path else item.label
-                    told = (path, label, item.size, item.time)
-                    db.execute(
-                        "UPDATE items SET path = ?, label = ?, size = ?, time = ? WHERE id = ?", (*told, same.id)
-                    )
-                    retold += (item.path, label) != (same.path, same.label)
-                    known += 1
-                    continue
-                replaced += self._remove([("path = ?", path)])
-                values = (rows + len(fresh), path, item.label, item.size, item.time, item.digest)
-                inserted = db.execute(
-                    "INSERT INTO items (row, path, label, size, time, digest, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (*values, zlib.crc32(vectors[place])),
+                plan.take(place, item, by_digest, by_path)
+            self._remove(plan.removed)
+            told = "UPDATE items SET path = ?, label = ?, size = ?, time = ? WHERE id = ?"
+            db.executemany(
+                told, [(os.fsencode(new.path), new.label, new.size, new.time, new.id) for new in plan.retold]
+            )
+            values = [
+                (
+                    new.id,
+                    new.row,
+                    os.fsencode(new.path),
+                    new.label,
+                    new.size,
+                    new.time,
+                    new.digest,
+                    zlib.crc32(vectors[at]),
                 )
-                db.execute("INSERT INTO thumbnails VALUES (?, ?)", (inserted.lastrowid, item.thumbnail))
-                ids.append(inserted.lastrowid)
-                fresh.append(place)
-            self._append(vectors[fresh], rows)
-            _tell(db, {"rows": rows + len(fresh)})
-            if ids or replaced or retold:
+                for at, new in plan.fresh
+            ]
+            db.executemany(f"INSERT INTO items ({_COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            jpegs = [(item.id, items[place].thumbnail) for place, item in plan.fresh]
+            db.executemany("INSERT INTO thumbnails VALUES (?, ?)", jpegs)
+            self._append(vectors[[place for place, _ in plan.fresh]], plan.first_row)
+            _tell(db, {"rows": plan.first_row + len(plan.fresh)})
+            if plan.fresh or plan.removed or plan.retold:
                 self._has_changed()
-        return Added(tuple(ids), replaced, known, copies)
+        return plan.added()
 
     def remove(self, ids: Iterable[int]) -> int:
         """Remove items; returns how many there were. Their rows are given free when they are many."""
         with self._writing():
-            removed = self._remove(("id = ?", number) for number in ids)
+            removed = self._remove(ids)
             if removed:
                 self._has_changed()
             dead = self._value("rows") - len(self)
@@ -368,12 +412,15 @@ class Store:
             opened.flush()
             os.fsync(opened.fileno())
 
-    def _remove(self, which: Iterable[tuple[str, Any]]) -> int:
-        removed = 0
-        for condition, value in which:
-            self._db.execute(f"DELETE FROM thumbnails WHERE item IN (SELECT id FROM items WHERE {condition})", (value,))
-            removed += self._db.execute(f"DELETE FROM items WHERE {condition}", (value,)).rowcount
-        return removed
+    def _remove(self, ids: Iterable[int]) -> int:
+        numbers = [(number,) for number in ids]
+        self._db.executemany("DELETE FROM thumbnails WHERE item = ?", numbers)
+        return max(0, self._db.executemany("DELETE FROM items WHERE id = ?", numbers).rowcount)
+
+    def _next_id(self) -> int:
+        """Larger than any that an item ever had."""
+        found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'items'").fetchone()
+        return 1 if found is None else found[0] + 1
 
     def _compact(self) -> int:
         """Copy the living rows into a file of the next generation; returns its number. Older ones may be deleted once
@@ -405,10 +452,20 @@ class Store:
         found = self._db.execute(f"SELECT {_COLUMNS} FROM items WHERE {column} = ?", (value,)).fetchone()
         return None if found is None else _item(found)
 
+    def _several(self, column: str, values: Sequence[Any]) -> list[Item]:
+        """Those that there are, in any order."""
+        found = []
+        for start in range(0, len(values), _ASKED):
+            part = values[start : start + _ASKED]
+            query = f"SELECT {_COLUMNS} FROM items WHERE {column} IN ({', '.join('?' * len(part))})"
+            found += map(_item, self._db.execute(query, part))
+        return found
+
 
 def _connect(file: Path) -> sqlite3.Connection:
     db = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA journal_mode = PERSIST")  # a file less to make, and to force to the disk, for each transaction
     db.execute("PRAGMA trusted_schema = OFF")
     return db
 
@@ -436,6 +493,10 @@ def _tell(db: sqlite3.Connection, values: dict[str, Any]) -> None:
 def _item(row: Sequence[Any]) -> Item:
     number, place, path, label, size, time, digest = row
     return Item(number, place, os.fsdecode(path), label, size, time, digest)
+
+
+def _columns(item: Item) -> tuple[Any, ...]:
+    return item.id, item.row, os.fsencode(item.path), item.label, item.size, item.time, item.digest
 
 
 def _embeddings_file(folder: Path, generation: int) -> Path:

@@ -112,5 +112,6 @@ class ClassificationTask(Task):
         pictures = {"curves": folder / "curves.png", "confusion": folder / "confusion.png"}
         plot_curves(folder / METRICS_FILE, pictures["curves"], select_metric=self.selection.metric)
         test = self.data.test
+        assert self.predicted is not None  # see is_evaluated
         plot_confusion(test.labels, self.predicted[:, 0].numpy(), test.class_names, pictures["confusion"])
         return pictures

@@ -54,6 +54,7 @@ def start_at_class_means(
     counts = torch.bincount(labels, minlength=len(sums))
     seen = counts > 0
     proxies = method.proxies()
+    assert proxies is not None  # else there is nothing to start, and the flag is refused
     proxies[seen.to(proxies.device)] = (sums[seen] / counts[seen, None]).to(proxies)
 
 

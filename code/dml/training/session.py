@@ -229,19 +229,14 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
         say(line)
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")
-    if task.method.model.started_from is not None:
-        _tell_of_start(task)
+    start = task.method.model.started_from
+    if start is not None:
+        say(start.told)
+        warn_of_trained_classes(task.data, "the network that this run starts from", start.split, start.settings)
     if task.splits:
         kept = "" if config.run.save else "; it is not kept (--save 0)"
         say(f"best epoch by {chosen.by} on {chooses}{kept}")
     say(f"run folder: {folder}")
-
-
-def _tell_of_start(task: Task) -> None:
-    """What the first weights were taken from, and a warning if they were trained on what judges them now."""
-    start = task.method.model.started_from
-    say(start.told)
-    warn_of_trained_classes(task.data, "the network that this run starts from", start.split, start.settings)
 
 
 def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:

@@ -21,13 +21,14 @@ from dml.data.run_split.table import (
     JUDGING,
     TRAINING,
     UNUSED,
+    SplitData,
     SplitTable,
     read_split,
     split_table,
 )
 from dml.data.screening import LEFT_OUT_FILE, read_left_out
 
-Data = TypeVar("Data")  # a SplitData
+Data = TypeVar("Data", bound=SplitData)
 
 _SIDES = (("train",), ("val",), JUDGING)
 """A class that is in one of these splits may have images in the others beside it."""
@@ -208,8 +209,8 @@ class _Pool:
         parts = list(data.parts.values())
         self.example = parts[0]
         self.paths = [path for records in parts for path in records.paths]
-        in_memory = isinstance(self.example, PixelRecords)
-        self.pixels = np.concatenate([records.pixels for records in parts]) if in_memory else None
+        pixels = [records.pixels for records in parts if isinstance(records, PixelRecords)]
+        self.pixels = np.concatenate(pixels) if pixels else None
 
     def take(self, places: Sequence[int], labels: np.ndarray, names: Sequence[str]) -> ImageRecords:
         """The images at ``places``, in that order."""

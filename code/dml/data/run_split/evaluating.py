@@ -16,7 +16,7 @@ from dml.data.run_split.continuing import carry_over, passed_over
 from dml.data.run_split.table import JUDGING, TRAINING, SplitData, SplitTable, split_table, table_with_digest
 from dml.places import expanded, from_home
 
-Data = TypeVar("Data")  # a SplitData
+Data = TypeVar("Data", bound=SplitData)
 
 
 @dataclass(frozen=True)

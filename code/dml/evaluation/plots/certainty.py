@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from dml.data import ImageRecords
 from dml.data.images import image_of
-from dml.evaluation.plots.gallery import QUERY, RIGHT, WRONG, show_image
+from dml.evaluation.plots.gallery import QUERY, RIGHT, SHOWN_PIXELS, WRONG, show_image
 from dml.plain_text import plain_text
 from dml.writing import save_figure
 
@@ -47,7 +47,7 @@ def plot_certainty(
     shown = min(num_rows * COLUMNS, max(1, len(order) // 2))
     height = -(-shown // COLUMNS)
     figure = Figure(figsize=(1.25 * COLUMNS, 1.55 * 2 * height + 1.1), layout="constrained")
-    parts = figure.subfigures(2, 1)
+    parts = figure.subfigures(2, 1, squeeze=False)[:, 0]
     for part, title, rows in (
         (parts[0], "most certain", order[:shown]),
         (parts[1], "least certain", order[::-1][:shown]),
@@ -61,7 +61,7 @@ def plot_certainty(
             axes.set_axis_on()
             color = WRONG if nearest_is_wrong[row] else RIGHT
             name = images.class_names[images.labels[row]]
-            show_image(axes, image_of(images, row), color, name, f"{uncertainty[row]:.3g}")
+            show_image(axes, image_of(images, row, within=SHOWN_PIXELS), color, name, f"{uncertainty[row]:.3g}")
     parts[1].supxlabel(
         f"below: uncertainty; green: the nearest neighbour is of the same class, red: it is not"
         f" (of all {len(order):,} images {100 * nearest_is_wrong.mean():.0f} %)",

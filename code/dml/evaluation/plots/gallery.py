@@ -15,6 +15,7 @@ from dml.plain_text import plain_text
 from dml.writing import save_figure
 
 RIGHT, WRONG, QUERY = "#2a8a3e", "#c93a3a", "#444444"
+SHOWN_PIXELS = 256  # of the longer side; a photograph of 12 million pixels takes 36 MB
 _NAME_LENGTH = 22  # characters of a class name that fit above an image
 
 
@@ -30,6 +31,7 @@ def plot_gallery(
     num_neighbours: int = 8,
     value_name: str = "similarity",
     seed: int = 0,
+    drawn_from: int | None = None,
 ) -> None:
     """A row for each of a few queries: the query, then its nearest neighbours, right and wrong marked.
 
@@ -44,6 +46,7 @@ def plot_gallery(
         num_queries, num_neighbours: rows, and neighbours in a row (at most k).
         value_name: what ``similarities`` are.
         seed: of the choice of queries.
+        drawn_from: how many there are of whom the Q are a random part; None: they are all.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -60,10 +63,12 @@ def plot_gallery(
     rows = _choose_queries(right, num_queries, seed)
     columns = min(num_neighbours, indices.shape[1])
     figure = Figure(figsize=(1.25 * (columns + 1), 1.55 * len(rows) + 0.75), layout="constrained")
-    figure.suptitle(_gallery_title(right, rows), fontsize=10)
+    figure.suptitle(_gallery_title(right, rows, drawn_from), fontsize=10)
     grid = figure.subplots(len(rows), columns + 1, squeeze=False)
     for axes, row in zip(grid, rows, strict=True):
-        show_image(axes[0], image_of(query, row), QUERY, query.class_names[query.labels[row]], "query")
+        show_image(
+            axes[0], image_of(query, row, within=SHOWN_PIXELS), QUERY, query.class_names[query.labels[row]], "query"
+        )
         for place, item in enumerate(indices[row, :columns]):
             if not is_there[row, place]:
                 axes[place + 1].set_axis_off()
@@ -71,7 +76,7 @@ def plot_gallery(
             label = gallery.labels[item]
             color = RIGHT if label == query.labels[row] else WRONG
             name, value = gallery.class_names[label], f"{similarities[row, place]:.2f}"
-            show_image(axes[place + 1], image_of(gallery, item), color, name, value)
+            show_image(axes[place + 1], image_of(gallery, item, within=SHOWN_PIXELS), color, name, value)
     figure.supxlabel(
         f"nearest first; below: {value_name}; green: the query's class, red: another", fontsize=8, color=QUERY
     )
@@ -86,11 +91,12 @@ def _choose_queries(right: np.ndarray, num_queries: int, seed: int) -> np.ndarra
     return np.concatenate([groups[0][: num_queries - num_wrong], groups[1][:num_wrong]])
 
 
-def _gallery_title(right: np.ndarray, rows: np.ndarray) -> str:
+def _gallery_title(right: np.ndarray, rows: np.ndarray, drawn_from: int | None = None) -> str:
     shown = int((~right[rows]).sum())
+    every = f"all {len(right):,} queries" if drawn_from is None else f"{len(right):,} of {drawn_from:,} queries"
     return (
         f"{len(rows)} queries, of which {shown} were chosen because their nearest neighbour is wrong\n"
-        f"(of all {len(right):,} queries {100 * (1 - right.mean()):.1f} % are)"
+        f"(of {every} {100 * (1 - right.mean()):.1f} % are)"
     )
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from dml.data import ImageRecords
 from dml.data.images import image_of
-from dml.evaluation.plots.gallery import QUERY, show_image
+from dml.evaluation.plots.gallery import QUERY, SHOWN_PIXELS, show_image
 from dml.plain_text import plain_text
 from dml.writing import save_figure
 
@@ -49,8 +49,16 @@ def plot_similar(
     for axes, query, neighbours, below in zip(
         figure.subplots(rows, columns + 1, squeeze=False), queries, indices, values, strict=True
     ):
-        show_image(axes[0], image_of(images, query), QUERY, Path(images.paths[query]).name, "query")
+        show_image(
+            axes[0], image_of(images, query, within=SHOWN_PIXELS), QUERY, Path(images.paths[query]).name, "query"
+        )
         for cell, item, value in zip(axes[1:], neighbours, below, strict=True):
-            show_image(cell, image_of(images, item), NEIGHBOUR, Path(images.paths[item]).name, f"{value:.2f}")
+            show_image(
+                cell,
+                image_of(images, item, within=SHOWN_PIXELS),
+                NEIGHBOUR,
+                Path(images.paths[item]).name,
+                f"{value:.2f}",
+            )
     figure.supxlabel(f"nearest first; below: {value_name}", fontsize=8, color=QUERY)
     save_figure(figure, out_png)

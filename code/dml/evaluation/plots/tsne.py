@@ -95,7 +95,9 @@ def tsne_page(
     for number, label in enumerate(classes):
         name = _as_text(class_names[label])
         members = np.flatnonzero(labels_shown == label)
-        small = [_thumbnail(image_of(images, rows[i])) for i in members] if thumbnails else None
+        small = (
+            [_data_uri(image_of(images, rows[i], within=_THUMBNAIL_PIXELS)) for i in members] if thumbnails else None
+        )
         _add_points(figure, places[members], name, _class_marker(number), customdata=small)
     if proxies is not None:
         texts = [f"proxy of {_as_text(name)}" for name in proxy_names]
@@ -174,9 +176,7 @@ def _add_points(
         figure.add_trace(go.Scatter3d(x=places[:, 0], y=places[:, 1], z=places[:, 2], **options))
 
 
-def _thumbnail(image: Image.Image) -> str:
-    """The image, which is made small, as a data URI."""
-    image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+def _data_uri(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -70,6 +70,10 @@ class ProxyISALoss(nn.Module):
         UserError: V below 1, or a memory without rows.
     """
 
+    counter: Tensor
+    effective_number: Tensor
+    learned_similarity: Tensor
+
     def __init__(
         self,
         *,

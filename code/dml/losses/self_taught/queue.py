@@ -27,6 +27,9 @@ class EmbeddingQueue(nn.Module):
         written: () int64, rows written in all; the next one goes to ``written % K``.
     """
 
+    rows: Tensor
+    written: Tensor
+
     memory_buffers: tuple[str, ...] = ("rows", "written")
 
     def __init__(self, *, size: int, embedding_size: int):

@@ -43,6 +43,10 @@ class CRDLoss(nn.Module):
         eps: ε inside the logarithms' denominators.
     """
 
+    target_memory: Tensor
+    source_memory: Tensor
+    normalizers: Tensor
+
     memory_buffers: tuple[str, ...] = ("target_memory", "source_memory")
 
     def __init__(

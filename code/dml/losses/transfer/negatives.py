@@ -23,6 +23,11 @@ class OtherClassSampler(nn.Module):
         UserError: if all images are of one class.
     """
 
+    labels: Tensor
+    by_class: Tensor
+    block_starts: Tensor
+    block_sizes: Tensor
+
     memory_buffers: tuple[str, ...] = ("labels", "by_class", "block_starts", "block_sizes")
 
     def __init__(self, labels: Tensor):

@@ -62,13 +62,14 @@ class MarginLoss(TripletCriterion):
     def tuple_loss(self, embeddings: Tensor, labels: Tensor, tuples: Triplets) -> Tensor:
         """0, but for ν · Σ β, where all triplets keep the margin."""
         positive, negative = self.pair_distances(embeddings, tuples)
-        learned = isinstance(self.beta, Tensor)
-        boundary = self.beta[labels[tuples.anchors]] if learned else self.beta  # (T,), or one number
+        beta = self.beta
+        learned = isinstance(beta, Tensor)
+        boundary = beta[labels[tuples.anchors]] if learned else beta  # (T,), or one number
         too_far = (positive - boundary + self.margin).relu()
         too_near = (boundary - negative + self.margin).relu()
         costing = ((too_far > 0) | (too_near > 0)).sum()
         loss = (too_far + too_near).sum() / costing.clamp(min=1)
-        return loss + self.nu * self.beta.sum() if learned else loss
+        return loss + self.nu * beta.sum() if learned else loss
 
 
 _LEARNED_BETA = (unless("loss_margin_beta_constant", True),)

@@ -35,6 +35,10 @@ class FeatureStorage(Term):
         rate: how far ahead.
     """
 
+    features: Tensor
+    change: Tensor | None
+    filled: Tensor
+
     name = "storage"
     rows_of_images = ("features", "change")
     memory_buffers: tuple[str, ...] = ("features", "change")

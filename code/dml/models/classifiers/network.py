@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from dml.errors import UserError
 from dml.models.classifiers.backbones import classifier_with_stem
 from dml.models.input_spec import InputSpec
+
+if TYPE_CHECKING:
+    from dml.models.start import StartedFrom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,8 @@ class ClassifierNet(nn.Module):
 
     def __init__(self, architecture: ClassifierArchitecture) -> None:
         super().__init__()
-        self.architecture, self.started_from = architecture, None
+        self.architecture = architecture
+        self.started_from: StartedFrom | None = None
         self.backbone = classifier_with_stem(architecture.backbone, architecture.stem)()
         width, size = self.backbone.num_features, architecture.uncertainty_size
         self.classifier = nn.Linear(width, len(architecture.classes))
