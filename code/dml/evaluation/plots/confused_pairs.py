@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from dml.data import ImageRecords
 from dml.data.images import image_of
 from dml.evaluation.classification import confusion_matrix, top_confusions
-from dml.evaluation.plots.gallery import QUERY, RIGHT, WRONG, show_image
+from dml.evaluation.plots.gallery import QUERY, RIGHT, SHOWN_PIXELS, WRONG, show_image
 from dml.plain_text import plain_text
 from dml.writing import save_figure
 
