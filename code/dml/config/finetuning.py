@@ -43,7 +43,7 @@ class FinetuningConfig(Section):
     )
     grad_checkpointing: bool = option(
         False,
-        "keep no activations within blocks, but compute them again for the gradient: less memory, a third more time",
+        "keep no activations within blocks, but compute them again for the gradient: less memory, more time",
         used_if=TRAINED_BACKBONE,
     )
     weight_ema: float | None = option(
