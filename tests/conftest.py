@@ -35,6 +35,8 @@ STARTERS = {
     *(("entrypoints", name) for name in ("run", "run_inside", "start")),
     ("two_processes", "in_two_processes"),
     ("slurm_cluster", "cluster"),
+    ("untrained", "untrained"),
+    ("browser", "browser"),
 }
 
 

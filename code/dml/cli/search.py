@@ -97,9 +97,7 @@ def _index(parser: Parser) -> None:
         metavar="FILE|URL",
         help="of --engine milvus: a file of Milvus Lite's, or a server; its token: MILVUS_TOKEN",
     )
-    parser.add_argument(
-        "--collection", metavar="NAME", help="of --engine milvus: its name there (default: the index's)"
-    )
+    parser.add_argument("--collection", metavar="NAME", help="of --engine milvus: its name there (default: a new one)")
 
 
 def _add(parser: Parser) -> None:

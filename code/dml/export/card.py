@@ -8,6 +8,8 @@ import shlex
 from pathlib import Path, PurePath
 from typing import Any
 
+from PIL import Image
+
 from dml.api.embedder import Embedder
 from dml.metric_names import label, value_text
 from dml.models.convert import LoadedModel
@@ -26,14 +28,14 @@ def preprocessor_of(embedder: Embedder, formats: dict[str, bool]) -> dict[str, A
     return {
         "steps": [
             "decode to 8-bit RGB, transparency on white" + (", turned as EXIF says" if how.upright else ""),
-            f"scale the shorter side to {how.resize} pixels, bilinear with antialiasing",
+            f"scale the shorter side to {how.resize} pixels, {spec.interpolation} with antialiasing",
             f"cut out the central square of {how.crop_size} pixels",
             "divide by 255",
         ],
         "do_exif_transpose": how.upright,
         "do_resize": True,
         "size": {"shortest_edge": how.resize},
-        "resample": 2,
+        "resample": Image.Resampling[spec.interpolation.upper()].value,
         "do_center_crop": True,
         "crop_size": {"height": how.crop_size, "width": how.crop_size},
         "do_rescale": True,

@@ -27,7 +27,13 @@ class Exported(nn.Module):
 def pixels_of(embedder: Embedder, images: list) -> list[Tensor]:
     """What ``Exported`` takes, (3, S, S) each, of images of any kind that ``Embedder.embed`` takes."""
     how = embedder.preprocessing
-    transform = eval_transform(_as_it_is, resize=how.resize, crop_size=how.crop_size, pillow=how.pillow)
+    transform = eval_transform(
+        _as_it_is,
+        resize=how.resize,
+        crop_size=how.crop_size,
+        pillow=how.pillow,
+        interpolation=embedder.input_spec.interpolation,
+    )
     return [transform(how.read(image)) for image in images]
 
 
