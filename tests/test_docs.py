@@ -115,6 +115,7 @@ class Shell:
             ("photos/RUN", network(), parse_stml([*own, "--unlabelled"]).config),
             ("photos/RUN2", network(), parse_train(own).config),
             ("glyphs/RUN", network(), parse_train(["--dataset", "glyphs", "--introspective"]).config),
+            ("photos/RUN3", classifier(), parse_classify(own).config),
             ("cifar100/RUN", classifier(), parse_classify(["--dataset", "cifar100"]).config),
         ):
             run = folder / "logs" / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dml.data import DatasetWarning
 from dml.methods.classification import ClassificationMethod
 from entrypoints import ROOT, environment, record, run, run_inside
 
@@ -42,6 +44,7 @@ def finished(digits, logs) -> tuple[Path, str]:
 def test_a_run_leaves_its_files_and_learns(finished):
     folder, said = finished
     expected = {"config.json", "metrics.jsonl", "last.pt", "best.pt", "best_results.txt", "curves.png", "confusion.png"}
+    expected |= {"confused_pairs.png", "classes.csv"}
     assert expected <= {path.name for path in folder.iterdir()}
     assert "folder: 10 classes, training 170 images; test 50 images; validation 20 images" in said
     assert "resnet18 (imagenet stem), 10 classes, uncertainty 16-d" in said
@@ -87,6 +90,46 @@ def test_a_checkpoint_is_evaluated(digits, finished, tmp_path, capsys):
         (tmp_path / "data" / name).symlink_to(digits / name)
     words = ("--evaluate", file, "--data-dir", tmp_path / "data")
     assert "10 classes apart" in run_inside("classify.py", *words, status=2, capsys=capsys).err
+
+
+def test_images_are_named(digits, finished, tmp_path, capsys):
+    """Files and folders, however given; a file that is no image is left out and said."""
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "broken.png").write_text("no image")
+    (tmp_path / "new" / "one.png").write_bytes((digits / "digit_3" / "00.png").read_bytes())
+    words = ["--ckpt", finished[0], "--csv", tmp_path / "out.csv", "--top-k", "3", "--workers", "0"]
+    with pytest.warns(DatasetWarning, match="1 of 26 images cannot be read and are left out"):
+        places = [digits / "digit_0", digits / "digit_1" / "00.png", tmp_path / "new"]
+        said = run_inside("classify.py", "--predict", *places, *words, status=0, capsys=capsys).out
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows[23:]] == [str(places[0] / "23.png"), str(places[1]), str(places[2] / "one.png")]
+    for row in rows:
+        values = [float(row[f"probability_{k}"]) for k in (1, 2, 3)]
+        assert values == sorted(values, reverse=True) and sum(values) <= 1
+        assert {row[f"class_{k}"] for k in (1, 2, 3)} < {path.name for path in digits.iterdir()}
+    assert f"{places[0] / '00.png'}: {rows[0]['class_1']} " in said and "… and 16 more" in said
+    evaluated = ["--evaluate", finished[0], "--csv", tmp_path / "classes.csv", "--workers", "0"]
+    run_inside("classify.py", *evaluated, status=0, capsys=capsys)
+    with (tmp_path / "classes.csv").open(newline="") as file:
+        assert [row["class"] for row in csv.DictReader(file)] == [f"digit_{n}" for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--predict", "x"), "--predict needs a trained classifier: --ckpt FILE"),
+        (("--predict", "/nowhere", "--ckpt", "RUN"), "no such file or folder: /nowhere"),
+        (("--predict", "x", "--ckpt", "RUN", "--data-dir", "x"), "--data-dir has no part in --predict"),
+        (("--predict", "x", "--ckpt", "RUN", "--json", "x"), "--json has no part in --predict"),
+        (("--ckpt", "RUN", "--top-k", "3"), "--top-k belongs to --predict"),
+        (("--csv", "x.csv"), "a training leaves classes.csv in its folder"),
+        (("--predict", "x", "--ckpt", "RUN", "--top-k", "0"), "--top-k must be at least 1"),
+    ],
+)
+def test_what_names_no_images(finished, capsys, words, message):
+    words = [str(finished[0]) if word == "RUN" else word for word in words]
+    assert message in run_inside("classify.py", *words, status=2, capsys=capsys).err
 
 
 def test_a_printed_command_trains(digits, tmp_path, capsys):

@@ -41,7 +41,14 @@ def test_the_documented_command_on_a_few_folders(tmp_path):
     assert "fills: batches of 8, 2 classes of 4\n" in done.stderr
     labels = f"{photos}/a$_$b/0.png is a$_$b and {photos}/x_1/0.png is x_1"
     assert f"warning: 1 image has several labels ({labels})" in done.stderr
-    config = json.loads((tmp_path / "logs" / "folder" / "r" / "config.json").read_text())
+    folder = tmp_path / "logs" / "folder" / "r"
+    assert "to beat, without training: small pixels R@1 " in done.stdout
+    for said in (done.stdout, (folder / "best_results.txt").read_text()):
+        lines = said.splitlines()
+        head = next(n for n, line in enumerate(lines) if line.split()[:4] == ["R@1", "MAP@R", "distinct", "R@1"])
+        titles = [line.lstrip().split("  ")[0] for line in lines[head + 2 : head + 7]]
+        assert titles == ["small pixels", "colour histogram", "untrained", "best (epoch 1)", "last (epoch 1)"]
+    config = json.loads((folder / "config.json").read_text())
     assert (config["data"]["batch_size"], config["data"]["IPC"]) == (8, 4)
 
 

@@ -132,6 +132,8 @@ def photographs(digits, logs, capsys) -> Path:
         said = run_inside("train_stml.py", *words, status=0, capsys=capsys).out
         assert "folder: 24 images without classes" in said
         assert "best epoch" not in said
+        assert "R@1 of finding an image's other crop among those of 24 images" in said
+        assert re.search(r"^ *untrained  .*\n *trained \(epoch 1\)  ", said, re.MULTILINE)
     return run
 
 

@@ -14,6 +14,8 @@ import torch
 
 from reference_checks import CHECKS
 
+pytestmark = pytest.mark.slow
+
 DEFAULT_DIR = Path(__file__).parent / "reference"
 
 

@@ -73,9 +73,16 @@ EMBEDDING_METRICS: dict[str, MetricName] = {
 CLASSIFICATION_METRICS: dict[str, MetricName] = {"top_1": MetricName("top-1"), "top_5": MetricName("top-5")}
 """Of a classifier."""
 
+OWN_METRICS: dict[str, MetricName] = {
+    "distinct_recall@1": MetricName("distinct R@1"),
+    "view_recall@1": MetricName("R@1 of two views"),
+}
+"""Of embeddings of a user's own images, computed beside those that were asked for."""
+
 METRICS: dict[str, MetricName] = {
     **EMBEDDING_METRICS,
     **CLASSIFICATION_METRICS,
+    **OWN_METRICS,
     "loss": MetricName("loss", is_share=False, lower_is_better=True),
 }
 
@@ -107,6 +114,10 @@ def _stem(name: str) -> str:
     """What stands before the number in the keys of a family: e_recall@k → e_recall."""
     return name.partition("@")[0]
 
+
+DISTINCT_RECALL, VIEW_RECALL = metric_key("distinct_recall@1"), metric_key("view_recall@1")
+LEADING = ("recall_at_1", "map_at_r", DISTINCT_RECALL)
+"""What tables of a user's own images begin with: R@1 is near 100 where photographs come in series, and says little."""
 
 _SINGLE = {metric_key(name): metric for name, metric in METRICS.items() if not metric.is_family}
 _FAMILIES = {_stem(name): metric for name, metric in METRICS.items() if metric.is_family}

@@ -84,6 +84,18 @@ def interleaved_seconds(
     return [statistics.median(durations) for durations in seconds]
 
 
+def cpu_seconds(*functions: Callable[[], Any], repeats: int) -> list[float]:
+    """Least processor time of each function, all threads together, called in turns: what other work on the machine
+    disturbs least."""
+    seconds = [float("inf")] * len(functions)
+    for _ in range(repeats):
+        for place, function in enumerate(functions):
+            start = time.process_time()
+            function()
+            seconds[place] = min(seconds[place], time.process_time() - start)
+    return seconds
+
+
 def peak_memory_gb(prepare: Callable[[torch.device], Any], work: Callable[[Any], Any], options: Options) -> float:
     """How far ``work(prepare(device))`` raises the peak of a fresh process above what ``prepare`` needed, in GB.
 

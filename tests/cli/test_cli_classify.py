@@ -111,6 +111,7 @@ def test_a_schedule_beyond_the_end():
         (["--model", "vgg"], "unknown classification network 'vgg'"),
         (["--model", "pyramidnet21"], "a PyramidNet's depth is 9n + 2"),
         (["--loss", "MS"], "unknown argument --loss"),
+        (["--dataset", "folder", "--split", "all"], "here every class trains, and a fifth of each one's images tests"),
         (["--embedding-size", "3"], "unknown argument --embedding-size"),
         (["--mix", "cut"], "not one of none, mixup, cutmix"),
         (["--mix-alpha", "2"], "--mix-alpha is not used by --mix none, but by mixup, cutmix"),
@@ -138,7 +139,7 @@ def test_an_evaluation_takes_its_settings_from_the_checkpoint(tmp_path):
     file = tmp_path / "best.pt"
     torch.save({"format": CHECKPOINT_FORMAT, "epoch": 1, "model": model.state_dict(), **described}, file)
     command = parse_classify(["--evaluate", str(file), "--workers", "0"])
-    assert command.evaluate.model.architecture == model.architecture
+    assert command.loaded.model.architecture == model.architecture
     assert (command.config.data.batch_size, command.config.data.workers) == (32, 0)
     assert command.config.data.data_dir == str(tmp_path)
     assert command.config.data.bits is None

@@ -7,6 +7,7 @@ START = __file__  # a file in place of a checkpoint, into which no case looks
 # Program, flag, words beside which it has no effect, what is said after the flag, words beside which it has one.
 CASES = [
     ("train", "--strict", "--dataset cub", "has no effect with --dataset cub, but with folder", "--dataset folder"),
+    ("train", "--split all", "--dataset cub", "has no effect with --dataset cub, but with folder", "--dataset folder"),
     ("train", "--IPC 4", "--sampler random", "has no effect with --sampler random", "--sampler balanced"),
     ("target", "--IPC 4", "--sampler full_random", "has no effect with --sampler full_random", ""),
     ("train", "--IPC 4", "--loss ProxyNCA", "4: the number has no effect with --sampler power_balanced, as", ""),

@@ -41,12 +41,16 @@ def test_rows_reach_table_file_and_exit_code(tmp_path, monkeypatch, capsys, limi
     expected = {"name": "one", "value": 1.0, "unit": "s", "yardstick": 1.0, "ratio": 1.0}
     assert json.loads(path.read_text()) == [expected | {"limit": limit, "ok": not exit_code}]
     assert "one" in capsys.readouterr().out
+    path.write_text(json.dumps([expected | {"value": 0.75}, expected | {"name": "gone"}]))
+    benchmark.main(["mine", "--compare", str(path), "--full", "--threads", str(threads)])
+    assert capsys.readouterr().out.splitlines()[-1].endswith(" 0.75")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--json", "/nowhere/rows.json"], "--json /nowhere/rows.json: there is no such folder"),
+        (["--compare", "/nowhere/rows.json"], "--compare /nowhere/rows.json: no file of an earlier --json can be read"),
         (["--threads", "0"], "--threads must be at least 1"),
         (["--device", "abacus"], "argument --device: Expected one of cpu"),
     ],

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from dml.evaluation.plots.confusion import _fit, confusion_matrix, plot_confusion, worst_classes
+from dml.data import ImageRecords
+from dml.evaluation.classification import confusion_matrix
+from dml.evaluation.plots.confused_pairs import plot_confused_pairs
+from dml.evaluation.plots.confusion import _fit, confused_classes, plot_confusion
 
 
 def test_the_matrix_counts_pairs():
@@ -13,11 +16,25 @@ def test_the_matrix_counts_pairs():
     assert matrix.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0]]
 
 
-def test_the_worst_classes_are_those_with_the_largest_share_mistaken():
-    matrix = np.diag([9, 1, 0, 5, 0]) + np.array([[0] * 5, [1, 0, 0, 0, 0], [0, 3, 0, 0, 0], [5, 0, 0, 0, 0], [0] * 5])
-    assert worst_classes(matrix, 1).tolist() == [2]
-    assert worst_classes(matrix, 2).tolist() == [1, 2]  # 1 and 3 are half wrong each
-    assert worst_classes(matrix, 4).tolist() == [0, 1, 2, 3]  # class 4 has no image
+def test_of_many_classes_those_that_are_confused_with_each_other_are_shown():
+    matrix = np.diag([9] * 30)
+    matrix[7, 25] = matrix[3, 4] = 5
+    matrix[3, 12] = 1
+    assert confused_classes(matrix, 4).tolist() == [3, 4, 7, 25]
+    assert confused_classes(matrix, 20).tolist() == [3, 4, 7, 12, 25]
+    assert confused_classes(np.diag([1, 2, 3]), 2).tolist() == [0, 1], "none is confused"
+    assert confused_classes(matrix[:3, :3], 20).tolist() == [0, 1, 2]
+
+
+def test_the_mistaken_images_are_drawn(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (20, 10), (40 * number, 0, 0)).save(path)
+    records = ImageRecords(tuple(map(str, paths)), np.array([0, 0, 1, 1, 2, 2]), ("a$_$", "b", "a name " * 9))
+    for name, predicted in {"some": np.array([1, 1, 1, 0, 2, 0]), "none": records.labels}.items():
+        plot_confused_pairs(records, predicted, records, tmp_path / f"{name}_.png")
+    some, none = (Image.open(tmp_path / f"{name}_.png").size for name in ("some", "none"))
+    assert some[0] == none[0] and some[1] > 2 * none[1], "three pairs, and one empty row"
 
 
 def test_the_picture_is_drawn_of_few_classes_and_of_many(tmp_path):

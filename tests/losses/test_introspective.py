@@ -89,6 +89,7 @@ def make(name: str, **options) -> torch.nn.Module:
     return MinedLoss(loss, EVERY_TUPLE[tuples]) if tuples else loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ABLE)
 def test_without_uncertainty_and_gamma_a_loss_is_the_plain_one(name):
     """Damping is 1 then, so that the similarity is the cosine: the same loss is computed, not another copy of it."""
@@ -109,6 +110,7 @@ def test_without_uncertainty_and_gamma_a_loss_is_the_plain_one(name):
         torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ABLE)
 def test_the_uncertainty_and_the_proxies_learn(name):
     loss, x = make(name, similarity=IntrospectiveSimilarity()), rows()

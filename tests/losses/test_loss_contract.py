@@ -145,6 +145,7 @@ def test_two_classes(name):
     assert torch.isfinite(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_stays_finite_and_close(name, dtype):
     embeddings, labels = batch()
@@ -168,6 +169,7 @@ def test_identical_and_opposite_embeddings_stay_finite(name):
     assert extreme.grad is None or extreme.grad.isfinite().all()
 
 
+@pytest.mark.slow
 def test_training_steps_reduce_it(name):
     """Judged as it began: what a loss counts may change the scale of its values."""
     if name == "adversarial_separation":

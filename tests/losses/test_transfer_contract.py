@@ -114,6 +114,7 @@ def test_collapsed_and_duplicate_rows_stay_finite(name, target, source):
     assert all(tensor.grad.isfinite().all() for tensor in read_by(name, same))
 
 
+@pytest.mark.slow
 def test_training_steps_reduce_it(name, target, source):
     loss = make(name)
     optimizer = torch.optim.Adam([*target, *loss.parameters()], lr=0.02)

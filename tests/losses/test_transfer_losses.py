@@ -109,6 +109,7 @@ def test_attention_ignores_scale_and_channels():
     assert float(result) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_fitnet_learns_the_map_between_stages():
     torch.manual_seed(0)
     target = torch.randn(8, 5, 4, 4)

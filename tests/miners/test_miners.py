@@ -51,6 +51,7 @@ def test_gives_what_it_says_and_repeats_with_the_seed(name):
     assert len(drawn.anchors) == len(drawn[1]) == len(drawn[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, spec in MINERS.items() if spec.gives == "triplets"])
 def test_triplets_are_of_one_class_and_another(name):
     labels = torch.tensor(MIXED)
@@ -91,6 +92,7 @@ def test_distance_probabilities_are_the_loops():
         torch.testing.assert_close(row, plain_probabilities(distances, labels, anchor, SIZE, 0.5))
 
 
+@pytest.mark.slow
 def test_distance_partners_are_those_of_the_loop():
     """Both draw from the same pairs: every pair that either finds in 200 calls is found often by the other."""
     distances, labels = batch(MIXED)

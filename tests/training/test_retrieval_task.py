@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from lightning_fabric import Fabric
+from PIL import Image
 
 from dml.cli.train import parse_train
 from dml.data import ImageRecords, RetrievalData
@@ -19,8 +20,9 @@ from dml.training.retrieval import RetrievalTask
 @pytest.fixture
 def data(tmp_path):
     """Six files of three classes, the second a copy of the first, as queries, gallery, training and held-out images."""
-    for number, content in enumerate(("a", "a", "c", "d", "e", "f")):
-        (tmp_path / str(number)).write_text(content)
+    for number, seed in enumerate((1, 1, 3, 4, 5, 6)):
+        noise = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / str(number), "png")
     labels = np.array([0, 0, 1, 1, 1, 2], dtype=np.int64)
     images = ImageRecords(tuple(f"{tmp_path}/{number}" for number in range(6)), labels, ("x", "y", "z"))
     return RetrievalData("folder", images, images, images, images, (1,))
@@ -38,15 +40,18 @@ def test_copies_of_own_images_are_left_out_of_every_split(data):
     assert {prefix: found.image_ids[1].tolist() for prefix, found in judged.evaluators.items()} == {
         prefix: [0, 0, 1, 2, 3, 4] for prefix in ("eval", "val", "train_set")
     }
-    own_gallery = Answers(6, 3, copied=2)
-    assert judged.answers() == {"eval": Answers(6, 3, copied=6), "val": own_gallery, "train_set": own_gallery}
+    own_gallery = Answers(6, 3, copied=2, distinct=3)
+    searched = Answers(6, 3, copied=6, distinct=3)
+    assert judged.answers() == {"eval": searched, "val": own_gallery, "train_set": own_gallery}
     assert not any(found.ties_count_for_query for found in judged.evaluators.values())
 
 
 def test_copies_are_kept_where_that_is_asked_for(data):
     judged = task(data, "--keep-copies", "1")
     assert {found.image_ids for found in judged.evaluators.values()} == {None}
-    assert judged.answers() == {"eval": Answers(6, 6), "val": Answers(6, 5), "train_set": Answers(6, 5)}
+    own_gallery = Answers(6, 5, distinct=3)
+    searched = Answers(6, 6, distinct=3)
+    assert judged.answers() == {"eval": searched, "val": own_gallery, "train_set": own_gallery}
 
 
 def test_a_benchmark_keeps_its_protocol(data):

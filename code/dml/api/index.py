@@ -23,10 +23,11 @@ from dml.search.answers import VOTERS, Answer, Found, Name, similarity_of, vote
 from dml.search.calibration import Calibration, calibrate
 from dml.search.engines import EngineSettings, settled
 from dml.search.finder import Finder
+from dml.search.growth import Added
 from dml.search.held_out import judge_held_out, judge_left_out, usual_distance
 from dml.search.items import CHANGED, GONE, Item, Photograph, state_of
 from dml.search.photographs import photographs_in
-from dml.search.store import Added, Store
+from dml.search.store import Store
 
 COMMITTED, PATIENCE = 2048, 15.0  # photographs, or seconds, after which what was embedded is there for good
 PRECISION = 0.95

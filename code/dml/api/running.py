@@ -68,8 +68,8 @@ def train(command: str | Sequence[str] = (), **settings: Any) -> Path:
         Interrupted: Ctrl-C or SIGTERM; ``train(resume_run=FOLDER)`` goes on.
     """
     program, parsed = _parsed(command, settings)
-    if getattr(parsed, "evaluate", None) is not None:
-        raise UserError("--evaluate trains nothing: python code/classify.py --evaluate does that")
+    if getattr(parsed, "loaded", None) is not None:
+        raise UserError("--evaluate and --predict train nothing: python code/classify.py does that")
     return import_module(program.module).run(parsed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from dml.cli.command import TrainCommand, parse_command
 from dml.cli.defaults import Defaults, fill_defaults, section_layer, take_recipe
 from dml.cli.layers import Layer
 from dml.cli.outputs import require_writable_file
-from dml.cli.parser import Parser, add_sections
+from dml.cli.parser import Parser, add_sections, spellings_of
 from dml.cli.shared import add_continuing, add_recipe, settle_historic
 from dml.cli.shown import recorded_layers, show_settings
 from dml.cli.sizes import check_crop
@@ -42,6 +43,7 @@ from dml.models.classifiers import (
     load_classifier,
 )
 from dml.models.run_checkpoint import checkpoint_file
+from dml.ranges import at_least
 from dml.recipes import classification_milestones
 
 PROGRAM = "classify.py"
@@ -63,20 +65,33 @@ OF_EVALUATION = (
     *("batch_size", "workers", "resize", "crop_size", "pillow", "gpu_id", "precision"),
 )
 
+OF_PREDICTION = tuple(name for name in OF_EVALUATION if name not in ("dataset", "data_dir"))
+SPLIT_IS_FIXED = (
+    "--split belongs to training an embedding: here every class trains, and a fifth of each one's images tests; folders"
+    " train/ and test/, or a CSV path,label,split, say otherwise"
+)
+TOP_K = 5  # classes that --predict names of an image
+
 
 @dataclass(frozen=True)
 class ClassifyCommand(TrainCommand):
     """A parsed command line of ``code/classify.py``.
 
     Attributes:
-        evaluate: the network to evaluate, instead of a training.
+        loaded: the network of a checkpoint to evaluate, or to name images by, instead of a training.
         checkpoint: the file that it was read from.
-        json: file for its metrics.
+        predict: images, and folders of images, to name; empty: evaluate.
+        top_k: how many classes an image is given.
+        json: file for the metrics of an evaluation.
+        csv: file for its accuracy of each class, or for the classes of the images.
     """
 
-    evaluate: LoadedClassifier | None = None
+    loaded: LoadedClassifier | None = None
     checkpoint: Path | None = None
+    predict: tuple[str, ...] = ()
+    top_k: int = TOP_K
     json: Path | None = None
+    csv: Path | None = None
 
 
 def classify_parser() -> Parser:
@@ -92,11 +107,28 @@ def classify_parser() -> Parser:
     add_continuing(parser)
     cutmix = "Flags of CutMix's code; with --introspective added, the introspective paper's commands run as printed"
     add_cutmix_flags(parser, cutmix)
-    group = parser.topic("evaluate", "Evaluating a checkpoint")
+    parser.add_argument("--split", help=argparse.SUPPRESS)  # of train.py; refused with a word
+    group = parser.topic("evaluate", "Using a checkpoint")
     group.add_argument(
         "--evaluate", "--ckpt", metavar="FILE", help="evaluate this checkpoint or run instead of training"
     )
     group.add_argument("--json", metavar="FILE", help="write the metrics of --evaluate to this file")
+    group.add_argument(
+        "--predict",
+        nargs="+",
+        metavar="FILE|DIR",
+        help="name these images, and those below these folders, by the classes of --ckpt FILE, instead of training",
+    )
+    group.add_argument(
+        *spellings_of("top_k"),
+        type=int,
+        metavar="INT",
+        help=f"of --predict: how many classes to name of an image, with their probabilities (default {TOP_K})",
+    )
+    group.add_argument(
+        "--csv", metavar="FILE", help="write the classes of --predict, or the accuracy of each class, to this file"
+    )
+    parser.declare("top_k", within=at_least(1))
     return parser
 
 
@@ -105,15 +137,15 @@ def parse_classify(arguments: Sequence[str] | None = None) -> ClassifyCommand:
     parser = classify_parser()
     arguments = sys.argv[1:] if arguments is None else arguments
     typed = parser.parse_typed(arguments)
-    if "evaluate" not in typed:
+    if "evaluate" not in typed and "predict" not in typed:
         command = parse_command(parser, arguments, resolve_classify)
         return ClassifyCommand(**vars(command))
     try:
         shows = typed.pop("print_config", False)
-        command = _evaluation(dict(typed))
+        command = _with_checkpoint(dict(typed))
         warn_of_unused(parser, typed, typed | settings_of(command.config), arguments)
         if shows:
-            show_settings(parser, command.config, recorded_layers(command.evaluate.config, typed))
+            show_settings(parser, command.config, recorded_layers(command.loaded.config, typed))
         return command
     except (UserError, OSError) as error:
         parser.error(str(error))
@@ -152,6 +184,12 @@ def _asked(typed: dict[str, Any]) -> tuple[dict[str, Any], Defaults]:
     recipe = take_recipe(typed, PROGRAM)
     if "json" in typed:
         raise UserError("--json belongs to --evaluate FILE; a training's metrics are in its metrics.jsonl")
+    if "split" in typed:
+        raise UserError(SPLIT_IS_FIXED)
+    if "csv" in typed:
+        raise UserError("--csv belongs to --predict and --evaluate; a training leaves classes.csv in its folder")
+    if "top_k" in typed:
+        raise UserError("--top-k belongs to --predict FILE|DIR --ckpt FILE")
     dataset = CLASSIFICATION_DATASETS.canonical(typed.get("dataset", "cifar10"))
     settle_cutmix_flags(typed, is_cifar=dataset in CIFAR)
     recipe = recipe or _recipe(dataset, typed.get("model"))
@@ -170,19 +208,27 @@ def _loss_name(values: dict[str, Any]) -> str:
     return "introspective_" * values.get("introspective", False) + "cross_entropy" + f"_{mix}" * (mix != "none")
 
 
-def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
-    """The checkpoint's own configuration with what was typed in place of it.
+def _with_checkpoint(typed: dict[str, Any]) -> ClassifyCommand:
+    """To evaluate a checkpoint or to name images by it: its own configuration with what was typed in place of it.
 
     Raises:
         CheckpointError: no checkpoint of this entry point.
-        UserError: flags that an evaluation does not use.
+        UserError: flags that are not used, or none that names the checkpoint.
     """
-    file, out = checkpoint_file(typed.pop("evaluate"), flag="--evaluate"), typed.pop("json", None)
+    predict = tuple(typed.pop("predict", ()))
+    if "evaluate" not in typed:
+        raise UserError("--predict needs a trained classifier: --ckpt FILE, or the folder of its run")
+    file = checkpoint_file(typed.pop("evaluate"), flag="--ckpt" if predict else "--evaluate")
+    if not predict and "top_k" in typed:
+        raise UserError("--top-k belongs to --predict FILE|DIR: an evaluation counts the first and the first 5")
+    top_k, outputs = typed.pop("top_k", TOP_K), {}
+    for name in ("csv",) if predict else ("csv", "json"):
+        if name in typed:
+            outputs[name] = Path(typed.pop(name))
+            require_writable_file(outputs[name], flag=flag_of(name))
     for name in typed:
-        if name not in OF_EVALUATION:
-            raise UserError(f"{flag_of(name)} has no part in --evaluate: leave it out")
-    if out is not None:
-        require_writable_file(out, flag="--json")
+        if name not in (OF_PREDICTION if predict else OF_EVALUATION):
+            raise UserError(f"{flag_of(name)} has no part in {'--predict' if predict else '--evaluate'}: leave it out")
     loaded = load_classifier(file)
     try:
         run = train_config_from_json(json.dumps(loaded.config))
@@ -202,4 +248,4 @@ def _evaluation(typed: dict[str, Any]) -> ClassifyCommand:
     config = train_config(run.recipe, run.loss, values | typed | {"workers": workers}, "classification")
     network = type(loaded.model.backbone)
     check_crop(config.model.model, network, crop_size=config.data.crop_size, resize=config.data.resize)
-    return ClassifyCommand(config, evaluate=loaded, checkpoint=file, json=None if out is None else Path(out))
+    return ClassifyCommand(config, loaded=loaded, checkpoint=file, predict=predict, top_k=top_k, **outputs)

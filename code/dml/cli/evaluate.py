@@ -114,7 +114,7 @@ def complete(config: EvaluateConfig, loaded: LoadedModel) -> EvaluateConfig:
         if typed is not None and typed != found:
             raise UserError(f"{flag} {typed}, but {config.judged} holds {network.describe()}")
     stored = stored_settings(loaded.config or {})
-    if loaded.split is not None:
+    if loaded.split is not None and (loaded.config or {}).get("self_taught"):
         stored["unlabelled"] = not loaded.split.test_classes
     if stored.get("dataset") != "folder":  # copies count in named data sets, which says nothing of a user's own
         stored.pop("keep_copies", None)

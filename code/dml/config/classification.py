@@ -14,11 +14,11 @@ from dml.ranges import above, at_least, between
 MIXED = when("mix", "mixup", "cutmix", refused=True)
 RETRIEVAL_ONLY = frozenset(
     {
-        *("IPC", "sampler", "p", "fold", "val_by_images"),
+        *("IPC", "sampler", "p", "fold", "val_by_images", "split"),
         *("embedding_size", "l2_norm", "norm_convention", "head", "pooling", "head_init"),
         *("bn_freeze", "bn_affine", "bn_momentum", "backbone_init"),
         *("proxy_lr_scale", "init_type", "head_lr", "warm"),
-        *("eval_distance", "metrics", "keep_copies"),
+        *("eval_distance", "metrics", "keep_copies", "baselines"),
         *("as_source", "visualize"),
         *(item.name for item in fields(FinetuningConfig)),
     }

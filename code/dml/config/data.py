@@ -38,6 +38,13 @@ class DataConfig(Section):
         "name of the data: runs go to <log-dir>/<name>/ and are compared under it; unset: the data set's, of --dataset"
         " folder the folder's own or that of the CSV file",
     )
+    split: str = option(
+        "classes",
+        "of --dataset folder, where its folders or CSV do not say: test on the second half of the classes; or train on"
+        " every class and search a fifth of each one's images in the rest; or train on all, for use, and test nothing",
+        choices=("classes", "images", "all"),
+        used_if=OWN_IMAGES,
+    )
     strict: bool = option(
         False, "of --dataset folder: stop at unreadable images instead of leaving them out", used_if=OWN_IMAGES
     )
@@ -122,6 +129,13 @@ class DataConfig(Section):
         require(
             self.bits is None or self.dataset == "folder",
             f"--bits is for --dataset folder; {self.dataset} is read as published",
+        )
+        held_out = self.val_split is not None or self.fold is not None
+        require(
+            not held_out or self.split == "classes" or (self.split == "images" and self.val_by_images),
+            "--split images trains on every class: hold out images of each by --val-split SHARE --val-by-images 1"
+            if self.split == "images"
+            else "--split all trains on every image: --val-split and --fold hold some out, so leave them out",
         )
         require(self.val_split is None or self.fold is None, "--val-split and --fold exclude each other")
         require(

@@ -68,6 +68,7 @@ class EvaluateConfig(Section):
     eval_distance: str | None = like(EvalConfig, "eval_distance", None)
     metrics: tuple[str, ...] | None = like(EvalConfig, "metrics", None)
     keep_copies: bool | None = like(EvalConfig, "keep_copies", None)
+    baselines: bool = option(False, "set small pixels and colour histograms, which need no network, beside it")
     l2_norm: bool | None = option(None, "embeddings of unit length; unset: as trained", aliases=("target_norm",))
     seed: int | None = option(
         None,
@@ -135,6 +136,7 @@ class EvaluateConfig(Section):
         for flag, value in (
             ("--metrics", self.metrics),
             ("--keep-copies", self.keep_copies),
+            ("--baselines", self.baselines),
             ("--json", self.json),
             ("--uncertainty", self.uncertainty),
         ):

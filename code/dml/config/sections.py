@@ -190,6 +190,11 @@ class EvalConfig(Section):
         used_if=while_unset("no_train_metrics"),
     )
     eval_first: bool = option(False, "evaluate the untrained network before the first step")
+    baselines: bool | None = option(
+        None,
+        "set beside the network, in its final table, what needs no training: small pixels, colour histograms, the"
+        " untrained network and, with weights to start from, their features; unset: of --dataset folder",
+    )
     eval_every: int = option(
         1, "epochs between two evaluations; the last epoch is always evaluated", within=at_least(1)
     )

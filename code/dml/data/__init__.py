@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 
 from dml.config import DataConfig, NoiseConfig
 from dml.data import cars, cub, folder, glyphs, inshop, sop
+from dml.data.known_classes import EveryImageData, KnownClassesData
 from dml.data.layout import DatasetError, DatasetNotFoundError, DatasetSpec, DatasetWarning, SplitSize, registry_of
 from dml.data.loading import data_of_run, load_whole
 from dml.data.noise import with_label_noise
@@ -20,6 +22,7 @@ from dml.data.run_split import (
 )
 from dml.data.screening import Screening
 from dml.data.splits import hold_out
+from dml.errors import UserError
 
 __all__ = [
     "DATASETS",
@@ -27,7 +30,9 @@ __all__ = [
     "DatasetNotFoundError",
     "DatasetSpec",
     "DatasetWarning",
+    "EveryImageData",
     "ImageRecords",
+    "KnownClassesData",
     "RetrievalData",
     "SplitSize",
     "data_from_config",
@@ -46,7 +51,7 @@ def data_from_config(
     noise: NoiseConfig | None = None,
     run: Path | None = None,
     accept_changes: bool = False,
-) -> RetrievalData:
+) -> RetrievalData | EveryImageData:
     """The splits that a run's settings describe, with wrong training labels if ``noise``; see ``load_dataset``.
 
     Args:
@@ -57,9 +62,14 @@ def data_from_config(
         DatasetError: besides those of ``load_dataset``, images that have changed; see ``run_split.continued``.
     """
     held_out = {"val_split": config.val_split, "val_by_images": config.val_by_images, "fold": config.fold_numbers()}
-    data = data_of_run(load_dataset, config, run, accept_changes=accept_changes, seed=seed, **held_out)
+    load = partial(load_dataset, split=config.split)
+    data = data_of_run(load, config, run, accept_changes=accept_changes, seed=seed, **held_out)
+    if config.split == "images" and not isinstance(data, KnownClassesData):
+        raise DatasetError(f"{config.data_dir} says by its splits what is tested: leave out --split images")
     if noise is None:
         return data
+    if isinstance(data, EveryImageData):
+        raise UserError("--noisy_label shows how wrong labels change figures, and --split all has none: leave one out")
     how = {"ratio": noise.noisy_ratio, "kind": noise.noise_kind, "seed": seed}
     if run is None or not (run / FILE_NAME).is_file():
         return with_label_noise(data, **how)
@@ -76,13 +86,15 @@ def load_dataset(
     fold: tuple[int, int] | None = None,
     seed: int = 0,
     screening: Screening | None = None,
-) -> RetrievalData:
+    split: str = "classes",
+) -> RetrievalData | EveryImageData:
     """The splits of the dataset ``name`` found in or below ``data_dir``.
 
     Args:
         val_split, val_by_images, fold, seed: hold out training classes or images, see
             :func:`dml.data.splits.hold_out`; without a share and a fold: none.
         screening: how a user's own images (``folder``) are checked; None: no file is opened.
+        split: how they are split where they do not say, see ``dml.data.folder``.
 
     Raises:
         UnknownNameError: if there is no such dataset.
@@ -92,8 +104,10 @@ def load_dataset(
     Warns:
         DatasetWarning: for each split whose size is not the official one.
     """
-    data = load_whole(DATASETS[name], data_dir, screening)
-    _warn_of_overlap(data)
+    spec = DATASETS[name]
+    data = load_whole(spec, data_dir, screening, **({"split": split} if spec is folder.SPEC else {}))
+    if not isinstance(data, EveryImageData | KnownClassesData):
+        _warn_of_overlap(data)
     if val_split is None and fold is None:
         return data
     return hold_out(data, val_split=val_split, by_images=val_by_images, fold=fold, seed=seed)

@@ -12,6 +12,7 @@ import torch
 
 from dml.data.classification.structure import ClassificationData
 from dml.data.copies import same_image_in
+from dml.data.known_classes import EveryImageData, KnownClassesData
 from dml.data.layout import DatasetWarning
 from dml.data.own_images import counted, some
 from dml.data.records import ImageRecords, RetrievalData
@@ -19,6 +20,7 @@ from dml.data.run_split.table import JUDGING
 from dml.data.unlabelled import UnlabelledData
 from dml.positives import ids_or_own, num_positives
 
+Own = RetrievalData | ClassificationData | UnlabelledData | EveryImageData
 _NAMED = 3  # images that a line names
 
 
@@ -31,7 +33,7 @@ class _Part:
     numbers: np.ndarray
 
 
-def findings(data: RetrievalData | ClassificationData | UnlabelledData, *, copies_answer: bool = False) -> list[str]:
+def findings(data: Own, *, copies_answer: bool = False) -> list[str]:
     """One line for each kind of fault: images of two labels, in training and test, listed twice or copied; queries that
     nothing can answer; classes without a test image. [] of sound data.
 
@@ -47,7 +49,7 @@ def findings(data: RetrievalData | ClassificationData | UnlabelledData, *, copie
     return _of_copies(_parts(data))
 
 
-def warn_of_findings(data: RetrievalData | ClassificationData | UnlabelledData, *, copies_answer: bool = False) -> None:
+def warn_of_findings(data: Own, *, copies_answer: bool = False) -> None:
     """Say each of the :func:`findings`.
 
     Warns:
@@ -61,17 +63,19 @@ def _of_retrieval(data: RetrievalData, copies_answer: bool) -> list[str]:
     parts = _parts(data)
     lines = _of_copies(parts)
     query, gallery = parts[1], None
-    if data.gallery is not None:
+    if isinstance(data, KnownClassesData):
+        gallery = parts[0]
+    elif data.gallery is not None:
         gallery = parts[2]
         both = np.isin(query.numbers, gallery.numbers)
         lines += _counted(both, query, "is in the gallery too", "are in the gallery too", like=gallery)
     lines += _unanswered(query, gallery, copies_answer)
     if data.val is not None:
-        lines += _unanswered(parts[-1], None, copies_answer)
+        lines += _unanswered(parts[-1], parts[0] if isinstance(data, KnownClassesData) else None, copies_answer)
     return lines
 
 
-def _parts(data: RetrievalData | ClassificationData | UnlabelledData) -> list[_Part]:
+def _parts(data: Own) -> list[_Part]:
     """The splits, what is trained on first, held-out images last."""
     names = {"train": "" if isinstance(data, UnlabelledData) else "training"}
     names |= {split: split for split in JUDGING} | {"val": "validation"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from dml.data.known_classes import EveryImageData, KnownClassesData, queries_of_every_class
 from dml.data.layout import (
     DatasetError,
     DatasetSpec,
@@ -15,7 +17,7 @@ from dml.data.layout import (
 )
 from dml.data.own_data import read_own_data
 from dml.data.own_images import turned_upright
-from dml.data.own_splits import RETRIEVAL, UNSPLIT
+from dml.data.own_splits import EVERY_SPLIT, RETRIEVAL, UNSPLIT
 from dml.data.records import ImageRecords, RetrievalData
 from dml.data.screening import Screening, screened
 
@@ -26,7 +28,9 @@ HOW_TO_GIVE = (
 )
 
 
-def load_folder(data_dir: Path, screening: Screening | None = None) -> RetrievalData:
+def load_folder(
+    data_dir: Path, screening: Screening | None = None, split: str = "classes"
+) -> RetrievalData | EveryImageData:
     """Images in one of these forms, looked for in this order:
 
     * a CSV file ``path,label[,split]`` with a header: ``data_dir`` itself or the one such list in it (see
@@ -35,11 +39,13 @@ def load_folder(data_dir: Path, screening: Screening | None = None) -> Retrieval
       perhaps ``val/``, in any case and by the names of :mod:`dml.data.own_splits`;
     * ``<class>/``.
 
-    Without splits the first half of the classes, sorted by name, trains and the rest tests. The images are turned
-    upright.
+    Without splits the first half of the classes, sorted by name, trains and the rest tests; or as ``split`` says. The
+    images are turned upright.
 
     Args:
         screening: how the images are checked; None: no file is opened.
+        split: ``classes``; ``images``: every class trains, and a seeded fifth of each one's images is searched in the
+            rest; ``all``: every image of every split trains, and nothing is tested.
 
     Raises:
         DatasetNotFoundError: if ``data_dir`` does not exist.
@@ -50,8 +56,21 @@ def load_folder(data_dir: Path, screening: Screening | None = None) -> Retrieval
         DatasetWarning: files and class folders that are passed over (not with a CSV file, which names its images);
             folders and class names that may be meant otherwise. See also ``Screening``.
     """
-    splits, source = read_own_data(data_dir, RETRIEVAL, HOW_TO_GIVE)
-    return turned_upright(screened(_assemble("folder", splits, source), source, screening))
+    splits, source = read_own_data(data_dir, EVERY_SPLIT if split == "all" else RETRIEVAL, HOW_TO_GIVE)
+    if split == "all":
+        data = EveryImageData("folder", _joined(splits.values()))
+        require_classes(data.train, source)
+        return turned_upright(screened(data, source, screening))
+    if split == "classes" or set(splits) != {UNSPLIT}:
+        return turned_upright(screened(_assemble("folder", splits, source), source, screening))
+    records, left_out = splits[UNSPLIT], ()
+    require_classes(records, source)
+    if screening is not None:  # before the draw, so that a file that was left out may be deleted
+        kept, left_out = screening({UNSPLIT: records}, source.parent if source.is_file() else source)
+        records = kept[UNSPLIT]
+    train, query = queries_of_every_class(records)
+    data = KnownClassesData("folder", train, query, None, None, RECALL_KS, by_rule=True, left_out=left_out)
+    return turned_upright(data)
 
 
 def _assemble(name: str, splits: dict[str, ImageRecords], source: Path) -> RetrievalData:
@@ -72,6 +91,14 @@ def _assemble(name: str, splits: dict[str, ImageRecords], source: Path) -> Retri
     else:
         query, gallery = _under_one_numbering(splits["query"], splits["gallery"])
     return RetrievalData(name, splits["train"], query, gallery, splits.get("val"), RECALL_KS)
+
+
+def _joined(parts: Iterable[ImageRecords]) -> ImageRecords:
+    """The images of all ``parts``, one that is in several once, under the union of their classes."""
+    classes = {
+        path: part.class_names[label] for part in parts for path, label in zip(part.paths, part.labels, strict=True)
+    }
+    return ImageRecords.from_classes(list(classes), list(classes.values()))
 
 
 def _under_one_numbering(*parts: ImageRecords) -> list[ImageRecords]:

@@ -17,11 +17,12 @@ from dml.places import from_home
 Data = TypeVar("Data")  # a SplitData
 
 
-def load_whole(spec: DatasetSpec, data_dir: str | Path, screening: Screening | None) -> Any:
+def load_whole(spec: DatasetSpec, data_dir: str | Path, screening: Screening | None, **options: Any) -> Any:
     """The data set of ``spec`` found in or below ``data_dir``, nothing held out.
 
     Args:
         screening: how a user's own images (``folder``) are checked; None: no file is opened.
+        options: what else the loader is told.
 
     Raises:
         DatasetNotFoundError: if it is not there; the message says where it looked and what fetches it.
@@ -31,7 +32,7 @@ def load_whole(spec: DatasetSpec, data_dir: str | Path, screening: Screening | N
         DatasetWarning: for each split whose size is not the official one.
     """
     place = from_home(data_dir)
-    data = spec.load(place) if screening is None else spec.load(place, screening)
+    data = spec.load(place, **options) if screening is None else spec.load(place, screening, **options)
     for difference in size_differences(spec, data):
         warnings.warn(difference, DatasetWarning, stacklevel=3)
     return data

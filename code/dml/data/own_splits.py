@@ -47,6 +47,11 @@ RETRIEVAL = SplitRules(
     known=SPLITS,
     without="half of its classes are held out to test",
 )
+EVERY_SPLIT = SplitRules(  # what is trained on without a test
+    needed=(("train",),),
+    known=SPLITS,
+    without="all of it trains",
+)
 CLASSIFICATION = SplitRules(
     needed=(("train", "test"), ("train", "val")),
     known=("train", "test", "val"),

@@ -174,6 +174,16 @@ class RetrievalData:
         """The names in ``parts`` of what is searched with and, if it is not the same, in."""
         return ("test",) if self.gallery is None else ("query", "gallery")
 
+    @property
+    def val_searched(self) -> tuple[str, ...]:
+        """As ``searched``, of held-out images: among themselves."""
+        return ("val",)
+
+    @property
+    def judging(self) -> tuple[str, ...]:
+        """The names of the fields that hold what is searched with and in."""
+        return "query", "gallery"
+
     def with_parts(self, parts: Mapping[str, ImageRecords], unused: ImageRecords | None) -> RetrievalData:
         """The same data set, split as ``parts`` says."""
         query = parts["query"] if "gallery" in parts else parts["test"]

@@ -50,7 +50,9 @@ def hold_out(
     else:
         held = _held_classes(data.train.num_classes, val_split, fold, rng)
         is_held = np.isin(data.train.labels, held)
-    train, val = (data.train.select(np.flatnonzero(side)) for side in (~is_held, is_held))
+    # Where held-out images are searched in the training images, both number their classes alike.
+    part = data.train.select if len(data.val_searched) == 1 else data.train.take
+    train, val = (part(np.flatnonzero(side)) for side in (~is_held, is_held))
     if min(train.num_classes, val.num_classes) < MIN_CLASSES:
         what = f"images of {val.num_classes}" if by_images else f"{val.num_classes}"
         raise DatasetError(

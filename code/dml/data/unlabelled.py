@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -11,11 +11,13 @@ import numpy as np
 
 from dml.data.layout import DatasetError, DatasetNotFoundError, images_below, is_image
 from dml.data.own_images import turned_upright, warn_of_left_out
+from dml.data.own_splits import UNSPLIT
 from dml.data.own_table import lists_in
 from dml.data.records import ImageRecords, LeftOut
 from dml.data.run_split import continued, has_split
 from dml.data.screening import Screening, screened
 from dml.errors import UserError
+from dml.places import from_home
 
 NO_CLASS = "image"
 FEWEST_TO_MAP = 5  # by t-SNE, as at the end of every training
@@ -107,3 +109,24 @@ def load_unlabelled(
         raise DatasetError(f"{len(data.train)} image(s){readable} below {data_dir}: at least {at_least} are needed")
     data = turned_upright(data)
     return continued(data, data_dir, run, accept=accept_changes) if has_split(run) else data
+
+
+def load_named(places: Sequence[str | Path], screening: Screening) -> UnlabelledData:
+    """The images ``places``, and those below the folders among them, in the order of ``images_below``; turned upright.
+    One that is named twice is there once.
+
+    Raises:
+        DatasetNotFoundError: a place that is not there.
+        DatasetError: no image, none that can be read, and see ``Screening``.
+    """
+    paths: list[str] = []
+    for place in map(from_home, places):
+        if not place.exists():
+            raise DatasetNotFoundError(f"no such file or folder: {place}")
+        paths += images_below(place) if place.is_dir() else [str(place)]
+    paths = list(dict.fromkeys(paths))
+    if not paths:
+        raise DatasetError(f"no images below {', '.join(map(str, places))}")
+    records = ImageRecords(tuple(paths), np.zeros(len(paths), np.int64), (NO_CLASS,))
+    kept, left_out = screening({UNSPLIT: records}, Path.cwd())
+    return turned_upright(UnlabelledData("folder", kept[UNSPLIT], left_out=left_out))

@@ -42,6 +42,7 @@ class Evaluation:
         gallery_labels: (N,) or None.
         image_ids: which images are the same and never answer each other; None: every image is another.
         collapse: what is to be said of embeddings that are all but equal; None of others.
+        series: which images look alike (``dml.evaluation.series``); None: it was not looked.
     """
 
     metrics: Values
@@ -51,6 +52,7 @@ class Evaluation:
     gallery_labels: Tensor | None = None
     image_ids: ImageIds | None = None
     collapse: str | None = None
+    series: ImageIds | None = None
 
     @property
     def left_out(self) -> ItemSets | None:
@@ -61,13 +63,14 @@ class Evaluation:
     @property
     def answers(self) -> Answers:
         """How many queries there are, and how many can be answered."""
-        return Answers.count(self.query_labels, self.gallery_labels, self.image_ids)
+        return Answers.count(self.query_labels, self.gallery_labels, self.image_ids, self.series)
 
     @property
     def remarks(self) -> list[str]:
         """What belongs below a table of the metrics: over how many queries they are, and whether they mean anything."""
         answers = self.answers
-        return [line for line in (answers.sentence(self.metrics), answers.of_copies, self.collapse) if line]
+        said = (answers.sentence(self.metrics), answers.of_copies, answers.of_series, self.collapse)
+        return [line for line in said if line]
 
 
 class Evaluator:

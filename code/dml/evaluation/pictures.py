@@ -18,20 +18,27 @@ GALLERY_NEIGHBOURS, GALLERY_QUERIES = 8, 2000
 
 
 def draw_run(
-    folder: Path, evaluation: Evaluation | None, data: RetrievalData, *, select_metric: str, distance: str, seed: int
+    folder: Path,
+    evaluation: Evaluation | None,
+    data: RetrievalData,
+    *,
+    select_metric: str,
+    select_split: str = "eval",
+    distance: str,
+    seed: int,
 ) -> dict[str, Path]:
     """``curves.png`` and, with an evaluation at hand, ``gallery.png`` and ``tsne.html`` in the run folder.
 
     Fewer than five test images are not mapped.
 
     Args:
-        select_metric: key of the metric that chooses the best epoch, which the curves show.
+        select_metric, select_split: key of the metric that chooses the best epoch, and where: the curves mark it.
 
     Returns:
         name → path of each picture.
     """
     pictures = {"curves": folder / "curves.png"}
-    plot_curves(folder / METRICS_FILE, pictures["curves"], select_metric=select_metric)
+    plot_curves(folder / METRICS_FILE, pictures["curves"], select_metric=select_metric, select_split=select_split)
     if evaluation is not None:
         pictures["gallery"] = folder / "gallery.png"
         draw_gallery(pictures["gallery"], evaluation, data, distance=distance, seed=seed)

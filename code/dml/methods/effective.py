@@ -39,8 +39,16 @@ def effective(config: TrainConfig) -> TrainConfig:
     config = settle[config.program](config)
     # Of named data sets the protocol is fixed: copies count there.
     keep_copies = config.evaluation.keep_copies or config.data.dataset != "folder"
-    evaluation = replace(config.evaluation, keep_copies=keep_copies)
+    evaluation = replace(config.evaluation, keep_copies=keep_copies, baselines=_with_baselines(config))
     return replace(config, loss=replace(config.loss, complete=True), evaluation=evaluation)
+
+
+def _with_baselines(config: TrainConfig) -> bool | None:
+    """Whether simple baselines are judged too; None where nothing is tested by its neighbours."""
+    has_classes = config.self_taught is None or not config.self_taught.unlabelled
+    if config.classification is not None or not has_classes or config.data.split == "all":
+        return config.evaluation.baselines
+    return config.data.dataset == "folder" if config.evaluation.baselines is None else config.evaluation.baselines
 
 
 def _supervised(config: TrainConfig) -> TrainConfig:

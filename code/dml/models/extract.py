@@ -23,6 +23,11 @@ def background_of(output: ModelOutput) -> Tensor:
     return output.background.float()
 
 
+def features_of(output: ModelOutput) -> Tensor:
+    """(B, F) float32, what the heads are given."""
+    return output.features.float()
+
+
 def embed(
     model: nn.Module,
     batches: Iterable[Batch],

@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from dml.cli.evaluate import complete
-from dml.config import EvaluateConfig
+from dml.config import DataConfig, EvaluateConfig
 from dml.data import load_dataset
 from dml.data.copies import same_image_in
 from dml.data.findings import warn_of_findings
@@ -16,9 +16,12 @@ from dml.data.run_split import judged_as_in_the_run
 from dml.data.screening import screened, screening_for
 from dml.data.unlabelled import FEWEST_TO_MAP, load_unlabelled
 from dml.errors import UserError
+from dml.evaluation.baselines import Judge
 from dml.evaluation.collection import Collection
 from dml.evaluation.embedding import create_evaluator, embed_records
 from dml.evaluation.files import write_collection, write_files
+from dml.evaluation.glances import look_at
+from dml.evaluation.series import series_in, with_distinct_recall
 from dml.evaluation.uncertainty import judge_uncertainty, require_uncertainty
 from dml.models import EmbeddingNet
 from dml.models.convert import LoadedModel
@@ -50,14 +53,14 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
     """Say how well images of a class find each other, and write what was asked for."""
     model = loaded.model
     data, notes = judged_as_in_the_run(
-        load_dataset(config.dataset, config.data_dir),
+        load_dataset(config.dataset, config.data_dir, split=_split_of(loaded)),
         config.data_dir,
         Path(config.judged),
         loaded.split,
         (loaded.config or {}).get("data"),
         take_new=config.new_classes,
     )
-    data = screened(data, config.data_dir, screening_for(config, only=("query", "gallery")))
+    data = screened(data, config.data_dir, screening_for(config, only=data.judging))
     if config.tsne and len(data.query) < FEWEST_TO_MAP:
         raise UserError(f"--tsne: of {len(data.query)} images there is no map, it takes {FEWEST_TO_MAP}: leave it out")
     if fabric.is_global_zero:
@@ -84,15 +87,31 @@ def judge(config: EvaluateConfig, loaded: LoadedModel, fabric: Fabric) -> None:
         seed=config.seed,
     )
     evaluation = evaluator.evaluate(model, fabric.device, progress=data.name)
+    rows, series = {}, None
+    if fabric.is_global_zero and (data.is_own or config.baselines):
+        glances = [look_at(data.parts[split]) for split in data.searched]
+        if data.is_own:
+            numbers = None if same is None else [same[split] for split in data.searched]
+            labels = [data.parts[split].labels for split in data.searched]
+            series = series_in([seen.prints for seen in glances], labels, numbers)
+            evaluation = with_distinct_recall(evaluation, series, distance=config.eval_distance)
+        if config.baselines:
+            rows = Judge(data, evaluator, series, fabric.device).of_images(glances)
     unsure = judge_uncertainty(model, evaluation, data, config, fabric) if config.uncertainty else None
     if fabric.is_global_zero:
         say(f"\n{data.name}, {len(data.query)} queries, {config.eval_distance}, in per cent:")
-        say(table({Path(config.judged).name: evaluation.metrics}))
+        say(table(rows | {Path(config.judged).name: evaluation.metrics}))
         for line in evaluation.remarks:
             say(line)
         if unsure is not None:
             say(f"\n{unsure.summary()}")
         write_files(config, data, evaluation, unsure)
+
+
+def _split_of(loaded: LoadedModel) -> str:
+    """How the run splits a user's own images that do not say; one that tested nothing is judged on other classes."""
+    stored = ((loaded.config or {}).get("data") or {}).get("split", DataConfig.split)
+    return DataConfig.split if stored == "all" else stored
 
 
 def embed(config: EvaluateConfig, model: EmbeddingNet, fabric: Fabric) -> None:

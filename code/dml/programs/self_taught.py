@@ -7,9 +7,10 @@ from pathlib import Path
 from torch import Tensor
 
 from dml.cli.command import TrainCommand
-from dml.data import RetrievalData, data_from_config
+from dml.data import EveryImageData, RetrievalData, data_from_config
 from dml.data.screening import screening_for
 from dml.data.unlabelled import UnlabelledData, load_unlabelled
+from dml.errors import UserError
 from dml.evaluation.embedding import embed_records
 from dml.methods.base import Given
 from dml.methods.batches import fit_batches
@@ -18,7 +19,6 @@ from dml.methods.student import create_student
 from dml.models import EmbeddingNet
 from dml.models.extract import background_of
 from dml.training.launch import launch
-from dml.training.retrieval import RetrievalTask
 from dml.training.session import train
 from dml.training.task import Task
 from dml.training.unlabelled import UnlabelledTask
@@ -48,10 +48,16 @@ def run(command: TrainCommand) -> Path:
     return train(config, fabric, data, method, resume=command.resume, kind=task)
 
 
-def images_of(command: TrainCommand) -> tuple[RetrievalData | UnlabelledData, type[Task]]:
-    """The images, and by what the network is judged: by nothing where they have no classes."""
+def images_of(command: TrainCommand) -> tuple[RetrievalData | EveryImageData | UnlabelledData, type[Task] | None]:
+    """The images, and by what the network is judged: by nothing where they have no classes, otherwise as they say.
+
+    Raises:
+        UserError: they have none, and are to be split.
+    """
     config, settled = command.config, {"run": command.resume, "accept_changes": command.accept_changes}
     if config.self_taught.unlabelled:
+        if config.data.split == "images":
+            raise UserError("--split images: the images have no classes; all of them are trained on: leave it out")
         screening = screening_for(config.data, run=command.resume, anew=command.accept_changes)
         return load_unlabelled(Path(config.data.data_dir), screening=screening, **settled), UnlabelledTask
-    return data_from_config(config.data, seed=config.run.seed, **settled), RetrievalTask
+    return data_from_config(config.data, seed=config.run.seed, **settled), None

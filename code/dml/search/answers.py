@@ -16,8 +16,8 @@ from torch import Tensor
 
 from dml.search.items import Item
 
-VOTERS = 100
-TEMPERATURE = 0.07
+VOTERS = 30
+TEMPERATURE = 0.03
 _QUERIES = 256  # whose votes are counted at a time, VOTERS² numbers each
 
 

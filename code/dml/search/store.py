@@ -20,40 +20,24 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dml.errors import UserError
-from dml.search.items import PRESENT, Item, NewItem, state_of
+from dml.search.database import COLUMNS, SCHEMA, connect, item_of_row, tell, transaction
+from dml.search.growth import Added, Plan
+from dml.search.items import Item, NewItem
 from dml.writing import naming
 
 FORMAT = "dml-index-1"
 DATABASE = "items.sqlite"
 VECTOR = np.dtype("<f4")
-PATIENCE = 600.0  # seconds to wait for another process that writes
 MOST_DEAD = 0.25  # of the rows, before the living ones are copied
 _ASKED = 500  # items that one query of SQLite names
 _COPIED = 2**26  # bytes copied at a time
-_SCHEMA = """
-PRAGMA page_size = 16384;  -- thumbnails have some KB
-CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE items (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    row INTEGER NOT NULL UNIQUE,
-    path BLOB NOT NULL UNIQUE,
-    label TEXT,
-    size INTEGER NOT NULL,
-    time INTEGER NOT NULL,
-    digest BLOB NOT NULL UNIQUE,
-    checksum INTEGER NOT NULL
-);
-CREATE INDEX items_by_label ON items (label);
-CREATE TABLE thumbnails (item INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);
-"""
-_COLUMNS = "id, row, path, label, size, time, digest"
 
 
 class IndexFolderError(UserError):
@@ -75,73 +59,6 @@ class Snapshot:
     vectors: np.ndarray
 
 
-@dataclass(frozen=True)
-class Added:
-    """What became of photographs that were to be added.
-
-    Attributes:
-        ids: of the new items.
-        replaced: how many of them stand for a file that had changed.
-        known: how many were there already.
-        copies: how many were there under another path.
-    """
-
-    ids: tuple[int, ...] = ()
-    replaced: int = 0
-    known: int = 0
-    copies: int = 0
-
-    def __add__(self, other: Added) -> Added:
-        return Added(
-            self.ids + other.ids,
-            self.replaced + other.replaced,
-            self.known + other.known,
-            self.copies + other.copies,
-        )
-
-
-class _Plan:
-    """What becomes of photographs that are to be added.
-
-    Args:
-        first_id, first_row: of the new items.
-    """
-
-    def __init__(self, first_id: int, first_row: int):
-        self.first_id, self.first_row = first_id, first_row
-        self.fresh: list[tuple[int, Item]] = []  # with their places among the photographs
-        self.retold: list[Item] = []
-        self.removed: list[int] = []
-        self.known = self.copies = 0
-
-    def take(self, place: int, new: NewItem, by_digest: dict[bytes, Item], by_path: dict[str, Item]) -> None:
-        """Decide on one, by the items that there are; these are kept up to date."""
-        same, old = by_digest.get(new.digest), by_path.get(new.path)
-        if same is not None and same.path != new.path and state_of(same) == PRESENT:
-            self.copies += 1
-            return
-        if old is not None and old.digest != new.digest:
-            self.removed.append(old.id)
-            by_digest.pop(old.digest, None)
-        if same is None:
-            row, number = self.first_row + len(self.fresh), self.first_id + len(self.fresh)
-            item = Item(number, row, new.path, new.label, new.size, new.time, new.digest)
-            self.fresh.append((place, item))
-        else:
-            # A look at it without a label does not take its label away.
-            label = same.label if new.label is None and same.path == new.path else new.label
-            item = replace(same, path=new.path, label=label, size=new.size, time=new.time)
-            self.known += 1
-            if item != same:
-                self.retold.append(item)
-                by_path.pop(same.path, None)
-        by_digest[item.digest] = by_path[item.path] = item
-
-    def added(self) -> Added:
-        """The same in numbers."""
-        return Added(tuple(item.id for _, item in self.fresh), len(self.removed), self.known, self.copies)
-
-
 class Store:
     """An opened index folder. Its methods may be called by several threads.
 
@@ -158,7 +75,7 @@ class Store:
             what = "is no index" if folder.exists() else "does not exist"
             raise IndexFolderError(f"{folder} {what}: `python code/search.py index` makes one")
         try:
-            self._db = _connect(folder / DATABASE)
+            self._db = connect(folder / DATABASE)
             about = dict(self._db.execute("SELECT key, value FROM about"))
         except sqlite3.DatabaseError as error:
             raise IndexFolderError(f"{folder / DATABASE} is damaged, or no index: {error}") from error
@@ -184,11 +101,11 @@ class Store:
             with naming(folder):
                 temporary.mkdir(parents=True)
                 _embeddings_file(temporary, 0).touch()
-                db = _connect(temporary / DATABASE)
-                db.executescript(_SCHEMA)
+                db = connect(temporary / DATABASE)
+                db.executescript(SCHEMA)
                 known = {"format": FORMAT, "dimensions": dimensions, "generation": 0, "rows": 0, "change": 0} | about
-                with _transaction(db):
-                    _tell(db, known)
+                with transaction(db):
+                    tell(db, known)
                 db.close()
                 _sync_folder(temporary)
                 temporary.rename(folder)
@@ -211,7 +128,7 @@ class Store:
     def tell(self, **values: Any) -> None:
         """Keep these, as JSON has them, in place of what was kept by their names."""
         with self._writing():
-            _tell(self._db, values)
+            tell(self._db, values)
 
     # Reading
 
@@ -250,7 +167,7 @@ class Store:
 
     def items_at(self, rows: Iterable[int], snapshot: Snapshot) -> list[Item | None] | None:
         """The items of the rows of a snapshot, None for one that is removed; None: the rows have other numbers now."""
-        with self._lock, _transaction(self._db, "BEGIN"):
+        with self._lock, transaction(self._db, "BEGIN"):
             if self._value("generation") != snapshot.generation:
                 return None
             rows = [int(row) for row in rows]
@@ -264,7 +181,7 @@ class Store:
 
     def items(self, ids: Iterable[int]) -> list[Item | None]:
         """The items of those ids, None for one that is none."""
-        with self._lock, _transaction(self._db, "BEGIN"):
+        with self._lock, transaction(self._db, "BEGIN"):
             ids = [int(number) for number in ids]
             there = {item.id: item for item in self._several("id", ids)}
             return [there.get(number) for number in ids]
@@ -272,7 +189,7 @@ class Store:
     def every_item(self) -> list[Item]:
         """All of them, by their rows."""
         with self._lock:
-            return [_item(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM items ORDER BY row")]
+            return [item_of_row(row) for row in self._db.execute(f"SELECT {COLUMNS} FROM items ORDER BY row")]
 
     def has_digest(self, digest: bytes) -> bool:
         """Whether a file of that SHA-256 is an item."""
@@ -327,7 +244,7 @@ class Store:
         if vectors.shape != (len(items), self.dimensions):
             raise ValueError(f"{len(items)} items need ({len(items)}, {self.dimensions}) embeddings: {vectors.shape}")
         with self._writing() as db:
-            plan = _Plan(self._next_id(), self._value("rows"))
+            plan = Plan(self._next_id(), self._value("rows"))
             by_digest = {item.digest: item for item in self._several("digest", [item.digest for item in items])}
             by_path = {item.path: item for item in self._several("path", [os.fsencode(item.path) for item in items])}
             for place, item in enumerate(items):
@@ -350,11 +267,11 @@ class Store:
                 )
                 for at, new in plan.fresh
             ]
-            db.executemany(f"INSERT INTO items ({_COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            db.executemany(f"INSERT INTO items ({COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
             jpegs = [(item.id, items[place].thumbnail) for place, item in plan.fresh]
             db.executemany("INSERT INTO thumbnails VALUES (?, ?)", jpegs)
             self._append(vectors[[place for place, _ in plan.fresh]], plan.first_row)
-            _tell(db, {"rows": plan.first_row + len(plan.fresh)})
+            tell(db, {"rows": plan.first_row + len(plan.fresh)})
             if plan.fresh or plan.removed or plan.retold:
                 self._has_changed()
         return plan.added()
@@ -398,7 +315,7 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self._lock, _transaction(self._db, "BEGIN IMMEDIATE"):
+            with self._lock, transaction(self._db, "BEGIN IMMEDIATE"):
                 yield self._db
         except sqlite3.OperationalError as error:  # no room on the disk, no right to write, somebody else's long write
             raise IndexFolderError(f"{self.folder / DATABASE} cannot be written to: {error}") from error
@@ -438,65 +355,28 @@ class Store:
         _sync_folder(self.folder)
         # Upwards: the new number of a row is no larger than its old one, and that of a smaller row is given already.
         self._db.executemany("UPDATE items SET row = ? WHERE id = ?", enumerate(ids.tolist()))
-        _tell(self._db, {"generation": generation, "rows": len(rows)})
+        tell(self._db, {"generation": generation, "rows": len(rows)})
         self._has_changed()
         return generation
 
     def _has_changed(self) -> None:
-        _tell(self._db, {"change": self._value("change") + 1})
+        tell(self._db, {"change": self._value("change") + 1})
 
     def _value(self, key: str) -> int:
         return json.loads(self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()[0])
 
     def _one(self, column: str, value: Any) -> Item | None:
-        found = self._db.execute(f"SELECT {_COLUMNS} FROM items WHERE {column} = ?", (value,)).fetchone()
-        return None if found is None else _item(found)
+        found = self._db.execute(f"SELECT {COLUMNS} FROM items WHERE {column} = ?", (value,)).fetchone()
+        return None if found is None else item_of_row(found)
 
     def _several(self, column: str, values: Sequence[Any]) -> list[Item]:
         """Those that there are, in any order."""
         found = []
         for start in range(0, len(values), _ASKED):
             part = values[start : start + _ASKED]
-            query = f"SELECT {_COLUMNS} FROM items WHERE {column} IN ({', '.join('?' * len(part))})"
-            found += map(_item, self._db.execute(query, part))
+            query = f"SELECT {COLUMNS} FROM items WHERE {column} IN ({', '.join('?' * len(part))})"
+            found += map(item_of_row, self._db.execute(query, part))
         return found
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA journal_mode = PERSIST")  # a file less to make, and to force to the disk, for each transaction
-    db.execute("PRAGMA trusted_schema = OFF")
-    return db
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    if db.in_transaction:  # within another one
-        yield
-        return
-    db.execute(begin)
-    try:
-        yield
-    except BaseException:
-        db.rollback()
-        raise
-    db.commit()
-
-
-def _tell(db: sqlite3.Connection, values: dict[str, Any]) -> None:
-    db.executemany(
-        "INSERT OR REPLACE INTO about VALUES (?, ?)", [(key, json.dumps(value)) for key, value in values.items()]
-    )
-
-
-def _item(row: Sequence[Any]) -> Item:
-    number, place, path, label, size, time, digest = row
-    return Item(number, place, os.fsdecode(path), label, size, time, digest)
-
-
-def _columns(item: Item) -> tuple[Any, ...]:
-    return item.id, item.row, os.fsencode(item.path), item.label, item.size, item.time, item.digest
 
 
 def _embeddings_file(folder: Path, generation: int) -> Path:

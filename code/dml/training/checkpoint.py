@@ -41,7 +41,8 @@ class TrainingState:
         best: its metrics, prefix → name → value.
         latest: those of the last evaluation.
         latest_epoch: the epoch that it was made after.
-        untrained: those of ``--eval-first``.
+        untrained: those of ``--eval-first``, and of runs with baselines.
+        baselines: title → metrics of the test split, of what needs no training.
         highest: metric → its best value, for the metrics besides the selecting one whose best epochs are kept.
     """
 
@@ -55,6 +56,7 @@ class TrainingState:
     latest: dict[str, Metrics] = field(default_factory=dict)
     latest_epoch: int = 0
     untrained: dict[str, Metrics] = field(default_factory=dict)
+    baselines: dict[str, Metrics] = field(default_factory=dict)
     highest: Metrics = field(default_factory=dict)
 
 

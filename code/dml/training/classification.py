@@ -14,16 +14,20 @@ from dml.data.classification import ClassificationData
 from dml.data.images import ImageDataset
 from dml.data.transforms import padded_crop_transform
 from dml.errors import UserError
-from dml.evaluation.classification import top_classes, top_k_accuracy
+from dml.evaluation.classification import ClassReport, top_classes, top_k_accuracy
 from dml.evaluation.embedding import embed_records
+from dml.evaluation.plots.confused_pairs import plot_confused_pairs
 from dml.evaluation.plots.confusion import plot_confusion
 from dml.evaluation.plots.curves import plot_curves
 from dml.methods.base import Method
 from dml.metric_names import CLASSIFICATION_METRICS
 from dml.models.classifiers import ClassifierNet
-from dml.tracking import METRICS_FILE
+from dml.tracking import METRICS_FILE, say
 from dml.training.retrieval import training_crops
 from dml.training.task import Task
+from dml.writing import write_text_atomically
+
+CLASSES_FILE = "classes.csv"
 
 
 def predict(
@@ -33,10 +37,8 @@ def predict(
     return embed_records(model, records, config.data, fabric, progress=progress, read=top_classes)
 
 
-def evaluate_classifier(
-    model: ClassifierNet, data: ClassificationData, config: TrainConfig, fabric: Fabric
-) -> dict[str, float]:
-    """The metrics of a trained network on the test split.
+def predict_test(model: ClassifierNet, data: ClassificationData, config: TrainConfig, fabric: Fabric) -> Tensor:
+    """See ``predict``: what a trained network makes of the test split.
 
     Raises:
         UserError: the data have other classes than the network.
@@ -47,8 +49,7 @@ def evaluate_classifier(
             f" ({', '.join(model.architecture.classes[:3])}, …), but {data.name} has {data.train.num_classes} others"
             f" ({', '.join(data.train.class_names[:3])}, …): give the data that it was trained on"
         )
-    predicted = predict(model, data.test, config, fabric, progress=data.name)
-    return top_k_accuracy(predicted, torch.from_numpy(data.test.labels))
+    return predict(model, data.test, config, fabric, progress=data.name)
 
 
 class ClassificationTask(Task):
@@ -107,11 +108,25 @@ class ClassificationTask(Task):
         """Whether predictions of the test split are at hand."""
         return self.predicted is not None
 
+    def write(self, folder: Path) -> dict[str, Path]:
+        """``classes.csv``, of the last evaluation; which classes are right least often is said."""
+        if self.predicted is None:
+            return {}
+        test, path = self.data.test, folder / CLASSES_FILE
+        report = ClassReport.of(test.labels, self.predicted[:, 0].numpy(), test.class_names)
+        write_text_atomically(report.to_csv(), path)
+        if told := report.summary():
+            say("\nof the last evaluation: " + "\n".join(told))
+        return {"classes": path}
+
     def draw(self, folder: Path) -> dict[str, Path]:
-        """Curves, confusion of the classes."""
-        pictures = {"curves": folder / "curves.png", "confusion": folder / "confusion.png"}
-        plot_curves(folder / METRICS_FILE, pictures["curves"], select_metric=self.selection.metric)
-        test = self.data.test
+        """Curves, confusion of the classes, and the images that are mistaken."""
+        names = {"curves": "curves.png", "confusion": "confusion.png", "confused pairs": "confused_pairs.png"}
+        pictures = {name: folder / file for name, file in names.items()}
+        chosen = {"select_metric": self.selection.metric, "select_split": self.selection.split}
+        plot_curves(folder / METRICS_FILE, pictures["curves"], **chosen)
         assert self.predicted is not None  # see is_evaluated
-        plot_confusion(test.labels, self.predicted[:, 0].numpy(), test.class_names, pictures["confusion"])
+        test, predicted = self.data.test, self.predicted[:, 0].numpy()
+        plot_confusion(test.labels, predicted, test.class_names, pictures["confusion"])
+        plot_confused_pairs(test, predicted, self.data.train, pictures["confused pairs"])
         return pictures

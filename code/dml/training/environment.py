@@ -34,6 +34,12 @@ def record_session(folder: Path, *, device: torch.device, processes: int) -> Non
     write_text_atomically(json.dumps({"sessions": sessions}, indent=1, ensure_ascii=False) + "\n", file)
 
 
+def first_command(folder: Path) -> list[str]:
+    """The words that began the run in ``folder``, without secrets; none if its record is gone."""
+    first = (_earlier(folder / ENVIRONMENT_FILE) or [{}])[0]
+    return shlex.split(first.get("command", ""))
+
+
 def session(*, device: torch.device, processes: int) -> dict[str, Any]:
     """Start time (UTC), command line without secrets, commit of the code and whether files differ from it (None
     outside a repository), versions, device and number of processes."""

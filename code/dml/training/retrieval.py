@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
 from dml.config import TrainConfig
-from dml.data import ImageRecords, RetrievalData
+from dml.data import ImageRecords, KnownClassesData, RetrievalData
 from dml.data.copies import same_image_in
 from dml.data.images import ImageDataset
 from dml.data.transforms import eval_transform, train_transform
 from dml.evaluation.answers import Answers
-from dml.evaluation.embedding import create_evaluator
+from dml.evaluation.baselines import FEATURES, Judge, to_beat
+from dml.evaluation.embedding import create_evaluator, embed_records
 from dml.evaluation.evaluator import Evaluation
+from dml.evaluation.glances import Glances, look_at
 from dml.evaluation.metrics import SPECTRUM_KEY, metric_keys
 from dml.evaluation.pictures import draw_run
+from dml.evaluation.series import series_in, with_distinct_recall
 from dml.methods.base import Method
+from dml.models.extract import features_of
+from dml.positives import ImageIds
 from dml.structures import Batch
 from dml.tracking import say
+from dml.training.advice import has_weights
 from dml.training.cached import CachedFeatures, RememberedBatches, cache_training_set, seeds_of_views
 from dml.training.label_noise import keep_label_noise
 from dml.training.task import Task
@@ -56,19 +64,19 @@ class RetrievalTask(Task):
         }
         self.searched = {"eval": data.searched}
         if data.val is not None:
-            self.searched["val"] = ("val",)
+            self.searched["val"] = data.val_searched
         if config.evaluation.train_metrics:
             self.searched["train_set"] = ("train",)
-        numbers = same_image_in(data) if data.is_own and not config.evaluation.keep_copies else None
         self.evaluators = {
             prefix: create_evaluator(
                 *self._images(prefix),
-                image_numbers=None if numbers is None else [numbers[split] for split in splits],
+                image_numbers=self._same_images(splits),
                 ties_count_for_query=data.ties_count_for_query and len(splits) > 1,
                 **options,
             )
             for prefix, splits in self.searched.items()
         }
+        self._looks: dict[str, Glances] = {}
         self._collapse_is_said = False
         self._features: CachedFeatures | None = None
         if config.finetuning.cache_features:
@@ -80,6 +88,13 @@ class RetrievalTask(Task):
         if batches is None:
             return None
         return RememberedBatches(batches, self.method.model, self.fabric.device, self.fabric.autocast)
+
+    def _same_images(self, splits: Sequence[str]) -> list[np.ndarray] | None:
+        """Of each of ``splits`` (N,) numbers that the same images share; None: every image is another."""
+        if not self.data.is_own or self.config.evaluation.keep_copies:
+            return None
+        numbers = same_image_in(self.data)
+        return [numbers[split] for split in splits]
 
     def _images(self, prefix: str) -> tuple[ImageRecords, ImageRecords | None]:
         """What is searched with, and what in; None: among itself."""
@@ -95,6 +110,8 @@ class RetrievalTask(Task):
         """The splits' sizes; backbone and embedding size."""
         config, data = self.config, self.data
         gallery = "" if data.gallery is None else f" in a gallery of {len(data.gallery)}"
+        if isinstance(data, KnownClassesData):
+            gallery = " of them, searched in the training images"
         noise = data.label_noise
         wrong = "" if noise is None else f", {len(noise.indices)} of them with a wrong label"
         held_out = "" if data.val is None else f"; validation {data.val.num_classes} classes, {len(data.val)} images"
@@ -133,16 +150,63 @@ class RetrievalTask(Task):
         return tuple(self.evaluators)
 
     def answers(self) -> dict[str, Answers]:
-        """Of every split, from its labels."""
+        """Of every split, from its labels; of a user's own images from a look at them, too."""
         found = {}
         for prefix in self.searched:
-            labels = (None if records is None else torch.from_numpy(records.labels) for records in self._images(prefix))
-            found[prefix] = Answers.count(*labels, self.evaluators[prefix].image_ids)
+            labels = [None if records is None else torch.from_numpy(records.labels) for records in self._images(prefix)]
+            found[prefix] = Answers.count(*labels, self.evaluators[prefix].image_ids, self.series.get(prefix))
+        return found
+
+    @cached_property
+    def series(self) -> dict[str, ImageIds]:
+        """Prefix → which images look alike, see ``dml.evaluation.series``; empty but of a user's own images.
+
+        The first process looks, for all.
+        """
+        found = {}
+        if self.data.is_own and self.fabric.is_global_zero:
+            for prefix, splits in self.searched.items():
+                prints = tuple(self._glances(split).prints for split in splits)
+                labels = tuple(self.data.parts[split].labels for split in splits)
+                found[prefix] = series_in(prints, labels, self._same_images(splits))
+        return self.fabric.broadcast(found)
+
+    def _glances(self, split: str) -> Glances:
+        """A look at each image of ``split``, once."""
+        if split not in self._looks:
+            self._looks[split] = look_at(self.data.parts[split])
+        return self._looks[split]
+
+    @property
+    def baselines(self) -> Callable[[nn.Module], dict[str, dict[str, float]]] | None:
+        """What pixels, colours and, with weights to start from, the backbone's features find in the test split."""
+        return self._judge_baselines if self.config.evaluation.baselines else None
+
+    def _judge_baselines(self, model: nn.Module) -> dict[str, dict[str, float]]:
+        """See ``baselines``. Only the first process, which tells people, learns of all."""
+        judge = Judge(self.data, self.evaluators["eval"], self.series.get("eval"), self.fabric.device)
+        features = []
+        if has_weights(self.config):
+            how = {"read": features_of, "progress": "pretrained features"}
+            features = [
+                embed_records(model, self.data.parts[split], self.config.data, self.fabric, **how)
+                for split in self.data.searched
+            ]
+        if not self.fabric.is_global_zero:
+            return {}
+        found = judge.of_images([self._glances(split) for split in self.data.searched])
+        self._looks.clear()
+        if features:
+            found[FEATURES] = judge.of_rows(features)
+        say(to_beat(found))
         return found
 
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
         """Retrieval metrics of one split. That the network has collapsed is said, once a run."""
         evaluation = self.evaluators[prefix].evaluate(model, self.fabric.device, progress=f"{prefix} images")
+        if self.series:
+            distance = self.config.evaluation.eval_distance
+            evaluation = with_distinct_recall(evaluation, self.series[prefix], distance=distance)
         if prefix == "eval":
             self.last = evaluation
         if evaluation.collapse and not self._collapse_is_said and self.fabric.is_global_zero:
@@ -159,7 +223,8 @@ class RetrievalTask(Task):
         """Curves, retrieval gallery, t-SNE page."""
         config = self.config
         how = {"distance": config.evaluation.eval_distance, "seed": config.run.seed}
-        return draw_run(folder, self.last, self.data, select_metric=self.selection.metric, **how)
+        chosen = {"select_metric": self.selection.metric, "select_split": self.selection.split}
+        return draw_run(folder, self.last, self.data, **chosen, **how)
 
 
 def training_crops(config: TrainConfig, records: ImageRecords, method: Method) -> ImageDataset:

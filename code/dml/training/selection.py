@@ -9,6 +9,7 @@ from pathlib import Path
 from dml.config import EvalConfig
 from dml.errors import UserError
 from dml.evaluation.answers import Answers
+from dml.evaluation.baselines import UNTRAINED
 from dml.metric_names import is_better, is_share, metric_of
 from dml.tracking import table
 from dml.training.checkpoint import TrainingState
@@ -71,9 +72,10 @@ def require_computed(evaluation: EvalConfig, names: Sequence[str]) -> None:
 
 
 def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str, float]]:
-    """Title → metrics of ``split``: the untrained network if it was evaluated, the best and the last epoch."""
-    rows = {
-        "untrained": state.untrained.get(split),
+    """Title → metrics of ``split``: baselines of the test split if there are any, the untrained network if it was
+    evaluated, the best and the last epoch."""
+    rows = (state.baselines if split == "eval" else {}) | {
+        UNTRAINED: state.untrained.get(split),
         f"best (epoch {state.best_epoch})": state.best.get(split),
         f"last (epoch {state.latest_epoch})": state.latest.get(split),
     }
@@ -86,7 +88,7 @@ def results_table(state: TrainingState, answers: Mapping[str, Answers], split: s
     rows = result_rows(state, split)
     said = [table(rows)]
     if split in answers:
-        said += [answers[split].sentence(next(iter(rows.values()))), answers[split].of_copies]
+        said += [answers[split].sentence(next(iter(rows.values()))), answers[split].of_copies, answers[split].of_series]
     return "\n".join(filter(None, said))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from lightning_fabric import Fabric
 
 from dml.config import TrainConfig
 from dml.config.train import own_name
+from dml.data import EveryImageData
 from dml.data.findings import warn_of_findings
 from dml.data.images import ImageDataset
 from dml.data.loader import PlannedBatches, train_loader
@@ -21,7 +23,9 @@ from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
-from dml.training.environment import record_session
+from dml.training.advice import BaselineWarning, below_baselines, rising_loss
+from dml.training.environment import first_command, record_session
+from dml.training.everything import EveryImageTask
 from dml.training.faults import keeping_traceback
 from dml.training.finetuning import finetuning_told
 from dml.training.launcher import find_launcher
@@ -33,6 +37,7 @@ from dml.training.selection import results_table
 from dml.training.split_file import keep_split, with_digest
 from dml.training.task import Task, TrainingData
 from dml.training.trainer import Trainer
+from dml.training.use import how_to_train_on_all, what_is_tested
 from dml.writing import write_text_atomically
 
 NO_IMAGES = (
@@ -49,12 +54,13 @@ def train(
     method: Method,
     *,
     resume: Path | None,
-    kind: type[Task] = RetrievalTask,
+    kind: type[Task] | None = None,
 ) -> Path:
     """Train ``method`` on ``data`` from the beginning, or continue the run in the folder ``resume``.
 
     Args:
-        kind: what the network is judged by; ``data`` is of the class that it takes.
+        kind: what the network is judged by, and ``data`` is of the class that it takes; None: retrieval, or nothing
+            where every image trains.
 
     Returns:
         the run folder.
@@ -65,6 +71,7 @@ def train(
     """
     # What the images were found to be is kept with the run: it, and what is made of it, reads others alike.
     config = replace(config, data=replace(config.data, bits=data.train.bits))
+    kind = kind or (EveryImageTask if isinstance(data, EveryImageData) else RetrievalTask)
     task = kind(config, fabric, data, method)
     if task.splits:  # known with the data: a folder may bring held-out images
         chosen = "test" if task.selection.on_test_split else "val"
@@ -163,6 +170,7 @@ def _trainer(
         evaluate={prefix: partial(task.evaluate, prefix) for prefix in task.splits},
         selection=task.selection,
         answers=task.answers(),
+        baselines=task.baselines,
         optim=config.optim,
         evaluation=config.evaluation,
         tracker=tracker,
@@ -222,6 +230,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(f"{config.loss.loss}: {whose} defaults where no flag says otherwise (--recipe {config.recipe})")
     images, network = task.describe()
     say(images)
+    if isinstance(task, RetrievalTask) and (told := what_is_tested(task.data)):
+        say(told)
     if config.data.dataset == "folder":  # of named data sets the protocol is fixed
         warn_of_findings(task.data, copies_answer=config.evaluation.keep_copies)
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
@@ -243,6 +253,12 @@ def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:
     """The table of the run, what it leaves behind, and its pictures, with their paths."""
     if task.splits:
         say("\n" + results_table(trainer.state, trainer.answers))
+        if told := below_baselines(config, trainer.state, trainer.selection.metric):
+            warnings.warn(told, BaselineWarning)
+    for line in task.closing(trainer.state):
+        say(line)
+    if config.self_taught is not None and (told := rising_loss(config, trainer.folder)):
+        warnings.warn(told, BaselineWarning)
     files = task.write(trainer.folder)
     if config.run.pictures:
         pictures = task.draw(trainer.folder)
@@ -250,3 +266,5 @@ def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:
         files |= pictures
     if files:
         say("\n" + "\n".join(f"{name}: {path}" for name, path in files.items()))
+    if isinstance(task, RetrievalTask) and task.data.is_own:
+        say("\n" + how_to_train_on_all(config, first_command(trainer.folder), best_epoch=trainer.state.best_epoch))

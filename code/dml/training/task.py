@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from dml.data.records import LeftOut
 from dml.errors import UserError
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
+from dml.training.checkpoint import TrainingState
 from dml.training.selection import Selection, require_computed
 
 
@@ -98,6 +100,11 @@ class Task(ABC):
         """Prefix of a split → how many queries it has, and how many can be answered; empty where there are none."""
         return {}
 
+    @property
+    def baselines(self) -> Callable[[nn.Module], dict[str, dict[str, float]]] | None:
+        """Gives of the untrained network title → metrics of the test split of what needs no training; None: nothing."""
+        return None
+
     @abstractmethod
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
         """The metrics of one split; that of the test split is kept for the pictures."""
@@ -106,6 +113,10 @@ class Task(ABC):
     @abstractmethod
     def is_evaluated(self) -> bool:
         """Whether there is an evaluation of the test split to draw."""
+
+    def closing(self, state: TrainingState) -> list[str]:
+        """Lines for people at a run's end, in the first process."""
+        return []
 
     def write(self, folder: Path) -> dict[str, Path]:
         """Leave what a run is for, beside its checkpoints, in its folder; name → path. Called on the first process."""

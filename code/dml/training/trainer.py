@@ -30,6 +30,7 @@ from dml.training.keeper import Keeper
 from dml.training.losswatch import LossWatch, all_zero_text
 from dml.training.optim import Schedule, clip_gradients, create_optimizer
 from dml.training.peers import Peers
+from dml.training.remaining import remaining_text
 from dml.training.selection import Selection
 
 Evaluate = Callable[[torch.nn.Module], Metrics]
@@ -53,6 +54,8 @@ class Trainer:
         folder: the run's folder.
         description: put into each checkpoint: architecture, configuration and class names, as plain types.
         keep_best: whether to write best.pt, and best_<metric>.pt of the selection's other metrics.
+        baselines: function of the untrained network that gives title → metrics of what needs no training, for the
+            tables; None: there are none.
         after_epoch: called with the number of complete epochs, 0 before the first.
         resume_hint: how to go on after an interruption.
         mend_hint: how to go on after an image could not be read; None: the same.
@@ -74,6 +77,7 @@ class Trainer:
         description: dict[str, Any],
         answers: Mapping[str, Answers] | None = None,
         keep_best: bool = True,
+        baselines: Callable[[torch.nn.Module], dict[str, Metrics]] | None = None,
         after_epoch: Callable[[int], None] = lambda epoch: None,
         resume_hint: str = "",
         mend_hint: str | None = None,
@@ -81,7 +85,7 @@ class Trainer:
         self.fabric, self.method, self.loader, self.batches = fabric, method, loader, batches
         self.evaluate, self.selection, self.optim, self.evaluation = evaluate, selection, optim, evaluation
         self.tracker, self.folder, self.answers = tracker, folder, answers or {}
-        self.after_epoch = after_epoch
+        self.after_epoch, self.baselines = after_epoch, baselines
         self._zero_is_said = False
         self._optimizer = create_optimizer(method.param_groups(), optim)
         self.schedule = Schedule(self._optimizer, optim)
@@ -137,14 +141,23 @@ class Trainer:
         with self.keeper.stopping_in_order():
             if self.state.plan is None:  # of a continued run too: it may have been stopped while it drew
                 self._after_epoch()
-                if self.state.epoch == 0 and self.evaluation.eval_first and not self.state.untrained:
-                    self.state.untrained = self._evaluate(0)
+                if self.state.epoch == 0:
+                    self._judge_untrained()
             while self.state.epoch < self.optim.epochs:
                 self._epoch()
         return self.state
 
+    def _judge_untrained(self) -> None:
+        """What is to be known before the first step, as far as it is asked for."""
+        if self.baselines is not None and not self.state.baselines:
+            with self.keeper.between_steps():
+                self.state.baselines = self.baselines(self.method.model)
+        if (self.evaluation.eval_first or self.baselines is not None) and not self.state.untrained:
+            self.state.untrained = self._evaluate(0)
+
     def _epoch(self) -> None:
-        state = self.state
+        state, started = self.state, time.perf_counter()
+        is_whole = state.plan is None
         if state.plan is None:
             share_buffers(self.method)
             with self.keeper.between_steps():  # planning may embed the whole training set
@@ -165,7 +178,15 @@ class Trainer:
         if improved:
             state.best_epoch, state.best = state.epoch, state.latest
         self.keeper.save(kept)
+        if is_whole and state.epoch in (1, self.optim.warm + 1):  # a warm-up's epochs are shorter than those after it
+            self._tell_remaining(time.perf_counter() - started)
         self._after_epoch()
+
+    def _tell_remaining(self, seconds: float) -> None:
+        """How long the epochs that are left take if each does as long as this one."""
+        left = self.optim.epochs - self.state.epoch
+        if left and self.fabric.is_global_zero:
+            say(remaining_text(left * seconds, left))
 
     def is_due(self, epoch: int) -> bool:
         """Whether epoch ``epoch`` (from 1) ends with an evaluation."""

@@ -107,7 +107,8 @@ def judged_as_in_the_run(
         return data, [f"{checkpoint} does not say what it was trained on: some of these images may be among it"]
     own = from_home(data_dir).resolve() == expanded(settings.get("data_dir", "")).resolve()
     if not record.test_classes:
-        return data, ["the network was trained on every image of this folder, without their classes"] if own else []
+        without = "" if len(record.train_classes) > 1 else ", without their classes"
+        return data, [f"the network was trained on every image of this folder{without}"] if own else []
     run = checkpoint if checkpoint.is_dir() else checkpoint.parent
     table, now = table_with_digest(run, record.digest), split_table(data, data_dir)
     if table is None and now.data_digest == record.data_digest:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from dml.evaluation.classification import confusion_matrix, top_confusions
 from dml.plain_text import plain_text
 from dml.writing import save_figure
 
@@ -16,22 +17,23 @@ MAX_CLASSES = 20
 NAME_LENGTH = 26  # longer names lose their middle
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """(C, C) int64: row c counts what the images of class c were taken for. O(N + C²)."""
-    pairs = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
-    return pairs.reshape(num_classes, num_classes)
-
-
-def worst_classes(matrix: np.ndarray, count: int) -> np.ndarray:
-    """The ``count`` classes of which the largest share is mistaken, in ascending order; ties by the lower number."""
-    images = matrix.sum(1)
-    mistaken = 1 - matrix.diagonal() / np.maximum(images, 1)
-    return np.sort(np.argsort(np.where(images > 0, -mistaken, 1), kind="stable")[:count])
+def confused_classes(matrix: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` classes, in ascending order: both of the pair that is confused most often, of the next one, and
+    so on, so that among them there is something to see; all if there are no more, the first ones if none is confused.
+    """
+    if len(matrix) <= count:
+        return np.arange(len(matrix))
+    classes = top_confusions(matrix, count).ravel()
+    if not len(classes):
+        return np.arange(count)
+    _, first = np.unique(classes, return_index=True)
+    chosen = classes[np.sort(first)]
+    return np.sort(chosen[:count])
 
 
 @plain_text()
 def plot_confusion(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], out_png: Path | str) -> None:
-    """The share of each class's images taken for each class; of more than 20 classes the 20 worst.
+    """The share of each class's images taken for each class; of more than 20 classes those confused most often.
 
     Args:
         labels: (N,) true classes.
@@ -39,7 +41,7 @@ def plot_confusion(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
         class_names: C names.
     """
     matrix = confusion_matrix(labels, predicted, len(class_names))
-    shown = worst_classes(matrix, MAX_CLASSES)
+    shown = confused_classes(matrix, MAX_CLASSES)
     shares = (matrix / np.maximum(matrix.sum(1, keepdims=True), 1))[np.ix_(shown, shown)]
     names = [_fit(class_names[c]) for c in shown]
     side = 2.5 + 0.42 * len(shown)
@@ -55,8 +57,8 @@ def plot_confusion(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     axes.set_yticks(range(len(shown)), names)
     axes.set_xlabel("taken for")
     axes.set_ylabel("class")
-    which = "all" if len(shown) == len(class_names) else f"the {len(shown)} worst"
-    axes.set_title(f"{which} classes, in per cent of each")
+    which = "all classes" if len(shown) == len(class_names) else f"the {len(shown)} classes confused most often"
+    axes.set_title(f"{which}, in per cent of each")
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the class's test images", format=PercentFormatter(1.0))
     save_figure(figure, out_png)
 

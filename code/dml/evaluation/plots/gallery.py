@@ -62,6 +62,7 @@ def plot_gallery(
     right = (gallery.labels[indices[:, 0]] == query.labels) & is_there[:, 0]
     rows = _choose_queries(right, num_queries, seed)
     columns = min(num_neighbours, indices.shape[1])
+    decimals = decimals_for(similarities[rows, :columns])
     figure = Figure(figsize=(1.25 * (columns + 1), 1.55 * len(rows) + 0.75), layout="constrained")
     figure.suptitle(_gallery_title(right, rows, drawn_from), fontsize=10)
     grid = figure.subplots(len(rows), columns + 1, squeeze=False)
@@ -75,12 +76,22 @@ def plot_gallery(
                 continue
             label = gallery.labels[item]
             color = RIGHT if label == query.labels[row] else WRONG
-            name, value = gallery.class_names[label], f"{similarities[row, place]:.2f}"
+            name, value = gallery.class_names[label], f"{similarities[row, place]:.{decimals}f}"
             show_image(axes[place + 1], image_of(gallery, item, within=SHOWN_PIXELS), color, name, value)
     figure.supxlabel(
         f"nearest first; below: {value_name}; green: the query's class, red: another", fontsize=8, color=QUERY
     )
     save_figure(figure, out_png)
+
+
+def decimals_for(values: np.ndarray) -> int:
+    """How many decimals, 2 to 5, tell values of the rows of (Q, k) apart in most rows; infinite ones are none."""
+    there = np.where(np.isfinite(values), values, np.nan)
+    known = there[~np.isnan(there).all(1)]
+    if not len(known):
+        return 2
+    spread = float(np.median(np.nanmax(known, 1) - np.nanmin(known, 1)))
+    return 2 if spread <= 0 else int(np.clip(np.ceil(-np.log10(spread)) + 1, 2, 5))
 
 
 def _choose_queries(right: np.ndarray, num_queries: int, seed: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from dml.data import ImageRecords
 from dml.data.images import image_of
-from dml.evaluation.plots.gallery import QUERY, SHOWN_PIXELS, show_image
+from dml.evaluation.plots.gallery import QUERY, SHOWN_PIXELS, decimals_for, show_image
 from dml.plain_text import plain_text
 from dml.writing import save_figure
 
@@ -43,7 +43,7 @@ def plot_similar(
         raise ValueError(
             f"{len(queries)} queries, neighbours {indices.shape} and values {values.shape} do not fit together"
         )
-    rows, columns = indices.shape
+    (rows, columns), decimals = indices.shape, decimals_for(values)
     figure = Figure(figsize=(1.25 * (columns + 1), 1.55 * rows + 0.75), layout="constrained")
     figure.suptitle(f"{rows} of {len(images):,} images, chosen at random, and what is nearest to them", fontsize=10)
     for axes, query, neighbours, below in zip(
@@ -58,7 +58,7 @@ def plot_similar(
                 image_of(images, item, within=SHOWN_PIXELS),
                 NEIGHBOUR,
                 Path(images.paths[item]).name,
-                f"{value:.2f}",
+                f"{value:.{decimals}f}",
             )
     figure.supxlabel(f"nearest first; below: {value_name}", fontsize=8, color=QUERY)
     save_figure(figure, out_png)

@@ -70,7 +70,7 @@ def timm_name(name: str) -> str:
     )
 
 
-def build_network(name: str, **options: Any) -> nn.Module:
+def build_network(name: str, **options: Any) -> Any:
     """timm's network without classifier, initialised at random.
 
     Args:
@@ -159,7 +159,7 @@ def survey(name: str, image_size: int | None = None) -> Survey:
 
 def _looked_at(
     name: str, options: dict[str, Any], image_size: int | None, *, device: str
-) -> tuple[nn.Module, Tensor, Tensor, list[Tensor]]:
+) -> tuple[Any, Tensor, Tensor, list[Tensor]]:
     """A network on ``device``; its last layer, pooled features and intermediate maps of one image. UserError."""
     with torch.device(device):
         network = build_network(name, **options).eval()
@@ -174,7 +174,7 @@ def _looked_at(
         raise UserError(f"{name} does not work as a backbone here, on images of {side} pixels: {error}") from error
 
 
-def _input_spec(network: nn.Module) -> InputSpec:
+def _input_spec(network: Any) -> InputSpec:
     given = network.pretrained_cfg
     return InputSpec(
         mean=tuple(given["mean"]),

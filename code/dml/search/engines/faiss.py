@@ -40,7 +40,7 @@ class FaissEngine:
             raise UserError("--engine faiss needs FAISS: `pip install '.[faiss]'` installs it") from None
         self.faiss, self.kind, self.dimensions, self.distance = faiss, kind, dimensions, distance
         self._file, self._removed_file = folder / FILE, folder / REMOVED
-        self._index = self._empty(0)
+        self._index: Any = self._empty(0)
         self._removed = np.empty(0, np.int64)
         if self._file.exists():
             try:
