@@ -16,6 +16,7 @@ from dml.models import EmbeddingNet, create_model, load_model_checkpoint
 from dml.models.create import restrain
 from dml.programs import evaluation, supervised
 from dml.training.cached import seeds_of_views
+from entrypoints import SMALL, record
 
 pytestmark = pytest.mark.slow
 
@@ -105,49 +106,42 @@ def test_blocks_are_left_out_in_training_alone():
         create_model("resnet18", pretrained=False, drop_path=0.1)
 
 
-def run(folder, *words: str) -> list[dict]:
-    """Train on glyphs for two epochs; the lines of metrics.jsonl, without times."""
-    command = parse_train(
-        [
-            *("--dataset", "glyphs", "--data-dir", str(folder / "data"), "--log-dir", str(folder / "logs")),
-            *("--epochs", "2", "--workers", "0", "--pictures", "0", "--wandb", "disabled", "--metrics", "recall"),
-            *("--embedding-size", "8", "--lr", "1e-3", *words),
-        ]
-    )
-    supervised.run(command)
-    file = folder / "logs" / "glyphs" / words[words.index("--run-name") + 1] / "metrics.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()]
+def run(digits, logs, name: str, *words: str) -> list[dict]:
+    """Train on small images for two epochs; the lines of metrics.jsonl."""
+    arguments = ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(logs), *SMALL, "--epochs", "2"]
+    supervised.run(parse_train([*arguments, "--metrics", "recall", "--run-name", name, *words]))
+    return record(logs / "folder" / name)
 
 
-def test_cached_features_train_as_images_do(tmp_path):
+def test_cached_features_train_as_images_do(digits, tmp_path):
     frozen = ("--freeze", "backbone", "--augment", "0")
     lines = [
-        run(tmp_path, *frozen, "--run-name", "images"),
-        run(tmp_path, *frozen, "--cache-features", "1", "--run-name", "cached"),
+        run(digits, tmp_path, "images", *frozen),
+        run(digits, tmp_path, "cached", *frozen, "--cache-features", "1"),
     ]
-    losses = [[line["train/loss"] for line in record if "train/loss" in line] for record in lines]
+    losses, recalls = (
+        [[line[key] for line in lines_of_run if key in line] for lines_of_run in lines]
+        for key in ("train/loss", "eval/recall_at_1")
+    )
+    assert len(losses[0]) == len(recalls[0]) == 2
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    found = [[line["eval/recall_at_1"] for line in record if "eval/recall_at_1" in line] for record in lines]
-    assert found[0] == pytest.approx(found[1], abs=0.01)
+    assert recalls[0] == pytest.approx(recalls[1], abs=0.02)
     heads = [
-        load_model_checkpoint(tmp_path / "logs" / "glyphs" / name / "last.pt").model.embedding.weight
+        load_model_checkpoint(tmp_path / "folder" / name / "last.pt").model.embedding.weight
         for name in ("images", "cached")
     ]
     torch.testing.assert_close(*heads, rtol=1e-3, atol=1e-4)
 
 
-def test_the_average_is_judged_kept_and_continued(tmp_path):
-    words = ("--weight-ema", "0.9", "--freeze", "8", "--run-name", "averaged")
-    run(tmp_path, *words)
-    folder = tmp_path / "logs" / "glyphs" / "averaged"
+def test_the_average_is_judged_kept_and_continued(digits, tmp_path):
+    run(digits, tmp_path, "averaged", "--weight-ema", "0.9", "--freeze", "8")
+    folder = tmp_path / "folder" / "averaged"
     saved = torch.load(folder / "last.pt", weights_only=True)
     assert not torch.equal(saved["model"]["embedding.weight"], saved["trained"]["embedding.weight"])
     assert not any(key.startswith("average.") for key in saved["method"])
     supervised.run(parse_train(["--resume-run", str(folder), "--epochs", "3"]))
-    whole = torch.load(folder / "last.pt", weights_only=True)
-    assert whole["epoch"] == 3
-    best = torch.load(folder / "best.pt", weights_only=True)
-    assert "trained" not in best
+    assert torch.load(folder / "last.pt", weights_only=True)["epoch"] == 3
+    assert "trained" not in torch.load(folder / "best.pt", weights_only=True)
     file = tmp_path / "features.json"
     evaluation.run(parse_evaluate(["--ckpt", str(folder), "--head", "none", "--workers", "0", "--json", str(file)]))
     assert 0 < json.loads(file.read_text())["eval/recall_at_1"] <= 1
