@@ -10,8 +10,9 @@ from dml.cli.evaluate import stored_settings
 from dml.cli.export import ExportCommand
 from dml.data import load_dataset
 from dml.data.images import image_of
-from dml.data.records import ImageRecords
-from dml.data.unlabelled import load_unlabelled
+from dml.data.known_classes import EveryImageData
+from dml.data.records import RetrievalData
+from dml.data.unlabelled import UnlabelledData, load_unlabelled
 from dml.errors import UserError
 from dml.export import export
 from dml.models.convert import load_model_checkpoint
@@ -58,13 +59,15 @@ def _images(command: ExportCommand) -> tuple[list, str]:
     name, place = stored.get("dataset"), stored.get("data_dir")
     if name and place and stored.get("unlabelled") is not None:
         try:
-            whole = load_unlabelled(Path(place)).train if stored["unlabelled"] else load_dataset(name, place).query
+            whole = load_unlabelled(Path(place)) if stored["unlabelled"] else load_dataset(name, place)
             return _some(whole), f"of the run's data, {name}"
         except (UserError, OSError):
             pass
     with tempfile.TemporaryDirectory() as folder:
-        return _some(load_dataset("glyphs", folder).query), "letters: the run's data are not there"
+        return _some(load_dataset("glyphs", folder)), "letters: the run's data are not there"
 
 
-def _some(records: ImageRecords) -> list:
+def _some(data: RetrievalData | EveryImageData | UnlabelledData) -> list:
+    """Of the images that a network is judged by, else of all that there are."""
+    records = data.query if isinstance(data, RetrievalData) else data.train
     return [image_of(records, number) for number in range(0, len(records), max(1, len(records) // SOME))][:SOME]
