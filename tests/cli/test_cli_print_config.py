@@ -84,7 +84,8 @@ def test_every_setting_has_its_effective_value(shown, parse, words):
         assert value == ("unset" if effective is None else as_typed(effective) or "(empty)")
         assert source
     there = {section for section, values in record.items() if isinstance(values, dict)}
-    assert {name.partition(".")[0] for name in rows} == there - ({"loss"} if parse is parse_classify else set())
+    lacking = {"loss", "finetuning"} if parse is parse_classify else set()
+    assert {name.partition(".")[0] for name in rows} == there - lacking
     flags = {name.partition(".")[2] for name in rows}
     assert {"dataset", "epochs", "seed"} <= flags
 
