@@ -20,7 +20,7 @@ NETWORKS = (
     *("vit_tiny_patch16_224", "vit_medium_patch16_gap_240", "vit_small_patch14_reg4_dinov2"),
     *("deit_tiny_distilled_patch16_224", "swin_tiny_patch4_window7_224", "hiera_tiny_224"),
 )
-# Convolutions by groups have no bfloat16 of their own on most CPUs: they take minutes, and FastViT's have crashed torch.
+# Most CPUs have no bfloat16 for convolutions by groups, which then take minutes; those of FastViT have crashed torch.
 IN_BFLOAT16 = ("resnet18d", "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "swin_tiny_patch4_window7_224")
 SIDE = 64
 pytestmark = pytest.mark.slow
