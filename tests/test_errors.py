@@ -17,8 +17,8 @@ from dml.errors import UserError, add_note, notes_of
 PACKAGE = Path(dml.__file__).parent
 # Where what was typed, or stands in a file, is looked at; elsewhere a ValueError is a contract between functions.
 OF_THE_USER = ("cli", "config", "report")
-# Raised where a request is made, and answered there.
-WITHIN = {"ChangedError"}
+# Raised where a request is made, of a download or to the page of an index, and answered there.
+WITHIN = {"ChangedError", "PageError", "UploadError"}
 
 
 def error_classes() -> dict[str, type[Exception]]:
