@@ -21,7 +21,7 @@ B, C, D = 8, 3, 5
 class Unit(nn.Module):
     """Stands for a network: "images" are embeddings already."""
 
-    def backbone_parameters(self):
+    def rates_by_depth(self):
         return []
 
     def new_parameters(self):

@@ -23,7 +23,7 @@ class GivenOutputs(nn.Module):
         embedding, uncertainty = rows.chunk(2, dim=1)
         return ModelOutput(embedding, embedding, uncertainty=uncertainty)
 
-    def backbone_parameters(self) -> list[nn.Parameter]:
+    def rates_by_depth(self) -> list[tuple[str, float, list[nn.Parameter]]]:
         return []
 
     def new_parameters(self) -> list[nn.Parameter]:

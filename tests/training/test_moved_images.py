@@ -78,7 +78,7 @@ MOVED = np.array([2, -1, 0])  # of three images the first is the third now, the 
 
 
 class Network(nn.Module):
-    backbone_parameters = new_parameters = lambda self: ()
+    rates_by_depth = new_parameters = lambda self: ()
 
 
 def features(num_images: int) -> SupervisedMethod:

@@ -82,7 +82,7 @@ class Network(nn.Module):
 
     architecture = SimpleNamespace(embedding_size=2)
 
-    def backbone_parameters(self):
+    def rates_by_depth(self):
         return []
 
     def new_parameters(self):
