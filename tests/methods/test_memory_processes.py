@@ -22,7 +22,7 @@ class Unit(nn.Module):
     """Stands for a network: "images" are embeddings already."""
 
     def rates_by_depth(self):
-        return []
+        return [("backbone", 1.0, [])]
 
     def new_parameters(self):
         return []

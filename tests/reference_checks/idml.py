@@ -24,7 +24,7 @@ class GivenOutputs(nn.Module):
         return ModelOutput(embedding, embedding, uncertainty=uncertainty)
 
     def rates_by_depth(self) -> list[tuple[str, float, list[nn.Parameter]]]:
-        return []
+        return [("backbone", 1.0, [])]
 
     def new_parameters(self) -> list[nn.Parameter]:
         return []

@@ -17,7 +17,8 @@ class Network(nn.Module):
     """Stands for a network: "images" are embeddings already."""
 
     architecture = type("Architecture", (), {"embedding_size": 2})
-    rates_by_depth = new_parameters = lambda self: ()
+    rates_by_depth = lambda self: [("backbone", 1.0, [])]
+    new_parameters = lambda self: ()
 
     def forward(self, images):
         return ModelOutput(embedding=images, features=images)
