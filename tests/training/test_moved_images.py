@@ -78,8 +78,11 @@ MOVED = np.array([2, -1, 0])  # of three images the first is the third now, the 
 
 
 class Network(nn.Module):
-    rates_by_depth = lambda self: [("backbone", 1.0, [])]
-    new_parameters = lambda self: ()
+    def rates_by_depth(self):
+        return [("backbone", 1.0, [])]
+
+    def new_parameters(self):
+        return []
 
 
 def features(num_images: int) -> SupervisedMethod:
