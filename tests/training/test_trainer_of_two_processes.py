@@ -170,6 +170,7 @@ def _talk(rank: int) -> dict[str, Any]:
     found["one wishes"] = peers.decide(rank == 0)
     found["gathered"] = peers.gather({"of": rank})
     found["gave up"] = peers.decide(True, give_up=lambda: True) if rank == 0 else None
+    dist.barrier()  # of the training's group: until the first has given up
     if rank == 1:
         found["late"] = peers.decide(False)
     peers.leave(seconds=0 if rank == 0 else 20)
