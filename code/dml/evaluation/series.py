@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from dml.data.near_duplicates import near_pairs
 from dml.evaluation.evaluator import Evaluation
@@ -31,6 +29,9 @@ def series_in(
         labels: (Q,) and (N,) classes, in one numbering.
         image_numbers: (Q,) and (N,), equal for the same image (``dml.data.copies``); None: none are the same.
     """
+    from scipy.sparse import coo_array  # here: command lines know of series, and scipy is slow to import
+    from scipy.sparse.csgraph import connected_components
+
     of_image = np.concatenate(labels)
     pairs = near_pairs(np.concatenate(prints), most=MOST_PAIRS).pairs
     edges = [pairs[of_image[pairs[:, 0]] == of_image[pairs[:, 1]]]]
