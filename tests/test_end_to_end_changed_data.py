@@ -100,7 +100,7 @@ def test_files_gone_and_a_class_renamed_while_a_run_was_stopped(copied, capsys):
     done = run("train.py", *resume, "--accept-changes", "1")
     assert "epoch 2 was yet to train on are gone: it begins again" in done.stderr
     assert "6 images have no place in the run" in done.stderr
-    assert [line["epoch"] for line in record(folder)] == [1, 1, 2, 2]
+    assert [line["epoch"] for line in record(folder)] == [0, 1, 1, 2, 2]
     now = rows(folder)
     assert gone in rows(folder, "split_1.csv") and gone not in now
     assert now["z/0.png"] == ("0", "train") and now["new/0.png"] == ("-1", "unused")
@@ -157,7 +157,8 @@ def test_a_renamed_class_does_not_judge_the_network(copied, tmp_path):
     said = run("evaluate.py", "--ckpt", folder / "best.pt", *words).stdout
     assert "since the run: 1 class renamed (a → z), 1 class new (d2), 6 files new (d2/0.png, " in said
     assert "1 class is new since the run: d2; not evaluated; --new-classes 1 evaluates new classes, too" in said
-    (line,) = [line for line in record(folder) if "eval/recall_at_1" in line]
+    untrained, line = [line for line in record(folder) if "eval/recall_at_1" in line]
+    assert untrained["epoch"] == 0
     metrics = json.loads(out.read_text())
     assert all(metrics[name] == pytest.approx(value) for name, value in line.items() if name.startswith("eval/"))
 
