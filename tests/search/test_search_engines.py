@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from dml.search.engines import EngineSettings, open_engine, settled
 from dml.search.finder import Finder
 from dml.search.items import NewItem
 from dml.search.store import Store
+from entrypoints import ROOT
 
 D = 12
 ENGINES = {
@@ -106,6 +109,17 @@ def test_an_index_of_one(settings, tmp_path):
     add(store, 0, vectors(1))
     assert [len(items) for items, _ in finder.nearest(torch.ones(2, D), 3)] == [1, 1]
     finder.close()
+
+
+def test_faiss_as_other_libraries_change_it():
+    """faiss.contrib.torch_utils, which pytorch-metric-learning imports, replaces methods of every index."""
+    pytest.importorskip("faiss")
+    program = (
+        "import faiss.contrib.torch_utils, sys, pytest;"
+        f"sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', {__file__!r}, '-k', 'index_of_one']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stdout
 
 
 def test_damage_of_faiss_file(tmp_path):

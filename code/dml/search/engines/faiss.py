@@ -91,7 +91,10 @@ class FaissEngine:
             how: Any = self.faiss.SearchParametersHNSW(efSearch=max(SEARCH_WIDTH, 2 * k), sel=living)
         else:
             how = self.faiss.SearchParametersIVF(nprobe=PROBED, sel=living)
-        return self._index.search(self._prepared(query), k, params=how)[1]
+        # Where faiss.contrib.torch_utils was imported, as pytorch-metric-learning does, ``search`` takes no ``params``
+        # any more, and is there as ``search_numpy``.
+        search = getattr(self._index, "search_numpy", self._index.search)
+        return search(self._prepared(query), k, params=how)[1]
 
     def close(self) -> None:
         """See ``Engine``."""
