@@ -34,9 +34,10 @@ def plot_confused_pairs(test: ImageRecords, predicted: np.ndarray, train: ImageR
     """
     matrix = confusion_matrix(test.labels, predicted, test.num_classes)
     pairs = top_confusions(matrix, PAIRS)
-    columns = MISTAKEN + EXAMPLES
+    most = min(MISTAKEN, int(matrix[tuple(pairs.T)].max(initial=1)))  # no room for images that no pair has
+    columns = most + EXAMPLES
     rows = max(1, len(pairs))
-    figure = Figure(figsize=(1.3 * columns, 1.75 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(max(5.2, 1.3 * columns), 1.75 * rows + 0.6), layout="constrained")
     figure.suptitle(_title(matrix), fontsize=10)
     for part, (true, taken) in zip(figure.subfigures(rows, 1, squeeze=False)[:, 0], pairs, strict=False):
         images = int(matrix[true].sum())
@@ -47,10 +48,10 @@ def plot_confused_pairs(test: ImageRecords, predicted: np.ndarray, train: ImageR
         examples = np.flatnonzero(train.labels == taken)[:EXAMPLES]
         for axes in grid:
             axes.set_axis_off()
-        for axes, index in zip(grid[MISTAKEN - len(mistaken) :], mistaken, strict=False):  # beside the examples
+        for axes, index in zip(grid[most - len(mistaken) :], mistaken, strict=False):  # beside the examples
             axes.set_axis_on()
             show_image(axes, image_of(test, index, within=SHOWN_PIXELS), WRONG, "", _file(test, index))
-        for axes, index in zip(grid[MISTAKEN:], examples, strict=False):
+        for axes, index in zip(grid[most:], examples, strict=False):
             axes.set_axis_on()
             show_image(axes, image_of(train, index, within=SHOWN_PIXELS), RIGHT, "", _file(train, index))
     figure.supxlabel(
