@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from dml.cli.plain_text import write_plainly
 from dml.errors import Note, UserError, notes_of
+from dml.memory import keep_freed_memory
 from dml.packages import end_with, lacking
 from dml.signals import heeded_signals
 from dml.tracking import drop_output
@@ -30,6 +31,7 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     """
     write_at_once()
     write_plainly()
+    keep_freed_memory()
     warnings.formatwarning = _format_warning
     # Of torch's, wherever a loader is made; dml.cli.workers says it once, and names the flag.
     warnings.filterwarnings("ignore", "This DataLoader will create")
