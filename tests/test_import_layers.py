@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("errors", "devices", "memory"),
+    ("errors", "devices", "memory", "version"),
     ("ranges", "conditions", "places"),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "metrics_file", "redact", "wandb_settings"),

@@ -9,7 +9,7 @@ import torch
 
 from dml.errors import UserError
 from dml.models import BACKBONES, Architecture, EmbeddingNet, create_model
-from dml.models.backbones import timm_network, traits_of
+from dml.models.backbones import timm_names, traits_of
 from dml.registry import UnknownNameError
 
 pytest.importorskip("timm")
@@ -111,7 +111,7 @@ def test_an_unknown_name_lists_the_nearest():
 
 def test_without_timm_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    timm_network.timm_name.cache_clear()
+    timm_names.timm_name.cache_clear()
     with pytest.raises(UserError, match="pip install timm"):
         BACKBONES.canonical("timm/convnext_atto")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from dml import losses, miners
+import dml.losses as losses
+import dml.miners as miners
 from dml.errors import UserError
 from dml.losses import LOSSES
 from dml.losses.mined import MinedLoss

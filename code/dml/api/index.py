@@ -4,61 +4,32 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dml.api.embedder import Embedder, ImageLike, load
-from dml.api.identity import identity_of
+from dml.api.identity import checked, identity_of
 from dml.api.photographs import check_finite, embedded
 from dml.config import ConfigWarning
 from dml.errors import UserError
 from dml.places import from_home
-from dml.search.answers import VOTERS, Answer, Found, Name, similarity_of, vote
+from dml.search.answers import VOTERS, Answer, answer_of, similarity_of
 from dml.search.calibration import Calibration, calibrate
 from dml.search.engines import EngineSettings, settled
 from dml.search.finder import Finder
-from dml.search.growth import Added
+from dml.search.growth import Added, Growth
 from dml.search.held_out import judge_held_out, judge_left_out, usual_distance
-from dml.search.items import CHANGED, GONE, Item, Photograph, state_of
+from dml.search.items import CHANGED, GONE, Photograph, Verification, state_of
 from dml.search.photographs import photographs_in
 from dml.search.store import Store
 
 COMMITTED, PATIENCE = 2048, 15.0  # photographs, or seconds, after which what was embedded is there for good
 PRECISION = 0.95
-
-
-@dataclass(frozen=True)
-class Growth:
-    """What ``Index.add`` did.
-
-    Attributes:
-        added: see ``Added``.
-        faults: path and reason of each photograph that could not be read.
-    """
-
-    added: Added
-    faults: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What ``Index.verify`` found.
-
-    Attributes:
-        changed: items whose file is another one now,
-        gone: and those whose file is not there.
-        faults: what is damaged in the index itself, in words.
-    """
-
-    changed: tuple[Item, ...]
-    gone: tuple[Item, ...]
-    faults: tuple[str, ...]
 
 
 class Index:
@@ -79,7 +50,7 @@ class Index:
         self._embedder: Embedder | None = None
         self.finder = Finder(store, EngineSettings(**self._about["engine"]), distance=self.distance)
         if isinstance(checkpoint, Embedder):
-            self._embedder = self._same(checkpoint)
+            self._embedder = checked(checkpoint, self._about, self.folder)
 
     @classmethod
     def create(
@@ -138,7 +109,7 @@ class Index:
         if self._embedder is None:
             if self._checkpoint is None:
                 raise UserError(f"{self.folder} does not say where its network is: name it by --ckpt")
-            self._embedder = self._same(load(self._checkpoint))
+            self._embedder = checked(load(self._checkpoint), self._about, self.folder)
         return self._embedder
 
     @property
@@ -224,7 +195,7 @@ class Index:
         check_finite(embeddings, ())
         for items, values in self.finder.nearest(embeddings, max(VOTERS, top)):
             near = similarity_of(values, distance=self.distance, scale=about["scale"])
-            answers.append(_answer(items, near, threshold, top))
+            answers.append(answer_of(items, near, threshold=threshold, top=top))
         return answers
 
     # Knowing
@@ -297,19 +268,6 @@ class Index:
 
     # Within
 
-    def _same(self, embedder: Embedder) -> Embedder:
-        """``embedder``, if it is the one that made the index."""
-        identity = identity_of(embedder)
-        for key, what in (("digest", "weights"), ("preprocessing", "preprocessing"), ("distance", "distance")):
-            if identity[key] != self._about[key]:
-                place = "the network" if embedder.source is None else str(embedder.source)
-                raise UserError(
-                    f"{self.folder} was made with another checkpoint ({self._about['network']}) than {place}, whose"
-                    f" {what} differ: embeddings of two networks cannot be compared. Name its own by --ckpt, or make a"
-                    " new index"
-                )
-        return embedder
-
     def _is_known(self, photograph: Photograph) -> bool:
         """Whether it is an item already and its file looks as it did; then it is not read."""
         item = self.store.item_of(photograph.path)
@@ -334,19 +292,3 @@ class Index:
             raise UserError("no photograph to calibrate by: all of them are in the index, unreadable or without label")
         told = f"{left_out:,} photographs are in the index themselves, and are not asked about" if left_out else None
         return labels, torch.cat(vectors), "photographs that are not in the index", told
-
-
-def _answer(items: list[Item], near: Tensor, threshold: float | None, top: int) -> Answer:
-    numbers = {label: number for number, label in enumerate(dict.fromkeys(item.label for item in items))}
-    labels = torch.tensor([-1 if item.label is None else numbers[item.label] for item in items])
-    voters = slice(0, VOTERS)
-    places, scores = (part[0] for part in vote(near[None, voters], labels[None, voters]))
-    found = [Found(item, float(value), state_of(item)) for item, value in zip(items[:top], near[:top], strict=True)]
-    names = []
-    for place, score in zip(places[:top].tolist(), scores[:top].tolist(), strict=True):
-        if score == -np.inf:
-            break
-        of_name = [other for other in range(len(items)) if items[other].label == items[place].label][:top]
-        shown = tuple(Found(items[other], float(near[other]), state_of(items[other])) for other in of_name)
-        names.append(Name(items[place].label, score, shown))
-    return Answer(tuple(names), tuple(found), threshold)

@@ -12,7 +12,8 @@ from dml.models.architecture import Architecture
 from dml.models.backbones import BACKBONES, traits_of
 from dml.models.embedding_net import EmbeddingNet
 from dml.models.pooling import feature_size
-from dml.models.start import StartedFrom, start_from
+from dml.models.start import start_from
+from dml.models.started_from import StartedFrom
 from dml.models.weights import check_weights, load_imagenet_weights
 from dml.registry import Registry
 

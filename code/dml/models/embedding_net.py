@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +13,10 @@ from dml.models.architecture import HEADS, NORMS, Architecture
 from dml.models.backbones import create_backbone
 from dml.models.input_spec import InputSpec
 from dml.models.pooling import Pooling
+from dml.models.started_from import StartedFrom
 from dml.normalize import l2_normalize
 from dml.registry import Registry
 from dml.structures import ModelOutput
-
-if TYPE_CHECKING:
-    from dml.models.start import StartedFrom
 
 
 def _kaiming(head: nn.Linear) -> None:

@@ -14,6 +14,7 @@ from dml.models.architecture import Architecture
 from dml.models.backbones import Backbone
 from dml.models.convert import architecture_of, infer_architecture, origin_of, published_origin, split_published
 from dml.models.reading import CheckpointError, load_checked, named_tensors, read_torch_file, state_dict_of
+from dml.models.started_from import StartedFrom
 
 
 class Network(Protocol):
@@ -25,21 +26,6 @@ class Network(Protocol):
 
     def named_children(self) -> Iterator[tuple[str, nn.Module]]:
         """As of an ``nn.Module``."""
-
-
-@dataclass(frozen=True)
-class StartedFrom:
-    """What a network's first weights were taken from.
-
-    Attributes:
-        told: what was taken and what was left, in two lines for people.
-        split: what the checkpoint says of the images of its run; None: nothing.
-        settings: of the data of that run, name → value; None: not known.
-    """
-
-    told: str
-    split: RunRecord | None = None
-    settings: Mapping[str, Any] | None = None
 
 
 def backbone_title(name: str, stem: str = "imagenet") -> str:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dml.api.duplicates import find_duplicates
 from dml.api.embedder import load
-from dml.api.index import Growth, Index
+from dml.api.index import Index
 from dml.cli.search import SearchCommand
 from dml.data.own_images import counted
 from dml.errors import UserError
@@ -20,6 +20,7 @@ from dml.page.files import answers_page, duplicates_page
 from dml.search.answers import Answer, Found
 from dml.search.calibration import SHOWN, Calibration, Point
 from dml.search.engines import EXACT
+from dml.search.growth import Growth
 from dml.search.items import GONE, state_of
 from dml.search.photographs import photographs_in, warn_of_unreadable
 from dml.tracking import say

@@ -1,20 +1,23 @@
 """What the nearest photographs say a new one shows: names by vote, with a score each.
 
 Each of the nearest ``VOTERS`` photographs votes for its label with the weight exp(s / τ), s its similarity in 0..1 and
-τ = 0.07 (the weighted nearest neighbours of Wu et al., Unsupervised Feature Learning via Non-Parametric Instance
-Discrimination, CVPR 2018, §3.4). So the very nearest count most, and none that is far off counts against them. A name's
-score is its share of the weights times the similarity of its nearest photograph: small where others are as likely, and
-small where nothing is near. The best score below the threshold of the index means that the product is unknown.
+τ = 0.03 (the weighted nearest neighbours of Wu et al., Unsupervised Feature Learning via Non-Parametric Instance
+Discrimination, CVPR 2018, §3.4; there 200 vote, with τ = 0.07). So the very nearest count most, and none that is far
+off counts against them. A name's score is its share of the weights times the similarity of its nearest photograph:
+small where others are as likely, and small where nothing is near. The best score below the threshold of the index means
+that the product is unknown.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dml.search.items import Item
+from dml.search.items import Item, state_of
 
 VOTERS = 30
 TEMPERATURE = 0.03
@@ -111,3 +114,27 @@ def _vote(similarities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     scores = torch.where(is_nearest, share * similarities, -torch.inf)
     scores, places = scores.sort(dim=1, descending=True, stable=True)
     return places, scores
+
+
+def answer_of(items: Sequence[Item], near: Tensor, *, threshold: float | None, top: int) -> Answer:
+    """What the nearest photographs say of one query.
+
+    Args:
+        items: the m nearest, nearest first; the first ``VOTERS`` vote.
+        near: (m,) their similarities, 0..1.
+        threshold: see ``Answer``.
+        top: names, and photographs, that the answer has at most.
+    """
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(item.label for item in items))}
+    labels = torch.tensor([-1 if item.label is None else numbers[item.label] for item in items])
+    voters = slice(0, VOTERS)
+    places, scores = (part[0] for part in vote(near[None, voters], labels[None, voters]))
+    found = [Found(item, float(value), state_of(item)) for item, value in zip(items[:top], near[:top], strict=True)]
+    names = []
+    for place, score in zip(places[:top].tolist(), scores[:top].tolist(), strict=True):
+        if score == -math.inf:
+            break
+        of_name = [other for other in range(len(items)) if items[other].label == items[place].label][:top]
+        shown = tuple(Found(items[other], float(near[other]), state_of(items[other])) for other in of_name)
+        names.append(Name(items[place].label, score, shown))
+    return Answer(tuple(names), tuple(found), threshold)

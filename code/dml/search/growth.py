@@ -32,6 +32,19 @@ class Added:
         )
 
 
+@dataclass(frozen=True)
+class Growth:
+    """What ``Index.add`` did.
+
+    Attributes:
+        added: see ``Added``.
+        faults: path and reason of each photograph that could not be read.
+    """
+
+    added: Added
+    faults: tuple[tuple[str, str], ...]
+
+
 class Plan:
     """What becomes of photographs that are to be added.
 

@@ -84,3 +84,18 @@ def state_of(item: Item) -> str:
         return PRESENT if now.st_size == item.size and digest_of_file(item.path) == item.digest else CHANGED
     except OSError:
         return GONE
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What ``Index.verify`` found.
+
+    Attributes:
+        changed: items whose file is another one now,
+        gone: and those whose file is not there.
+        faults: what is damaged in the index itself, in words.
+    """
+
+    changed: tuple[Item, ...]
+    gone: tuple[Item, ...]
+    faults: tuple[str, ...]

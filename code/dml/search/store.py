@@ -1,7 +1,7 @@
 """The folder of an index: rows of SQLite that are the truth, and the embeddings that they point at.
 
-``items.sqlite`` has the items, their thumbnails and what is to be known of the index; ``embeddings.G.f32`` the
-embeddings, row after row, float32 in the order of bytes of x86 and ARM. Whatever kills a process and whenever:
+``items.sqlite`` has the items, their thumbnails and what is to be known of the index; ``VectorFiles`` the embeddings.
+Whatever kills a process and whenever:
 
 * embeddings are appended, and forced to the disk, before the transaction that names their rows is committed. What a
   killed process left behind the last committed row belongs to nobody, and the next one writes over it;
@@ -30,18 +30,13 @@ from dml.errors import UserError
 from dml.search.database import COLUMNS, SCHEMA, connect, item_of_row, tell, transaction
 from dml.search.growth import Added, Plan
 from dml.search.items import Item, NewItem
+from dml.search.vectors import VECTOR, IndexFolderError, VectorFiles, sync_folder
 from dml.writing import naming
 
 FORMAT = "dml-index-1"
 DATABASE = "items.sqlite"
-VECTOR = np.dtype("<f4")
 MOST_DEAD = 0.25  # of the rows, before the living ones are copied
 _ASKED = 500  # items that one query of SQLite names
-_COPIED = 2**26  # bytes copied at a time
-
-
-class IndexFolderError(UserError):
-    """A folder that is no index, or one that is damaged."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +77,7 @@ class Store:
         if about.get("format") != json.dumps(FORMAT):
             raise IndexFolderError(f"{folder}: an index of format {about.get('format')}, this version reads {FORMAT}")
         self.dimensions: int = json.loads(about["dimensions"])
+        self._vectors = VectorFiles(folder, self.dimensions)
 
     @classmethod
     def create(cls, folder: Path, *, dimensions: int, about: dict[str, Any]) -> Store:
@@ -100,16 +96,16 @@ class Store:
         try:
             with naming(folder):
                 temporary.mkdir(parents=True)
-                _embeddings_file(temporary, 0).touch()
+                VectorFiles(temporary, dimensions).file(0).touch()
                 db = connect(temporary / DATABASE)
                 db.executescript(SCHEMA)
                 known = {"format": FORMAT, "dimensions": dimensions, "generation": 0, "rows": 0, "change": 0} | about
                 with transaction(db):
                     tell(db, known)
                 db.close()
-                _sync_folder(temporary)
+                sync_folder(temporary)
                 temporary.rename(folder)
-                _sync_folder(folder.parent)
+                sync_folder(folder.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return cls(folder)
@@ -150,20 +146,10 @@ class Store:
         for _ in range(10):  # another process may begin a generation in between
             with self._lock:
                 about = self.about()
-            file, rows = _embeddings_file(self.folder, about["generation"]), about["rows"]
-            needed = rows * self.dimensions * VECTOR.itemsize
-            try:
-                there = file.stat().st_size
-            except FileNotFoundError:
-                continue
-            if there < needed:
-                raise IndexFolderError(f"{file} has {there:,} bytes of {needed:,}: it is damaged, make the index anew")
-            if not rows:
-                vectors = np.empty((0, self.dimensions), VECTOR)
-            else:  # "c": torch takes no array that must not be written to
-                vectors = np.memmap(file, VECTOR, mode="c", shape=(rows, self.dimensions))
-            return Snapshot(about["generation"], about["change"], vectors)
-        raise IndexFolderError(f"{_embeddings_file(self.folder, about['generation'])} is missing: make the index anew")
+            vectors = self._vectors.opened(about["generation"], about["rows"])
+            if vectors is not None:
+                return Snapshot(about["generation"], about["change"], vectors)
+        raise IndexFolderError(f"{self._vectors.file(about['generation'])} is missing: make the index anew")
 
     def items_at(self, rows: Iterable[int], snapshot: Snapshot) -> list[Item | None] | None:
         """The items of the rows of a snapshot, None for one that is removed; None: the rows have other numbers now."""
@@ -270,7 +256,8 @@ class Store:
             db.executemany(f"INSERT INTO items ({COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
             jpegs = [(item.id, items[place].thumbnail) for place, item in plan.fresh]
             db.executemany("INSERT INTO thumbnails VALUES (?, ?)", jpegs)
-            self._append(vectors[[place for place, _ in plan.fresh]], plan.first_row)
+            fresh = vectors[[place for place, _ in plan.fresh]]
+            self._vectors.append(self._value("generation"), plan.first_row, fresh)
             tell(db, {"rows": plan.first_row + len(plan.fresh)})
             if plan.fresh or plan.removed or plan.retold:
                 self._has_changed()
@@ -284,8 +271,7 @@ class Store:
                 self._has_changed()
             dead = self._value("rows") - len(self)
             generation = self._compact() if dead > MOST_DEAD * self._value("rows") else 0
-        for number in range(generation):  # a killed process may have left more than the last one
-            _embeddings_file(self.folder, number).unlink(missing_ok=True)
+        self._vectors.remove_before(generation)
         return removed
 
     def faults(self) -> list[str]:
@@ -320,15 +306,6 @@ class Store:
         except sqlite3.OperationalError as error:  # no room on the disk, no right to write, somebody else's long write
             raise IndexFolderError(f"{self.folder / DATABASE} cannot be written to: {error}") from error
 
-    def _append(self, vectors: np.ndarray, rows: int) -> None:
-        file = _embeddings_file(self.folder, self._value("generation"))
-        with naming(file), file.open("r+b") as opened:
-            opened.truncate(rows * self.dimensions * VECTOR.itemsize)  # what a killed process left
-            opened.seek(0, os.SEEK_END)
-            opened.write(vectors.data)
-            opened.flush()
-            os.fsync(opened.fileno())
-
     def _remove(self, ids: Iterable[int]) -> int:
         numbers = [(number,) for number in ids]
         self._db.executemany("DELETE FROM thumbnails WHERE item = ?", numbers)
@@ -343,16 +320,8 @@ class Store:
         """Copy the living rows into a file of the next generation; returns its number. Older ones may be deleted once
         that is committed."""
         generation = self._value("generation") + 1
-        new = _embeddings_file(self.folder, generation)
         rows, ids = self.rows_and_ids()
-        vectors = self.snapshot().vectors
-        step = max(1, _COPIED // (self.dimensions * VECTOR.itemsize))
-        with naming(new), new.open("wb") as file:
-            for start in range(0, len(rows), step):
-                file.write(vectors[rows[start : start + step]].data)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_folder(self.folder)
+        self._vectors.write(generation, self.snapshot().vectors, rows)
         # Upwards: the new number of a row is no larger than its old one, and that of a smaller row is given already.
         self._db.executemany("UPDATE items SET row = ? WHERE id = ?", enumerate(ids.tolist()))
         tell(self._db, {"generation": generation, "rows": len(rows)})
@@ -377,17 +346,3 @@ class Store:
             query = f"SELECT {COLUMNS} FROM items WHERE {column} IN ({', '.join('?' * len(part))})"
             found += map(item_of_row, self._db.execute(query, part))
         return found
-
-
-def _embeddings_file(folder: Path, generation: int) -> Path:
-    return folder / f"embeddings.{generation}.f32"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the system can."""
-    if os.name == "posix":
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

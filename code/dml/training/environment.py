@@ -16,8 +16,8 @@ from typing import Any
 import torch
 import torchvision
 
-import dml
 from dml.redact import redact_command
+from dml.version import __version__
 from dml.writing import write_text_atomically
 
 ENVIRONMENT_FILE = "environment.json"
@@ -50,7 +50,7 @@ def session(*, device: torch.device, processes: int) -> dict[str, Any]:
         "commit": commit,
         "changed": changed,
         "versions": {
-            "dml": dml.__version__,
+            "dml": __version__,
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "torchvision": str(torchvision.__version__),

@@ -13,7 +13,8 @@ from dml.models.backbones.googlenet import GoogLeNet
 from dml.models.backbones.inception_v1 import InceptionV1
 from dml.models.backbones.mobilenet import MobileNet
 from dml.models.backbones.resnet import ResNet
-from dml.models.backbones.timm_network import PREFIX, TimmBackbone, timm_name
+from dml.models.backbones.timm_names import PREFIX, timm_name
+from dml.models.backbones.timm_network import TimmBackbone
 from dml.models.backbones.traits import Traits
 from dml.models.backbones.traits import traits_of as announced_by
 from dml.models.backbones.vit import ViT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +10,7 @@ from torch import Tensor, nn
 from dml.errors import UserError
 from dml.models.classifiers.backbones import classifier_with_stem
 from dml.models.input_spec import InputSpec
-
-if TYPE_CHECKING:
-    from dml.models.start import StartedFrom
+from dml.models.started_from import StartedFrom
 
 
 @dataclass(frozen=True, kw_only=True)
