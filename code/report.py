@@ -41,11 +41,13 @@ def main() -> None:
     refuse_repeated_seeds(groups)
     empty = len(group_runs(runs, command.group_by)) - len(groups)
     rows, caption = summarise(groups, metrics, split=command.split), explain(groups, empty=empty, split=command.split)
-    print(FORMATS[command.format](rows, metrics, caption=caption))
-    if command.format == "csv":  # whose lines are for programs
+    shown = command.format or ("text" if sys.stdout.isatty() else "md")
+    print(FORMATS[shown](rows, metrics, caption=caption, columns=command.columns))
+    if shown == "csv":  # whose lines are for programs
         print(caption, file=sys.stderr)
     if command.out is not None:
-        for path in write_report(command.out, groups, rows, metrics, split=command.split, caption=caption):
+        how = {"split": command.split, "caption": caption, "columns": command.columns}
+        for path in write_report(command.out, groups, rows, metrics, **how):
             print(path, file=sys.stderr)
 
 

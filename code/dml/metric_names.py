@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -116,7 +116,8 @@ def _stem(name: str) -> str:
 
 
 DISTINCT_RECALL, VIEW_RECALL = metric_key("distinct_recall@1"), metric_key("view_recall@1")
-LEADING = ("recall_at_1", "map_at_r", DISTINCT_RECALL)
+RECALL_AT_1, PRECISION_AT_1 = "recall_at_1", "precision_at_1"
+LEADING = (RECALL_AT_1, "map_at_r", DISTINCT_RECALL)
 """What tables of a user's own images begin with: R@1 is near 100 where photographs come in series, and says little."""
 
 _SINGLE = {metric_key(name): metric for name, metric in METRICS.items() if not metric.is_family}
@@ -173,6 +174,21 @@ def best_of(key: str, values: Iterable[tuple[Choice, float]]) -> Choice | None:
         if is_better(key, value, best_value):
             best, best_value = choice, value
     return best
+
+
+def without_twins(names: Iterable[str], rows: Collection[Mapping[str, object]]) -> list[str]:
+    """``names`` without P@1 where R@1 is among them and no row has another number there: precision and recall at 1 are
+    one unless queries are counted differently.
+
+    Args:
+        rows: metrics by key.
+    """
+    names = list(names)
+    if RECALL_AT_1 in names and all(
+        row[PRECISION_AT_1] == row[RECALL_AT_1] for row in rows if PRECISION_AT_1 in row and RECALL_AT_1 in row
+    ):
+        return [name for name in names if name != PRECISION_AT_1]
+    return names
 
 
 def percent(fraction: float) -> str:

@@ -18,13 +18,15 @@ from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
+from dml.columns import aligned
 from dml.errors import UserError
-from dml.metric_names import label, value_text
+from dml.metric_names import label, value_text, without_twins
 from dml.redact import redact_command
 from dml.wandb_settings import choose_mode, run_identity, server, setting
 from dml.writing import naming
 
 METRICS_FILE = "metrics.jsonl"
+BASELINES_FILE = "baselines.json"
 TIMINGS = (
     "train/seconds",
     "train/data_wait",
@@ -62,17 +64,18 @@ def drop_output(stream: TextIO, error: OSError) -> None:
 
 
 def table(rows: dict[str, dict[str, float | list[float]]]) -> str:
-    """Metrics, one row a line: {'before': {...}, 'after': {...}} → aligned text; shares in per cent, lists left out."""
+    """Metrics, one row a line: {'before': {...}, 'after': {...}} → aligned text; shares in per cent, lists left out.
+
+    P@1 is left out beside an R@1 that is the same.
+    """
     values = [item for metrics in rows.values() for item in metrics.items()]
-    names = list(dict.fromkeys(name for name, value in values if not isinstance(value, list)))
+    names = without_twins(dict.fromkeys(name for name, value in values if not isinstance(value, list)), rows.values())
     cells = [["", *map(label, names)]]
     cells += [
         [title, *(value_text(name, metrics[name]) if name in metrics else "–" for name in names)]
         for title, metrics in rows.items()
     ]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    return aligned(cells)
 
 
 class Backend(Protocol):

@@ -25,7 +25,7 @@ def test_tables_and_pictures(tmp_path, capsys):
     assert printed.out.strip() == (tmp_path / "out" / "table.tex").read_text().strip()
     assert "stopped: unfinished, 0 of 6 epochs" in printed.err
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"table.md", "table.tex", "table.csv", "curves.png", "correlation.png", "scatter.png"}
+    assert names == {"table.md", "table.tex", "table.csv", "curves.png", "bars.png", "correlation.png", "scatter.png"}
 
 
 def test_several_runs_of_one_seed_are_no_larger_n(tmp_path, capsys):

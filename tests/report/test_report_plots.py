@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 
+from dml.report.bars import draw_bars
 from dml.report.correlation import correlations, observations, pair_counts
 from dml.report.groups import Group, group_runs
 from dml.report.legend import MOST_GROUPS, styles, titles
@@ -23,22 +24,36 @@ from dml.report.write import write_report
 def test_coefficients_are_those_of_scipy():
     points = np.random.default_rng(0).normal(size=(40, 3)).round(1)  # with ties
     points[:, 2] += points[:, 0] ** 3
-    pearson, spearman = correlations(points)
+    pearson, spearman = correlations(points, np.zeros(len(points)))
     for i, j in ((0, 1), (0, 2), (1, 2)):
         assert pearson[i, j] == pytest.approx(stats.pearsonr(points[:, i], points[:, j]).statistic)
         assert spearman[i, j] == pytest.approx(stats.spearmanr(points[:, i], points[:, j]).statistic)
 
 
 def test_coefficients_of_too_little_are_not_a_number():
-    assert np.isnan(correlations(np.ones((2, 2)))[0][0, 1])
-    assert np.isnan(correlations(np.ones((0, 2)))[1][0, 1])
-    assert np.isnan(correlations(np.stack([np.ones(9), np.arange(9.0)], axis=1))[0][0, 1])
+    for points in (np.ones((2, 2)), np.ones((0, 2)), np.stack([np.ones(9), np.arange(9.0)], axis=1)):
+        for found in correlations(points, np.zeros(len(points))):
+            assert np.isnan(found[0, 1])
+
+
+def test_metrics_that_rise_together_with_training_alone_do_not_go_together():
+    noise = np.random.default_rng(2).normal(size=(200, 2))
+    epochs = np.arange(200) % 10
+    rising = noise + 10 * epochs[:, None]
+    assert stats.pearsonr(rising[:, 0], rising[:, 1]).statistic > 0.95
+    for found in correlations(rising, epochs):
+        assert abs(found[0, 1]) < 0.2
+    against = rising + np.stack([3 * noise[:, 1], -3 * noise[:, 1]], axis=1)
+    for found in correlations(against, epochs):
+        assert found[0, 1] < -0.7
+    (alone,) = {np.isnan(found[0, 1]) for found in correlations(rising[:10], epochs[:10])}
+    assert alone, "one run says nothing of what goes together within an epoch"
 
 
 def test_coefficients_are_over_the_rows_that_have_both():
     points = np.random.default_rng(1).normal(size=(30, 3))
     points[:10, 0] = points[20:, 1] = np.nan
-    pearson, spearman = correlations(points)
+    pearson, spearman = correlations(points, np.zeros(len(points)))
     assert pearson[0, 1] == pytest.approx(stats.pearsonr(points[10:20, 0], points[10:20, 1]).statistic)
     assert spearman[2, 0] == pytest.approx(stats.spearmanr(points[10:, 0], points[10:, 2]).statistic)
     assert pair_counts(points).tolist() == [[20, 10, 20], [10, 20, 20], [20, 20, 30]]
@@ -108,7 +123,7 @@ def test_pictures_are_drawn(tmp_path, number):
     groups, metrics = group_runs(runs), choose_metrics(runs)[:number]
     written = write_report(tmp_path / "out", groups, summarise(groups, metrics), metrics, split="eval", caption="")
     pictures = [path for path in written if path.suffix == ".png"]
-    assert len(pictures) == (3 if number > 1 else 1)
+    assert len(pictures) == (4 if number > 1 else 2)
     for path in pictures:
         pixels = np.asarray(Image.open(path).convert("RGB"))
         assert min(pixels.shape[:2]) > 200
@@ -123,3 +138,21 @@ def test_names_are_no_formulas(tmp_path, drawn):
     draw_scatter(groups, ["e_recall_at_1", "mAP_c"], tmp_path / "scatter.png")
     draw_correlations([run for group in groups for run in group.runs], ["e_recall_at_1", "mAP_c"], tmp_path / "c.png")
     assert any("a$_$b" in text for text in drawn) and any("$\\frac$" in text for text in drawn)
+
+
+def test_bars_are_the_last_epochs_means_and_their_intervals(tmp_path, monkeypatch):
+    for loss, level in (("triplet", 0.4), ("ms", 0.6)):
+        for seed in range(3):
+            folder = make_run(tmp_path / f"{loss}{seed}", loss=loss, seed=seed, level=level)
+            (folder / "baselines.json").write_text(json.dumps({"small pixels": {"e_recall_at_1": 0.1}}))
+    saved = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
+    groups = group_runs(read_runs([str(tmp_path)])[0])
+    metrics = ["e_recall_at_1", "mAP_c"]
+    rows = summarise(groups, metrics)
+    draw_bars(groups, rows, metrics, tmp_path / "bars.png")
+    recall, mean_precision = saved[0].axes
+    means = [row.metrics["e_recall_at_1"].mean for row in rows if row.choice != "best"]
+    assert [bar.get_width() for bar in recall.patches] == means
+    assert [tick.get_text() for tick in recall.get_yticklabels()][2:] == ["small pixels", "untrained"]
+    assert len(mean_precision.patches) == 3, "the untrained network has it, the pixels do not"

@@ -12,9 +12,10 @@ import pytest
 from made_runs import make_run, write_record
 
 from dml.report.groups import ABSENT, Group, group_runs
+from dml.report.marks import BEST, CLOSE, marks_of
 from dml.report.runs import read_run, read_runs
-from dml.report.summary import choose_metrics, explain, summarise
-from dml.report.tables import comma_separated, escape_latex, latex, markdown
+from dml.report.summary import Row, Statistic, choose_metrics, explain, summarise
+from dml.report.tables import comma_separated, escape_latex, latex, markdown, text
 
 METRICS = ["e_recall_at_1", "dists_at_intra_over_inter"]
 
@@ -116,7 +117,7 @@ def test_markdown(logs):
     lines = markdown(rows, METRICS, caption=caption).splitlines()
     assert lines[0] == "| loss | epoch | n | e_recall@1 (%) | dists@intra_over_inter |"
     mean, deviation = rows[1].metrics["e_recall_at_1"].mean, rows[1].metrics["e_recall_at_1"].deviation
-    assert f"| triplet | last (6) | 3 | {100 * mean:.2f} ± {100 * deviation:.2f} | 0." in lines[3]
+    assert f"| triplet | last (6) | 3 | {100 * mean:.2f} ± {100 * deviation:.2f} | <u>0." in lines[3]
     assert lines[-1] == caption
 
 
@@ -235,3 +236,80 @@ def test_groups_without_any_figure_are_left_out(tmp_path):
     assert [group.fields["loss"] for group in group_runs(runs, having=["val/nmi", "val/f1"])] == ["contrastive"]
     assert len(group_runs(runs, ["lr"], having=["val/nmi"])) == 1
     assert len(group_runs(runs, having=["eval/mAP_c"])) == 3
+
+
+def row(values, choice="last", images=("cub",), metric="e_recall_at_1"):
+    return Row({"loss": "x"}, choice, (3,), len(values), {metric: Statistic.of(values)}, images)
+
+
+def test_an_interval_is_student_s():
+    assert Statistic.of([1.0, 2.0, 4.0]).interval == pytest.approx(
+        4.3027 * statistics.stdev([1, 2, 4]) / 3**0.5, rel=1e-4
+    )
+    assert Statistic.of([1.0]).interval is None
+
+
+def test_the_best_is_marked_and_what_lies_within_its_interval():
+    rows = [row([0.5, 0.52]), row([0.6, 0.7]), row([0.1, 0.1]), row([0.2], "best"), row([0.9, 0.8], images=("cars",))]
+    assert marks_of(rows, ["e_recall_at_1"]) == {(1, "e_recall_at_1"): BEST, (0, "e_recall_at_1"): CLOSE} | {
+        (2, "e_recall_at_1"): CLOSE
+    }
+    rows = [row([0.61, 0.62]), row([0.7, 0.7001]), row([0.7, 0.7001])]
+    assert marks_of(rows, ["e_recall_at_1"]) == {(1, "e_recall_at_1"): BEST, (2, "e_recall_at_1"): BEST}
+    lower = [row([0.3], metric="dists_at_intra"), row([0.2], metric="dists_at_intra")]
+    assert marks_of(lower, ["dists_at_intra"]) == {(1, "dists_at_intra"): BEST}
+
+
+def test_marks_in_every_format(logs):
+    rows, caption = rows_of(logs)
+    best = rows[3].metrics["e_recall_at_1"]
+    number, deviation = f"{100 * best.mean:.2f}", f"{100 * best.deviation:.2f}"
+    assert f"**{number} ± {deviation}**" in markdown(rows, METRICS, caption=caption)
+    assert rf"$\mathbf{{{number}}} \pm {deviation}$" in latex(rows, METRICS, caption=caption)
+    assert f"{number} ± {deviation} *" in text(rows, METRICS, caption=caption)
+    assert "*" not in comma_separated(rows, METRICS, caption=caption)
+    assert "Bold: the best mean" in caption
+
+
+def test_text_fits_a_terminal(logs):
+    metrics = [*METRICS, "mAP_c", "rho_spectrum_at_1"]
+    rows, caption = rows_of(logs, metrics)
+    lines = text(rows, metrics, caption=caption).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("triplet_lsd" in line for line in lines) == 4, "two blocks"
+
+
+def test_chosen_columns(logs):
+    rows, caption = rows_of(logs)
+    lines = markdown(rows, METRICS, caption=caption, columns=("n", "loss")).splitlines()
+    assert lines[0].startswith("| n | loss | e_recall@1") and lines[2].startswith("| 3 | triplet | ")
+    assert comma_separated(rows, METRICS, caption="", columns=("epochs",)).startswith("epochs,e_recall_at_1_mean")
+    with pytest.raises(ValueError, match="--columns rate: there is none; there are loss, "):
+        markdown(rows, METRICS, caption=caption, columns=("rate",))
+
+
+def test_what_needs_no_training_stands_below_the_groups(logs):
+    for seed in range(3):
+        for loss in ("triplet", "triplet_lsd"):
+            (logs / "cub" / f"{loss}_{seed}" / "baselines.json").write_text(
+                json.dumps({"colour histogram": {"e_recall_at_1": 0.75}})
+            )
+    rows, caption = rows_of(logs)
+    colours, untrained = rows[-2:]
+    assert (colours.title, colours.fields, colours.n) == ("colour histogram", {"loss": "colour histogram"}, 1)
+    assert (untrained.title, untrained.n) == ("untrained", 6)
+    assert "| colour histogram | – | 1 | 75.00 | – |" in markdown(rows, METRICS, caption=caption)
+    assert (
+        len(rows_of(logs)[0]) == 6
+        and summarise(group_runs(read_runs([str(logs)])[0]), METRICS, split="val")[-1].title == ""
+    )
+
+
+def test_precision_at_1_is_not_shown_twice(tmp_path):
+    folder = make_run(tmp_path / "run", epochs=1)
+    both = {"eval/recall_at_1": 0.5, "eval/precision_at_1": 0.5}
+    write_record(folder, [{"epoch": 1} | both])
+    assert choose_metrics(read_runs([str(tmp_path)])[0]) == ["recall_at_1"]
+    assert choose_metrics(read_runs([str(tmp_path)])[0], ["precision_at_1"]) == ["precision_at_1"]
+    write_record(folder, [{"epoch": 1} | both | {"eval/precision_at_1": 0.4}])
+    assert choose_metrics(read_runs([str(tmp_path)])[0]) == ["recall_at_1", "precision_at_1"]

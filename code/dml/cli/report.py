@@ -25,8 +25,9 @@ class ReportCommand:
     leave_out: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     split: str = "eval"
-    format: str = "md"
+    format: str | None = None
     out: Path | None = None
 
 
@@ -56,8 +57,17 @@ def report_parser() -> Parser:
         " name and places)",
     )
     parser.add_argument("--metrics", nargs="+", metavar="NAME", help="e_recall@1, map_at_r, ... (default: all)")
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        metavar="NAME",
+        help="what stands before the metrics, in this order, of settings that tell groups apart, epoch and n (default:"
+        " all)",
+    )
     parser.add_argument("--split", choices=SPLITS, help="test, held-out or training images (default: eval)")
-    parser.add_argument("--format", choices=list(FORMATS), help="of the table that is printed (default: md)")
+    parser.add_argument(
+        "--format", choices=list(FORMATS), help="of the table that is printed (default: text in a terminal, else md)"
+    )
     parser.add_argument("--out", type=place, metavar="DIR", help="write tables in every format and the pictures there")
     return parser
 

@@ -1,4 +1,4 @@
-"""How metrics go together over runs and epochs."""
+"""How metrics go together over runs: within an epoch, for over epochs all of them rise together."""
 
 from __future__ import annotations
 
@@ -21,26 +21,56 @@ def observations(runs: Sequence[Run], metrics: Sequence[str], *, split: str = "e
     )
 
 
+def epochs_of(runs: Sequence[Run], metrics: Sequence[str], *, split: str = "eval") -> np.ndarray:
+    """(P,) int64: the epoch of each row of ``observations``."""
+    keys = [f"{split}/{metric}" for metric in metrics]
+    return np.array(
+        [epoch for run in runs for epoch, line in sorted(run.epochs.items()) if any(key in line for key in keys)],
+        dtype=np.int64,
+    )
+
+
 def pair_counts(points: np.ndarray) -> np.ndarray:
     """(M, M) int64: how many rows of ``points`` (P, M) have both metrics of a pair."""
     there = (~np.isnan(points)).astype(np.int64)
     return there.T @ there
 
 
-def correlations(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pearson's and Spearman's coefficients of the columns of ``points`` (P, M): (M, M) each, −1..1.
+def correlations(points: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pearson's and Spearman's coefficients of the columns of ``points`` (P, M) within epochs: (M, M) each, −1..1.
 
-    Of each pair over the rows that have both. NaN where a column is constant there, or with fewer than three rows;
-    1 on the diagonal. The cost grows with M² · P log P.
+    Of each pair over the rows that have both, each number, or rank among its epoch's, less the mean of its epoch: two
+    metrics that do no more than rise with training have none. NaN where a column is constant so, or with fewer than
+    three rows in epochs of two or more; 1 on the diagonal. The cost grows with M² · P log P.
+
+    Args:
+        epochs: (P,) of the rows.
     """
     size = points.shape[1]
     pearson, spearman = np.eye(size), np.eye(size)
     for i, j in itertools.combinations(range(size), 2):
         pair = points[:, [i, j]]
-        pair = pair[~np.isnan(pair).any(axis=1)]
-        pearson[i, j] = pearson[j, i] = _coefficient(pair)
-        spearman[i, j] = spearman[j, i] = _coefficient(stats.rankdata(pair, axis=0))
+        there = ~np.isnan(pair).any(axis=1)
+        pair, of_epoch = pair[there], epochs[there]
+        pearson[i, j] = pearson[j, i] = _coefficient(_within(pair, of_epoch))
+        spearman[i, j] = spearman[j, i] = _coefficient(_within(_ranked(pair, of_epoch), of_epoch))
     return pearson, spearman
+
+
+def _ranked(pair: np.ndarray, epochs: np.ndarray) -> np.ndarray:
+    """Each number's rank among those of its epoch, as a share of them: epochs of few runs weigh no less for it."""
+    ranks = np.empty_like(pair)
+    for epoch in np.unique(epochs):
+        of = epochs == epoch
+        ranks[of] = stats.rankdata(pair[of], axis=0) / of.sum()
+    return ranks
+
+
+def _within(pair: np.ndarray, epochs: np.ndarray) -> np.ndarray:
+    """Numbers less the mean of their epoch, of epochs of two rows or more."""
+    _, place, counts = np.unique(epochs, return_inverse=True, return_counts=True)
+    means = np.stack([np.bincount(place, column) for column in pair.T], axis=1) / counts[:, None] if len(pair) else pair
+    return (pair - means[place])[counts[place] > 1] if len(pair) else pair
 
 
 def _coefficient(pair: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dml.metric_names import is_share, label
 from dml.plain_text import plain_text
-from dml.report.correlation import correlations, observations, pair_counts
+from dml.report.correlation import correlations, epochs_of, observations, pair_counts
 from dml.report.groups import Group
 from dml.report.legend import styles, titles
 from dml.report.runs import Run
@@ -55,9 +55,9 @@ def draw_scatter(groups: Sequence[Group], metrics: Sequence[str], path: Path, *,
             points = observations(group.runs, [first, metric], split=split)
             axes.plot(points[:, 1], points[:, 0], markersize=4, alpha=0.6, markeredgewidth=0, **look)
         runs = [run for group in groups for run in group.runs]
-        pearson, spearman = correlations(observations(runs, [first, metric], split=split))
+        pearson, spearman = correlations(*_points(runs, [first, metric], split))
         axes.set_title(
-            f"Pearson {_coefficient(pearson[0, 1])}, Spearman {_coefficient(spearman[0, 1])}\n"
+            f"within epochs: Pearson {_coefficient(pearson[0, 1])}, Spearman {_coefficient(spearman[0, 1])}\n"
             f"{_basis(runs, [first, metric], split)}",
             fontsize=9,
         )
@@ -72,9 +72,9 @@ def draw_scatter(groups: Sequence[Group], metrics: Sequence[str], path: Path, *,
 
 @plain_text()
 def draw_correlations(runs: Sequence[Run], metrics: Sequence[str], path: Path, *, split: str = "eval") -> None:
-    """A map of all pairs of metrics over runs and epochs: Pearson's coefficient below the diagonal, Spearman's
+    """A map of all pairs of metrics over runs, within epochs: Pearson's coefficient below the diagonal, Spearman's
     above it."""
-    pearson, spearman = correlations(observations(runs, metrics, split=split))
+    pearson, spearman = correlations(*_points(runs, metrics, split))
     values = np.tril(pearson, -1) + np.triu(spearman, 1)
     np.fill_diagonal(values, np.nan)
     side = 1.8 + 0.62 * len(metrics)
@@ -90,9 +90,13 @@ def draw_correlations(runs: Sequence[Run], metrics: Sequence[str], path: Path, *
     names = [label(metric) for metric in metrics]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
-    axes.set_title(f"below: Pearson, above: Spearman\n{_basis(runs, metrics, split)}", fontsize=10)
+    axes.set_title(f"within epochs; below: Pearson, above: Spearman\n{_basis(runs, metrics, split)}", fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.8)
     save_figure(figure, path)
+
+
+def _points(runs: Sequence[Run], metrics: Sequence[str], split: str) -> tuple[np.ndarray, np.ndarray]:
+    return observations(runs, metrics, split=split), epochs_of(runs, metrics, split=split)
 
 
 def _draw_band(axes: Axes, group: Group, key: str, **style: str) -> None:

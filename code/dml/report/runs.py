@@ -13,8 +13,8 @@ from dml.errors import UserError
 from dml.metric_names import best_of
 from dml.metrics_file import json_object, read_record, read_utf8
 from dml.places import from_home
-from dml.report.data import with_data
-from dml.tracking import METRICS_FILE
+from dml.report.data import DATA, with_data
+from dml.tracking import BASELINES_FILE, METRICS_FILE
 
 CONFIG_FILE = "config.json"
 RUN_FILES = (CONFIG_FILE, METRICS_FILE, "last.pt")
@@ -29,12 +29,19 @@ class Run:
         config: setting → value, the names being section and field: ``optim.lr``, ``loss.options.margin``.
         epochs: epoch → key → value, epoch 0 being before training; only finite numbers.
         stored: the configuration as it was recorded, section by section.
+        baselines: title → metric → value on the test split, of what needs no training.
     """
 
     name: str
     config: dict[str, Any]
     epochs: dict[int, dict[str, float]]
     stored: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
+
+    @property
+    def images(self) -> tuple[Any, ...]:
+        """Name and digest of what it was trained and tested on."""
+        return tuple(self.config.get(name) for name in DATA)
 
     @property
     def select_metric(self) -> str:
@@ -96,7 +103,18 @@ def read_run(folder: Path) -> Run:
     digest = data_digest_of_run(folder)
     if digest is not None:
         config = config | {"data": config.get("data", {}) | {"digest": digest}}
-    return run_from_lines(str(folder), config, read_record(folder / METRICS_FILE))
+    run = run_from_lines(str(folder), config, read_record(folder / METRICS_FILE))
+    return replace(run, baselines=_baselines_of(folder))
+
+
+def _baselines_of(folder: Path) -> dict[str, dict[str, float]]:
+    """Of a run that looked at what needs no training. UserError for a file that says something else."""
+    if not (folder / BASELINES_FILE).is_file():
+        return {}
+    found = json_object(read_utf8(folder / BASELINES_FILE), BASELINES_FILE)
+    if not all(isinstance(values, dict) for values in found.values()):
+        raise UserError(f"{BASELINES_FILE}: not a table of metrics")
+    return {title: {key: value for key, value in row.items() if _is_number(value)} for title, row in found.items()}
 
 
 def read_runs(places: Sequence[str], leave_out: Sequence[str] = ()) -> tuple[list[Run], dict[str, str]]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dml.errors import UserError
-from dml.metric_names import ANSWERED, COUNTS, METRICS, label, metric_key
+from dml.metric_names import ANSWERED, COUNTS, METRICS, label, metric_key, without_twins
 from dml.report.differences import unsaid_differences
-from dml.report.groups import Group
+from dml.report.groups import ABSENT, Group
 from dml.report.runs import Run
 from dml.tracking import TIMINGS
 
 SPLITS = ("eval", "val", "train_set")
+UNTRAINED = "untrained"  # what dml.evaluation.baselines calls it, whose import takes torch
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,15 @@ class Statistic:
     deviation: float | None
     n: int
 
+    @property
+    def interval(self) -> float | None:
+        """Half the width of the mean's 95 % confidence interval, by Student's t; None of a single value."""
+        if self.deviation is None:
+            return None
+        from scipy import stats  # here: its import takes a second
+
+        return float(stats.t.ppf(0.975, self.n - 1)) * self.deviation / self.n**0.5
+
     @classmethod
     def of(cls, values: Sequence[float]) -> Statistic:
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
@@ -41,10 +52,12 @@ class Row:
 
     Attributes:
         fields: what tells the group from others.
-        choice: ``best`` or ``last``.
+        choice: ``best`` or ``last``; empty for what needs no training.
         epochs: the epoch of each run, ascending, each once.
         n: runs that have such an epoch.
         metrics: name → statistic; a metric that no run has is left out.
+        images: name and digest of what they are about.
+        title: of what needs no training; empty of a group.
     """
 
     fields: dict[str, str]
@@ -52,6 +65,8 @@ class Row:
     epochs: tuple[int, ...]
     n: int
     metrics: dict[str, Statistic]
+    images: tuple[Any, ...] = ()
+    title: str = ""
 
 
 def choose_metrics(runs: Sequence[Run], names: Sequence[str] = (), *, split: str = "eval") -> list[str]:
@@ -64,17 +79,53 @@ def choose_metrics(runs: Sequence[Run], names: Sequence[str] = (), *, split: str
     known = [key.removeprefix(f"{split}/") for key in keys if key.startswith(f"{split}/") and key not in TIMINGS]
     known = [name for name in known if name not in COUNTS]
     wanted = [metric_key(name).removeprefix(f"{split}/") for name in names]
+    shown = without_twins(known, [_of_split(line, split) for run in runs for line in run.epochs.values()])
     for name in wanted:
         if name not in known:
             raise UserError(f"--metrics {name}: no run has it. They have, as {split}/...: {', '.join(known)}")
     if not known:
         raise UserError(f"no run has metrics of --split {split}")
-    return wanted or known
+    return wanted or shown
 
 
 def summarise(groups: Sequence[Group], metrics: Sequence[str], *, split: str = "eval") -> list[Row]:
-    """Two rows for each group: its runs at their best epochs, and at their last."""
-    return [_row(group, choice, metrics, split) for group in groups for choice in ("best", "last")]
+    """Two rows for each group: its runs at their best epochs, and at their last. Below them a row for each of what
+    needs no training, where the runs looked at that on the test split."""
+    rows = [_row(group, choice, metrics, split) for group in groups for choice in ("best", "last")]
+    return rows + (_baseline_rows(groups, metrics) if split == "eval" else [])
+
+
+def _baseline_rows(groups: Sequence[Group], metrics: Sequence[str]) -> list[Row]:
+    """Over the same images a baseline of several runs is one, of networks over all of their draws."""
+    found: dict[tuple, dict[str, list[dict[str, float]]]] = {}
+    for group in groups:
+        for run in group.runs:
+            untrained = {UNTRAINED: _of_split(run.epochs.get(0, {}), "eval")} if run.baselines else {}
+            for title, values in (run.baselines | untrained).items():
+                found.setdefault(run.images, {}).setdefault(title, []).append(values)
+    rows = []
+    for images, titles in found.items():
+        for title, given in titles.items():
+            distinct = [dict(pairs) for pairs in dict.fromkeys(tuple(sorted(values.items())) for values in given)]
+            values = {name: [line[name] for line in distinct if name in line] for name in metrics}
+            numbers = {name: Statistic.of(several) for name, several in values.items() if several}
+            fields = _named(title, images, groups[0].fields)
+            if numbers:
+                rows.append(Row(fields, "", (), len(distinct), numbers, images, title))
+    return rows
+
+
+def _named(title: str, images: tuple[Any, ...], fields: Mapping[str, str]) -> dict[str, str]:
+    """What stands in the columns that name a group: the baseline's title in the first one that is not of the images."""
+    of_images = dict(zip(("data_name", "digest"), map(str, images), strict=False))
+    named = {name: of_images.get(name, ABSENT) for name in fields}
+    first = next((name for name in fields if name not in ("dataset", *of_images)), next(iter(fields), "run"))
+    return named | {first: title}
+
+
+def _of_split(line: Mapping[str, float], split: str) -> dict[str, float]:
+    start = f"{split}/"
+    return {key.removeprefix(start): value for key, value in line.items() if key.startswith(start)}
 
 
 def _row(group: Group, choice: str, metrics: Sequence[str], split: str) -> Row:
@@ -86,7 +137,7 @@ def _row(group: Group, choice: str, metrics: Sequence[str], split: str) -> Row:
             lines.append(run.epochs[epoch])
     values = {name: [line[f"{split}/{name}"] for line in lines if f"{split}/{name}" in line] for name in metrics}
     found = {name: Statistic.of(numbers) for name, numbers in values.items() if numbers}
-    return Row(group.fields, choice, tuple(sorted(set(epochs))), len(lines), found)
+    return Row(group.fields, choice, tuple(sorted(set(epochs))), len(lines), found, group.runs[0].images)
 
 
 def explain(groups: Sequence[Group], *, empty: int = 0, split: str = "eval") -> str:
@@ -100,6 +151,8 @@ def explain(groups: Sequence[Group], *, empty: int = 0, split: str = "eval") -> 
     chosen = {"eval": "the test split, as published, which is optimistic", "val": "held-out images"}
     by = [f"{label(key.partition('/')[2])} on {chosen[key.partition('/')[0]]}" for key in keys]
     figures = f"Mean ± sample standard deviation over n runs. Best epoch of each run by {'; '.join(by)}."
+    if len(groups) > 1:
+        figures += " Bold: the best mean; underlined: within its 95 % confidence interval."
     left_out = [f"Left out, having none of these figures: {empty} group{'s' * (empty > 1)}."] if empty else []
     return " ".join([figures, *_unanswered(groups, split), *unsaid_differences(groups), *left_out])
 

@@ -1,57 +1,87 @@
-"""Rows of a summary as Markdown, LaTeX or CSV."""
+"""Rows of a summary as text, Markdown, LaTeX or CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from dml.columns import WIDTH, aligned
+from dml.errors import UserError
 from dml.metric_names import is_share, label
 from dml.registry import Registry
+from dml.report.marks import BEST, CLOSE, marks_of
 from dml.report.summary import Row, Statistic
 
 NOTHING = "–"
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "±": r"$\pm$"}
 _LATEX |= {character: "\\" + character for character in "&%$#_{}"}
+_MARKDOWN = {None: "{}", BEST: "**{}**", CLOSE: "<u>{}</u>"}
+_TEXT = {None: "{}  ", BEST: "{} *", CLOSE: "{} ~"}
+# The mean alone: the sign of what follows would be bold, too.
+_TEX = {None: "{}", BEST: r"\mathbf{{}}", CLOSE: r"\underline{{}}"}
 
 
-def markdown(rows: Sequence[Row], metrics: Sequence[str], *, caption: str) -> str:
+def text(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: Sequence[str] = ()) -> str:
+    """Aligned columns in the 80 characters of a terminal: those that do not fit stand below."""
+    marks, given = marks_of(rows, metrics), _given(_shown_columns(rows), columns)
+    cells = [[*given.headings, *(f"{_heading(name)}  " for name in metrics)]]
+    for place, row in enumerate(rows):
+        numbers = (_TEXT[marks.get((place, name))].format(_cell(row, name, "{} ± {}")) for name in metrics)
+        cells.append([*given.cells(place), *numbers])
+    note = "\n* the best, ~ within its interval" if marks else ""
+    return f"{aligned(cells, titles=len(given.headings))}{note}\n\n{textwrap.fill(caption, WIDTH)}\n"
+
+
+def markdown(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: Sequence[str] = ()) -> str:
     """A table as GitHub shows it, shares in per cent; the caption below."""
-    lines = [[*_fields(rows), "epoch", "n", *map(_heading, metrics)]]
-    lines += [[*_given(row), *(_cell(row, name, "{} ± {}") for name in metrics)] for row in rows]
+    marks, given = marks_of(rows, metrics), _given(_shown_columns(rows), columns)
+    lines = [[*given.headings, *map(_heading, metrics)]]
+    for place, row in enumerate(rows):
+        numbers = (_MARKDOWN[marks.get((place, name))].format(_cell(row, name, "{} ± {}")) for name in metrics)
+        lines.append([*given.cells(place), *numbers])
     escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in line] for line in lines]
     escaped.insert(1, ["---"] * len(lines[0]))
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped) + f"\n\n{caption}\n"
 
 
-def latex(rows: Sequence[Row], metrics: Sequence[str], *, caption: str) -> str:
-    """A table for the package booktabs, shares in per cent; a thin rule between groups."""
-    headings = [*_fields(rows), "epoch", "n", *map(_heading, metrics)]
-    columns = "l" * (len(headings) - len(metrics)) + "r" * len(metrics)
+def latex(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: Sequence[str] = ()) -> str:
+    """A table for the packages booktabs and adjustbox, no wider than its page, shares in per cent; a thin rule between
+    groups."""
+    marks, given = marks_of(rows, metrics), _given(_shown_columns(rows), columns)
+    headings = [*given.headings, *map(_heading, metrics)]
+    alignment = "l" * len(given.headings) + "r" * len(metrics)
     body = [" & ".join(map(escape_latex, headings)) + r" \\", r"\midrule"]
-    for index, row in enumerate(rows):
-        if index and row.fields != rows[index - 1].fields:
+    for place, row in enumerate(rows):
+        if place and row.fields != rows[place - 1].fields:
             body.append(r"\addlinespace")
-        cells = [*map(escape_latex, _given(row)), *(_cell(row, name, r"${} \pm {}$") for name in metrics)]
+        cells = [*map(escape_latex, given.cells(place))]
+        for name in metrics:
+            mean = _TEX[marks.get((place, name))]
+            cells.append(_cell(row, name, f"${mean} \\pm {{}}$", alone=f"${mean}$" if (place, name) in marks else "{}"))
         body.append(" & ".join(cell.replace(NOTHING, "--") for cell in cells) + r" \\")
     return "\n".join(
         [
-            "% needs \\usepackage{booktabs}",
+            r"% needs \usepackage{booktabs,adjustbox}",
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{escape_latex(caption)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
+            r"\begin{adjustbox}{max width=\linewidth}",
+            rf"\begin{{tabular}}{{{alignment}}}",
             r"\toprule",
             *body,
             r"\bottomrule",
             r"\end{tabular}",
+            r"\end{adjustbox}",
             r"\end{table}",
             "",
         ]
     )
 
 
-def comma_separated(rows: Sequence[Row], metrics: Sequence[str], *, caption: str) -> str:
+def comma_separated(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: Sequence[str] = ()) -> str:
     """For programs: numbers as recorded, with all their digits, a column each for mean, deviation and count.
 
     The caption is left out, since programs read every line.
@@ -59,17 +89,18 @@ def comma_separated(rows: Sequence[Row], metrics: Sequence[str], *, caption: str
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     parts = [f"{name}_{part}" for name in metrics for part in ("mean", "std", "n")]
-    writer.writerow([*_fields(rows), "epoch", "epochs", "n", *parts])
-    for row in rows:
+    given = _given(_plain_columns(rows), columns)
+    writer.writerow([*given.headings, *parts])
+    for place, row in enumerate(rows):
         numbers: list[float | int | None] = []
         for name in metrics:
             found = row.metrics.get(name)
             numbers += [None, None, 0] if found is None else [found.mean, found.deviation, found.n]
-        writer.writerow([*row.fields.values(), row.choice, " ".join(map(str, row.epochs)), row.n, *numbers])
+        writer.writerow([*given.cells(place), *numbers])
     return file.getvalue()
 
 
-FORMATS = Registry("format", {"md": markdown, "latex": latex, "csv": comma_separated})
+FORMATS = Registry("format", {"text": text, "md": markdown, "latex": latex, "csv": comma_separated})
 SUFFIXES = {"md": ".md", "latex": ".tex", "csv": ".csv"}
 
 
@@ -78,28 +109,66 @@ def escape_latex(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
-def _fields(rows: Sequence[Row]) -> list[str]:
-    return list(rows[0].fields)
+@dataclass(frozen=True)
+class _Given:
+    """What stands before the metrics: headings, and a cell for each row below each."""
+
+    columns: list[tuple[str, list[str]]]
+
+    @property
+    def headings(self) -> list[str]:
+        return [heading for heading, _ in self.columns]
+
+    def cells(self, place: int) -> list[str]:
+        return [cells[place] for _, cells in self.columns]
+
+
+def _given(columns: Sequence[tuple[str, list[str]]], chosen: Sequence[str]) -> _Given:
+    """The ``chosen`` ones, in that order, or all. UserError for one that there is not."""
+    by_name = dict(reversed(columns))  # of two of one name the first
+    for name in chosen:
+        if name not in by_name:
+            raise UserError(f"--columns {name}: there is none; there are {', '.join(dict(columns))}")
+    return _Given([(name, by_name[name]) for name in chosen] or list(columns))
+
+
+def _shown_columns(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
+    """The group, which epoch, how many runs."""
+    return [*_named(rows), ("epoch", [_epoch(row) for row in rows]), ("n", [str(row.n) for row in rows])]
+
+
+def _plain_columns(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
+    """The same for programs."""
+    every = [" ".join(map(str, row.epochs)) for row in rows]
+    epochs = [("epoch", [row.choice for row in rows]), ("epochs", every)]
+    return [*_named(rows), *epochs, ("n", [str(row.n) for row in rows])]
+
+
+def _named(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
+    return [(name, [row.fields[name] for row in rows]) for name in rows[0].fields]
+
+
+def _epoch(row: Row) -> str:
+    if not row.choice:
+        return NOTHING
+    if not row.epochs:
+        return f"{row.choice} ({NOTHING})"
+    first, last = row.epochs[0], row.epochs[-1]
+    return f"{row.choice} ({first if first == last else f'{first} to {last}'})"
 
 
 def _heading(metric: str) -> str:
     return f"{label(metric)} (%)" if is_share(metric) else label(metric)
 
 
-def _given(row: Row) -> list[str]:
-    """What stands before the metrics: the group, which epoch, how many runs."""
-    if not row.epochs:
-        return [*row.fields.values(), f"{row.choice} ({NOTHING})", str(row.n)]
-    first, last = row.epochs[0], row.epochs[-1]
-    epochs = str(first) if first == last else f"{first} to {last}"
-    return [*row.fields.values(), f"{row.choice} ({epochs})", str(row.n)]
-
-
-def _cell(row: Row, metric: str, with_deviation: str) -> str:
+def _cell(row: Row, metric: str, with_deviation: str, alone: str = "{}") -> str:
     found = row.metrics.get(metric)
     if found is None:
         return NOTHING
-    text = _number(metric, found.mean) if found.deviation is None else _with_deviation(metric, found, with_deviation)
+    if found.deviation is None:
+        text = alone.replace("{}", _number(metric, found.mean))
+    else:
+        text = _with_deviation(metric, found, with_deviation)
     return text if found.n == row.n else f"{text} (n={found.n})"
 
 

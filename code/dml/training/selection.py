@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from dml.errors import UserError
 from dml.evaluation.answers import Answers
 from dml.evaluation.baselines import UNTRAINED
 from dml.metric_names import is_better, is_share, metric_of
-from dml.tracking import table
+from dml.tracking import BASELINES_FILE, table
 from dml.training.checkpoint import TrainingState
 from dml.writing import write_text_atomically
 
@@ -111,5 +112,8 @@ def results_text(state: TrainingState, selection: Selection, answers: Mapping[st
 
 
 def write_results(folder: Path, state: TrainingState, selection: Selection, answers: Mapping[str, Answers]) -> None:
-    """``best_results.txt`` in the run folder, rewritten after every evaluation."""
+    """``best_results.txt`` in the run folder, rewritten after every evaluation, and ``baselines.json`` if what needs no
+    training was looked at."""
     write_text_atomically(results_text(state, selection, answers), folder / "best_results.txt")
+    if state.baselines:
+        write_text_atomically(json.dumps(state.baselines, indent=1) + "\n", folder / BASELINES_FILE)
