@@ -151,8 +151,6 @@ def explain(groups: Sequence[Group], *, empty: int = 0, split: str = "eval") -> 
     chosen = {"eval": "the test split, as published, which is optimistic", "val": "held-out images"}
     by = [f"{label(key.partition('/')[2])} on {chosen[key.partition('/')[0]]}" for key in keys]
     figures = f"Mean ± sample standard deviation over n runs. Best epoch of each run by {'; '.join(by)}."
-    if len(groups) > 1:
-        figures += " Bold: the best mean; underlined: within its 95 % confidence interval."
     left_out = [f"Left out, having none of these figures: {empty} group{'s' * (empty > 1)}."] if empty else []
     return " ".join([figures, *_unanswered(groups, split), *unsaid_differences(groups), *left_out])
 

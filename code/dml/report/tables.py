@@ -31,8 +31,8 @@ def text(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: 
     for place, row in enumerate(rows):
         numbers = (_TEXT[marks.get((place, name))].format(_cell(row, name, "{} ± {}")) for name in metrics)
         cells.append([*given.cells(place), *numbers])
-    note = "\n* the best, ~ within its interval" if marks else ""
-    return f"{aligned(cells, titles=len(given.headings))}{note}\n\n{textwrap.fill(caption, WIDTH)}\n"
+    said = textwrap.fill(_with_marks(caption, marks, "*", "~"), WIDTH)
+    return f"{aligned(cells, titles=len(given.headings))}\n\n{said}\n"
 
 
 def markdown(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: Sequence[str] = ()) -> str:
@@ -44,7 +44,7 @@ def markdown(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, colum
         lines.append([*given.cells(place), *numbers])
     escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in line] for line in lines]
     escaped.insert(1, ["---"] * len(lines[0]))
-    return "\n".join("| " + " | ".join(line) + " |" for line in escaped) + f"\n\n{caption}\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in escaped) + f"\n\n{_with_marks(caption, marks)}\n"
 
 
 def latex(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: Sequence[str] = ()) -> str:
@@ -67,7 +67,7 @@ def latex(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns:
             r"% needs \usepackage{booktabs,adjustbox}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escape_latex(caption)}}}",
+            rf"\caption{{{escape_latex(_with_marks(caption, marks))}}}",
             r"\begin{adjustbox}{max width=\linewidth}",
             rf"\begin{{tabular}}{{{alignment}}}",
             r"\toprule",
@@ -107,6 +107,15 @@ SUFFIXES = {"md": ".md", "latex": ".tex", "csv": ".csv"}
 def escape_latex(text: str) -> str:
     """``text`` so that LaTeX prints it as it stands."""
     return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _with_marks(caption: str, marks: object, best: str = "bold", close: str = "underlined") -> str:
+    """The caption, and how it is marked what is the best, if anything is."""
+    return (
+        f"{caption} The best mean is {best}, what lies within its 95 % confidence interval {close}."
+        if marks
+        else caption
+    )
 
 
 @dataclass(frozen=True)
