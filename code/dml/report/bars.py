@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def draw_bars(groups: Sequence[Group], rows: Sequence[Row], metrics: Sequence[st
         axes.barh(
             places,
             [statistic.mean for statistic in found],
-            xerr=[statistic.interval or 0.0 for statistic in found],
+            xerr=[math.nan if statistic.interval is None else statistic.interval for statistic in found],
             color=[bars[place][2] for place in places],
             error_kw={"elinewidth": 1, "capsize": 2},
         )
