@@ -15,7 +15,8 @@ from dml.search.items import Item
 PATIENCE = 600.0  # seconds to wait for another process that writes
 COLUMNS = "id, row, path, label, size, time, digest"
 SCHEMA = """
-PRAGMA page_size = 16384;  -- thumbnails have some KB
+PRAGMA page_size = 32768;  -- thumbnails have some KB
+BEGIN;
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE items (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -29,6 +30,7 @@ CREATE TABLE items (
 );
 CREATE INDEX items_by_label ON items (label);
 CREATE TABLE thumbnails (item INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);
+COMMIT;
 """
 
 
@@ -38,6 +40,7 @@ def connect(file: Path) -> sqlite3.Connection:
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA journal_mode = PERSIST")  # a file less to make, and to force to the disk, for each transaction
     db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA cache_size = -65536")  # KB: thumbnails of a transaction, which else is forced to the disk in parts
     return db
 
 
