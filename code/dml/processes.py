@@ -86,6 +86,19 @@ def exchange_rows(tensor: Tensor, wanted: Tensor, num_views: int = 1) -> Tensor:
     return incoming[owner[own].argsort(stable=True).argsort().to(tensor.device)]
 
 
+def share_of(items: Tensor) -> Tensor:
+    """This process's of the items (N, …) that all processes have and divide among them: every W-th."""
+    return items[rank() :: world_size()]
+
+
+def add_shares(tensor: Tensor) -> Tensor:
+    """The sum over processes of ``tensor``, in which each has filled in its share and left 0 elsewhere: exactly what
+    one process would have filled in. In place, on every process."""
+    if world_size() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
 def share_buffers(module: nn.Module) -> None:
     """Give every process the buffers of the first, which is the one that is saved.
 
