@@ -30,6 +30,8 @@ class _SoftTriplet(BatchCriterion):
     mean distance between two centroids of a class, halved (METHODS §17). O(B·C·K·D + C·K²·D).
     """
 
+    whole_gradients = ("centroids",)  # dml.processes
+
     def __init__(
         self,
         *,
