@@ -17,6 +17,7 @@ from benchmarks import (
     miners,
     neighbours,
     proxy_isa,
+    scale,
     search,
     step,
     stml,
@@ -44,5 +45,6 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
         "transfer": transfer.rows,
         "stml": stml.rows,
         "search": search.rows,
+        "scale": scale.rows,
     },
 )
