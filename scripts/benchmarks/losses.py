@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.measure import Options, Row, cpu_seconds, interleaved_seconds
+from benchmarks.measure import Options, Row, cpu_seconds, interleaved_seconds, peak_memory_gb
 from dml.losses import create_loss
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
@@ -20,7 +21,7 @@ from losses import plain, plain_library  # the oracles live with the tests
 BATCH, SIZE, CLASSES = 180, 512, 100
 SOP_CLASSES = 11_318
 LARGE_BATCH = 512
-LOOP_LIMIT, VECTOR_LIMIT, LIBRARY_LIMIT = 10.0, 0.9, 1.0
+LOOP_LIMIT, VECTOR_LIMIT, LIBRARY_LIMIT, MEMORY_LIMIT = 10.0, 0.9, 1.0, 0.1
 
 
 def rows(options: Options) -> Iterator[Row]:
@@ -35,6 +36,7 @@ def rows(options: Options) -> Iterator[Row]:
     yield _row("ProxyNCA, loop over samples", "ProxyNCA", plain.proxy_nca_loop, (12.0, False), LOOP_LIMIT, options)
     for name in ("MS", "Contrastive", "Triplet", "NPair"):
         yield _library_row(name, options)
+    yield _memory_row(options)
     for classes in (CLASSES, SOP_CLASSES):
         yield _softtriple_row(classes, options)
 
@@ -62,24 +64,45 @@ def _row(
 
 def _library_row(loss: str, options: Options) -> Row:
     """The yardstick is pytorch-metric-learning with its own miner, called directly, as published."""
-    embeddings, labels = _large_batch(options)
-    ours = create_loss(loss, num_classes=CLASSES, embedding_size=SIZE).to(options.device)
-    their_loss, miner = plain_library.library(loss)
-
-    def library() -> None:
-        tuples = None if miner is None else miner(embeddings, labels)
-        their_loss(embeddings, labels, tuples).backward()
-
-    return _in_cpu_seconds(f"{loss}, library, B = {LARGE_BATCH}", lambda: ours(embeddings, labels).backward(), library)
+    batch = _large_batch(LARGE_BATCH // 4, options.device)
+    steps = (_step(whose, loss, *batch) for whose in ("ours", "library"))
+    return _in_cpu_seconds(f"{loss}, library, B = {LARGE_BATCH}", *steps)
 
 
-def _large_batch(options: Options) -> tuple[Tensor, Tensor]:
-    """``LARGE_BATCH`` unit vectors near the middle of their class, four of each class, as in training."""
+def _memory_row(options: Options) -> Row:
+    """Of triplets there are most where classes are few: 25 million of four classes."""
+    ours, library = (peak_memory_gb(partial(_prepared, whose), _call, options) for whose in ("ours", "library"))
+    name = f"loss: Triplet, memory, B = {LARGE_BATCH}, 4 classes"
+    return Row.cost(name, ours, "GB", yardstick=library, limit=MEMORY_LIMIT)
+
+
+def _prepared(whose: str, device: torch.device) -> Callable[[], None]:
+    small = _step(whose, "Triplet", *(part[:16] for part in _large_batch(4, device)))
+    small()  # what is set up once
+    return _step(whose, "Triplet", *_large_batch(4, device))
+
+
+def _call(function: Callable[[], None]) -> None:
+    function()
+
+
+def _step(whose: str, loss: str, embeddings: Tensor, labels: Tensor) -> Callable[[], None]:
+    """Forward and backward."""
+    embeddings = embeddings.detach().requires_grad_()
+    if whose == "ours":
+        criterion = create_loss(loss, num_classes=LARGE_BATCH, embedding_size=SIZE).to(embeddings.device)
+        return lambda: criterion(embeddings, labels).backward()
+    criterion, miner = plain_library.library(loss)
+    return lambda: criterion(embeddings, labels, miner and miner(embeddings, labels)).backward()
+
+
+def _large_batch(classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``LARGE_BATCH`` unit vectors about the middles of their classes, as in training."""
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(LARGE_BATCH) % (LARGE_BATCH // 4) % CLASSES
-    middles = torch.randn(CLASSES, SIZE, generator=generator)
+    labels = torch.arange(LARGE_BATCH) % classes
+    middles = torch.randn(classes, SIZE, generator=generator)
     embeddings = F.normalize(middles[labels] + torch.randn(LARGE_BATCH, SIZE, generator=generator), dim=1)
-    return embeddings.to(options.device).requires_grad_(), labels.to(options.device)
+    return embeddings.to(device), labels.to(device)
 
 
 def _softtriple_row(classes: int, options: Options) -> Row:

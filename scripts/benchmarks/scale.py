@@ -109,7 +109,7 @@ def _evaluation(number: int, size: int, processes: int = 1) -> Callable[[], Any]
     rows, labels = _embeddings(number, size)
     if processes == 1:
         return lambda: evaluate_embeddings(rows, labels, recall_ks=(1, 10, 100))
-    ids = (torch.arange(number)[::processes], torch.arange(number))
+    ids = (torch.arange(0, number, processes), torch.arange(number))
     share = (rows[::processes], labels[::processes].contiguous(), rows, labels)
     return lambda: evaluate_embeddings(*share, recall_ks=(1, 10, 100), image_ids=ids)
 

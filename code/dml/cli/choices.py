@@ -87,5 +87,6 @@ def refuse_foreign_options(
     for option in options:
         if option not in spec.options:
             owning = option_owners(registry).get(option)  # none: of the package that the registry reaches into
-            owners = ", ".join(owner for owner, _ in owning) if owning else f"{chosen_by} {registry.prefix}CLASS"
+            prefix = registry.prefix if isinstance(registry, OpenRegistry) else ""
+            owners = ", ".join(owner for owner, _ in owning) if owning else f"{chosen_by} {prefix}CLASS"
             raise UserError(f"--{option} is not used by {chosen_by} {name}, but by {owners}")

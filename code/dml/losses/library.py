@@ -96,6 +96,10 @@ class LibraryLoss(nn.Module):
             check_batch(embeddings, labels, self.num_classes, self.embedding_size)
         return widen(embeddings)
 
+    def mined(self, rows: Tensor) -> Tensor:
+        """What a miner of the library picks tuples by: the rows themselves."""
+        return rows
+
     def forward(self, embeddings: Tensor, labels: Tensor, tuples: tuple[Tensor, ...] | None = None) -> Tensor:
         """Scalar loss of (B, D) embeddings and (B,) int64 labels in 0..C−1, of the ``tuples`` of a miner if given.
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from dml.losses.criterion import TupleCriterion
 from dml.losses.library import LibraryLoss
 from dml.miners import Miner, create_miner
-from dml.miners.library import LibraryMiner
 
 
 class MinedLoss(nn.Module):
@@ -59,7 +58,5 @@ class MinedLoss(nn.Module):
         """
         with torch.no_grad():
             rows = self.criterion.checked(embeddings, labels)
-            looks_at_rows = self.miner.gives == LibraryMiner.gives
-            given = rows if looks_at_rows else self.criterion.mining_similarity.distances(rows, rows)
-            tuples = self.miner(given, labels)
+            tuples = self.miner(self.criterion.mined(rows), labels)
         return self.criterion(embeddings, labels, tuples)
