@@ -91,6 +91,16 @@ def test_equals_the_library(name, kind):
             assert_equal_to_library(name, x.to(dtype), labels, noise=noise)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("name", "module"), [("Triplet", "triplet"), ("NPair", "npair")])
+def test_equals_the_library_where_nothing_may_wait_for_counts(name, module, kind, monkeypatch):
+    """As on a GPU: with the room that is enough for any labels."""
+    monkeypatch.setattr(f"dml.losses.tuples.{module}.room_for", lambda counts, *, at_most: at_most)
+    generator = torch.Generator().manual_seed(0)
+    labels = labels_of(kind, generator)
+    assert_equal_to_library(name, embeddings_of("unit", len(labels), generator), labels)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if LOSSES[name].takes_similarity])
 def test_equals_the_library_on_another_similarity(name):
     generator = torch.Generator().manual_seed(0)

@@ -61,6 +61,11 @@ def pairs_of(labels: Tensor) -> tuple[Tensor, Tensor]:
     return same.clone().fill_diagonal_(False), ~same
 
 
+def room_for(counts: Tensor, *, at_most: int) -> int:
+    """The largest of some counts on the CPU; on a GPU, not to wait for it, what none of them exceeds."""
+    return int(counts.amax()) if counts.device.type == "cpu" and counts.numel() else at_most
+
+
 def mean_above_zero(values: Tensor) -> Tensor:
     """Mean of those of some values ≥ 0 that are above 0; 0 of none, with a zero gradient."""
     return values.sum() / (values > 0).sum().clamp_min(1)

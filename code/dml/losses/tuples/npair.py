@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dml.errors import UserError
 from dml.losses.criterion import BatchCriterion, SetCriterion, mean_norm
-from dml.losses.functional import log1p_sum_exp
+from dml.losses.functional import log1p_sum_exp, room_for
 from dml.losses.spec import LossSpec
 from dml.miners import PairSets
 from dml.options import Option
@@ -29,11 +29,11 @@ class NPairsLoss(BatchCriterion):
         super().__init__(num_classes=num_classes, embedding_size=embedding_size)
 
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Rows without a pair fill up a shape that depends on no label, so that nothing waits for a GPU."""
+        """On a GPU rows without a pair fill up a shape that depends on no label, so that nothing waits for it."""
         ordered, places = labels.sort(stable=True)
         follows = ordered[1:] == ordered[:-1]  # (B − 1,) a place and the one before it are of one class
         is_pair = follows & ~torch.cat([torch.zeros_like(follows[:1]), follows[:-1]])  # of its first image and second
-        most = min(len(labels) // 2, self.num_classes)
+        most = room_for(is_pair.sum(), at_most=min(len(labels) // 2, self.num_classes))
         chosen = is_pair.long().argsort(descending=True, stable=True)[:most]
         used = is_pair[chosen]  # (P,)
         products = embeddings[places[chosen]] @ embeddings[places[chosen + 1]].T

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dml.losses.criterion import BatchCriterion, TripletCriterion
-from dml.losses.functional import pairs_of
+from dml.losses.functional import pairs_of, room_for
 from dml.losses.similarity import Similarity, UnitVectors
 from dml.losses.spec import MARGIN_MINERS, LossSpec
 from dml.miners import Triplets
@@ -51,7 +51,8 @@ def semihard_weights(distances: Tensor, positives: Tensor, negatives: Tensor, ma
         (B, B) of the distances' type: the number of n for a positive pair, minus the number of p for a negative one.
     """
     ordered, places = distances.masked_fill(~negatives, torch.inf).sort(dim=1)
-    partners = positives.to(distances.dtype).topk(_most(positives), dim=1).indices  # (B, P), positives first
+    most = room_for(positives.sum(1), at_most=len(positives))
+    partners = positives.to(distances.dtype).topk(most, dim=1).indices  # (B, P), positives first
     is_positive, pulled = positives.gather(1, partners), distances.gather(1, partners)
     first = torch.searchsorted(ordered, pulled, right=True)
     last = torch.searchsorted(ordered, _largest_within(pulled, margin), right=True)
@@ -63,13 +64,6 @@ def semihard_weights(distances: Tensor, positives: Tensor, negatives: Tensor, ma
     uses = steps[:, :-1].cumsum(1)
     weights = torch.empty_like(uses).scatter_(1, places, -uses)
     return weights.scatter_add_(1, partners, counts)
-
-
-def _most(pairs: Tensor) -> int:
-    """How many columns hold the pairs of each row of (B, B) that come first; on a GPU all, not to wait for it."""
-    if pairs.device.type == "cpu" and len(pairs):
-        return int(pairs.sum(1).amax())
-    return len(pairs)
 
 
 def _largest_within(distances: Tensor, margin: float) -> Tensor:
