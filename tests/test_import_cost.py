@@ -65,3 +65,12 @@ def test_losses_and_figures_of_embeddings():
     modules = imported(f"import dml; {call}")
     assert "torch" in modules
     assert not modules & (LATER - {"torch._dynamo"})  # torch's, of the parameters that a loss draws
+
+
+def test_steps_of_the_losses_of_the_proxy_anchor_family():
+    """They have the numbers of a library that takes most of a second to import."""
+    step = "create_loss(name, num_classes=2, embedding_size=4)(torch.randn(6, 4), torch.arange(6) % 2)"
+    names = ("MS", "Contrastive", "Triplet", "NPair")
+    modules = imported(f"import torch; from dml import create_loss; [{step} for name in {names}]")
+    assert "dml.losses" in modules
+    assert not modules & (LATER - {"torch._dynamo"})

@@ -111,7 +111,12 @@ class TrainConfig:
         """The loss and what it is combined with."""
         of_sections = [switch.in_run_name for switch in self._switches() if switch.in_run_name]
         return "_".join(
-            [self.loss.loss, *["memory"] * self.loss.memory, *of_sections, *["mixup"] * self.loss.mixup],
+            [
+                self.loss.loss.replace("/", "_"),
+                *["memory"] * self.loss.memory,
+                *of_sections,
+                *["mixup"] * self.loss.mixup,
+            ],
         )
 
     def record(self) -> dict[str, Any]:

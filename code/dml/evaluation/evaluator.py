@@ -22,7 +22,10 @@ from dml.structures import Batch
 
 
 class Embed(Protocol):
-    """``dml.models.extract.embed``: a network's embeddings of all images of a loader."""
+    """``dml.models.extract.embed``: a network's embeddings of all images of a loader.
+
+    Where it has an attribute ``together`` that is true, all processes call it, and get the same embeddings.
+    """
 
     def __call__(
         self, model: nn.Module, batches: Iterable[Batch], device: torch.device, *, progress: str | None = None
@@ -133,6 +136,7 @@ class Evaluator:
             ties_count_for_query=self.ties_count_for_query,
             seed=self.seed,
             device=exact_device(device),
+            together=getattr(self.embed, "together", False),
         )
         return Evaluation(metrics, *query, *gallery, self.image_ids, collapse(query[0], distance=self.distance))
 
@@ -164,6 +168,7 @@ def evaluate_embeddings(
     ties_count_for_query: bool = False,
     seed: int = 0,
     device: torch.device | str | None = None,
+    together: bool = False,
 ) -> Values:
     """All of ``metrics`` from embeddings, under the keys of :func:`dml.evaluation.metrics.metric_keys`.
 
@@ -178,13 +183,15 @@ def evaluate_embeddings(
         image_ids: which images are the same and never answer each other, see ``retrieval_metrics``.
         ties_count_for_query: In-Shop's rule, for ``recall`` alone, see there.
         device: where to compute; None stays where ``query`` is.
+        together: whether all processes call this with the same arguments: searches are divided among them, and the
+            values are those of one process to the bit.
 
     Raises:
         UserError: an unknown metric or distance, shapes that do not fit, embeddings that are not finite.
     """
     keys = metric_keys(metrics, recall_ks)
     given = tuple(t if t is None else t.to(device) for t in (query, query_labels, gallery, gallery_labels))
-    work = Work(given, tuple(recall_ks), image_ids, ties_count_for_query, distance, seed)
+    work = Work(given, tuple(recall_ks), image_ids, ties_count_for_query, distance, seed, together)
     groups: dict[tuple[Callable, str], dict[str, Metric]] = {}
     for name in metrics:
         metric = METRICS[name]
