@@ -56,7 +56,9 @@ class Loading:
         dataset = ImageDataset(records, train_transform(spec.normalize, crop_size=crop_size))
         self.batches = PlannedBatches()
         self.sampler = RandomSampler(records.labels, batch_size=batch_size)
-        self.loader: DataLoader[Batch] = train_loader(dataset, self.batches, workers=workers, pin_memory=False)
+        self.loader: DataLoader[Batch] = train_loader(
+            dataset, self.batches, workers=workers, device=torch.device("cpu")
+        )
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of epoch ``number``; the first call starts the workers."""

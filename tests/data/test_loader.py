@@ -46,7 +46,7 @@ PLAN = np.random.default_rng(1).permutation(24).reshape(3, 8)
 
 def load(dataset, *, workers=0, rank=0, world_size=1, epoch=0, first=0, seed=5):
     batches = PlannedBatches(seed=seed, rank=rank, world_size=world_size)
-    loader = train_loader(dataset, batches, workers=workers, pin_memory=False)
+    loader = train_loader(dataset, batches, workers=workers, device=torch.device("cpu"))
     batches.set_epoch(PLAN, epoch, first)
     assert len(loader) == 3 - first
     return list(loader)
@@ -81,13 +81,13 @@ def test_epochs_seeds_and_views_differ(dataset):
 def test_an_image_drawn_twice_is_augmented_twice(dataset):
     batches = PlannedBatches()
     batches.set_epoch(np.zeros((1, 2), dtype=np.int64), 0)
-    (batch,) = train_loader(dataset, batches, workers=0, pin_memory=False)
+    (batch,) = train_loader(dataset, batches, workers=0, device=torch.device("cpu"))
     assert not torch.equal(batch.images[0], batch.images[1])
 
 
 def test_workers_survive_the_epoch(dataset):
     batches = PlannedBatches(seed=5)
-    loader = train_loader(dataset, batches, workers=1, pin_memory=False)
+    loader = train_loader(dataset, batches, workers=1, device=torch.device("cpu"))
     for epoch in range(2):
         batches.set_epoch(PLAN, epoch)
         expected = load(dataset, epoch=epoch)
@@ -108,7 +108,7 @@ def test_evaluation_takes_every_image_once(dataset):
     assert sorted(torch.cat(parts).tolist()) == list(range(24))
 
 
-OPTIONS = {"batch_size": 5, "workers": 0, "pin_memory": False}
+OPTIONS = {"batch_size": 5, "workers": 0, "device": torch.device("cpu")}
 
 
 class Harmed(ImageDataset):
@@ -173,7 +173,7 @@ def test_a_batch_lies_in_shared_memory_when_it_leaves_its_process(dataset):
 def test_loading_processes_leave_signals_to_the_main_one(dataset):
     """But for the main one's own SIGTERM, by which it ends them."""
     batches = PlannedBatches()
-    loader = train_loader(dataset, batches, workers=1, pin_memory=False)
+    loader = train_loader(dataset, batches, workers=1, device=torch.device("cpu"))
     batches.set_epoch(PLAN, 0)
     batches_of_epoch = iter(loader)
     next(batches_of_epoch)
