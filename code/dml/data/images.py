@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from dml.data.decoding import pixels_of, warn_of_slow_jpeg
 from dml.data.reading import UnreadableImageError, image_of, read_image
 from dml.data.records import ImageRecords
 from dml.structures import Batch
@@ -29,10 +30,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Transform:
-    """From an image to what a network reads, in two parts: what a loading process does, and what is left for the device.
+    """From an image to what a network reads, in two parts: a loading process does one, the device the other.
 
-    Bytes travel between the two, a quarter of what numbers would; each number follows from its byte alone, so that it is
-    the same whether it is computed image by image or in batches, here or there.
+    Bytes travel between them, a quarter of what numbers would take; each number follows from its byte alone, so that it
+    is the same whether it is computed image by image or in batches, here or there.
 
     Attributes:
         crop: a PIL RGB image, or its pixels (3, H, W) uint8 unless ``pillow`` → (3, H, W) uint8. Draws from torch's
@@ -89,6 +90,9 @@ class ImageDataset(Dataset):
         is_split = isinstance(transform, Transform)
         self.scale = transform.scale if is_split else None
         self._crop = transform.crop if is_split else transform
+        self._read = pixels_of if is_split and not transform.pillow else image_of
+        if self._read is pixels_of:
+            warn_of_slow_jpeg(records.paths)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -114,13 +118,14 @@ class ImageDataset(Dataset):
             torch.set_rng_state(state)
 
     def _load(self, index: int) -> Sample:
-        image = image_of(self.records, index)
+        image = self._read(self.records, index)
         views = [self._crop(image) for _ in range(self.num_views)]
         return Sample(views, int(self.records.labels[index]), index)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """A batch of ``samples``, rows ordered view by view (see :class:`dml.structures.Batch`), images as samples have them.
+    """A batch of ``samples``, rows ordered view by view (see :class:`dml.structures.Batch`); images as they are in
+    them.
 
     In a loading process it lies in shared memory: a batch that does not fit is an error here, which reaches the main
     process, whereas torch would lose it on the way there and let that wait for ever.

@@ -192,9 +192,7 @@ def _end_for(parent: int) -> None:
 
 def train_loader(dataset: Dataset, batches: PlannedBatches, *, workers: int, device: torch.device) -> Loader:
     """Loads the planned batches of ``dataset``; its workers live on from epoch to epoch."""
-    return Loader(
-        dataset, device=device, batch_sampler=batches, num_workers=workers, persistent_workers=workers > 0
-    )
+    return Loader(dataset, device=device, batch_sampler=batches, num_workers=workers, persistent_workers=workers > 0)
 
 
 def eval_loader(
