@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from dml.data.formats import open_image
 from dml.data.reading import image_of, read_image, turn_of
@@ -54,13 +56,19 @@ def pixels_of(records: ImageRecords, index: int) -> Tensor:
 
 
 def read_pixels(path: str | os.PathLike[str], *, upright: bool = False, bits: int | None = None) -> Tensor:
-    """(3, H, W) uint8: those of ``read_image`` to the bit, in less time where the file is a JPEG; see there.
+    """(3, H, W) uint8: those of ``read_image`` to the bit; in a loading process in less time, where the file is a JPEG.
 
-    Whatever torchvision's decoder finds wrong with a file, or is not known to read as Pillow does, Pillow is asked.
+    Whatever torchvision's decoder finds wrong with a file, or is not known to read as Pillow does, Pillow is asked. So
+    it is in other processes, for that decoder writes what it thinks of damaged files to the standard error stream,
+    which only a process that has no other use for it can do without meanwhile.
+
+    Raises:
+        UnreadableImageError: see :func:`read_image`.
     """
-    if str(path).lower().endswith(JPEG):
+    if get_worker_info() is not None and str(path).lower().endswith(JPEG):
         try:
-            pixels = _jpeg_pixels(Path(path), upright=upright)
+            with _silence():
+                pixels = jpeg_pixels(Path(path), upright=upright)
         except Exception:  # Pillow says what is wrong with it, if anything
             pixels = None
         if pixels is not None:
@@ -73,7 +81,7 @@ def tensor_of(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def _jpeg_pixels(path: Path, *, upright: bool) -> Tensor | None:
+def jpeg_pixels(path: Path, *, upright: bool) -> Tensor | None:
     """The pixels of a JPEG file of one of ``exact_kinds``; None: of a file that is none, or that is to be turned."""
     content = path.read_bytes()
     with open_image(io.BytesIO(content)) as image:
@@ -83,6 +91,23 @@ def _jpeg_pixels(path: Path, *, upright: bool) -> Tensor | None:
         if upright and turn_of(image) is not None:
             return None
     return _decode(content)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Within it nothing that this process writes to its standard error stream is seen."""
+    stream, nowhere = _streams()
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stream, 2)
+
+
+@cache
+def _streams() -> tuple[int, int]:
+    """File descriptors: the standard error stream's, to go back to; and of what is not seen."""
+    return os.dup(2), os.open(os.devnull, os.O_WRONLY)
 
 
 def _decode(content: bytes) -> Tensor:

@@ -22,6 +22,9 @@ from dml.signals import STOP_SIGNALS
 from dml.structures import Batch
 
 
+AT_ONCE = 4  # images of 224 × 224 numbers are a MB or two
+
+
 class PlannedBatches(Sampler[list[SampleKey]]):
     """Yields this process's share of each planned batch, every image with a random seed of its own.
 
@@ -121,7 +124,20 @@ class Loader(DataLoader[Batch]):
 
     def _with_images_there(self, batch: Batch) -> Batch:
         images = batch.images.to(self.device, non_blocking=True)
-        return replace(batch, images=images if self.scale is None else self.scale(images))
+        return replace(batch, images=images if self.scale is None else _scaled(images, self.scale))
+
+
+def _scaled(images: Tensor, scale: Callable[[Tensor], Tensor]) -> Tensor:
+    """``scale(images)``; on a CPU a few images at a time, what the cache holds: in a third of the time."""
+    if images.device.type != "cpu":
+        return scale(images)
+    first, *others = images.split(AT_ONCE)
+    done = scale(first)
+    whole = done.new_empty((len(images), *done.shape[1:]))
+    whole[: len(first)] = done
+    for number, part in enumerate(others, start=1):
+        whole[number * AT_ONCE :][: len(part)] = scale(part)
+    return whole
 
 
 def loading_error_of(error: RuntimeError) -> LoadingError | None:
