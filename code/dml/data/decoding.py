@@ -96,18 +96,14 @@ def jpeg_pixels(path: Path, *, upright: bool) -> Tensor | None:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Within it nothing that this process writes to its standard error stream is seen."""
-    stream, nowhere = _streams()
+    stream, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         yield
     finally:
         os.dup2(stream, 2)
-
-
-@cache
-def _streams() -> tuple[int, int]:
-    """File descriptors: the standard error stream's, to go back to; and of what is not seen."""
-    return os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.close(stream)
+        os.close(nowhere)
 
 
 def _decode(content: bytes) -> Tensor:
@@ -165,7 +161,7 @@ def _warn_once() -> None:
     slow = [str(kind) for kind in KINDS if kind not in exact_kinds()]
     if slow:
         warnings.warn(
-            f"JPEG files ({', '.join(slow)}) are decoded by Pillow, for torchvision gives other pixels here",
+            f"JPEG files ({', '.join(slow)}) are decoded by Pillow, for this torchvision does not give the same pixels",
             DecoderWarning,
             stacklevel=3,
         )

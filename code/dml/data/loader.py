@@ -21,7 +21,6 @@ from dml.errors import UserError
 from dml.signals import STOP_SIGNALS
 from dml.structures import Batch
 
-
 AT_ONCE = 4  # images of 224 × 224 numbers are a MB or two
 
 
