@@ -67,8 +67,7 @@ def read_pixels(path: str | os.PathLike[str], *, upright: bool = False, bits: in
     """
     if get_worker_info() is not None and str(path).lower().endswith(JPEG):
         try:
-            with _silence():
-                pixels = jpeg_pixels(Path(path), upright=upright)
+            pixels = jpeg_pixels(Path(path), upright=upright)
         except Exception:  # Pillow says what is wrong with it, if anything
             pixels = None
         if pixels is not None:
@@ -82,7 +81,11 @@ def tensor_of(image: Image.Image) -> Tensor:
 
 
 def jpeg_pixels(path: Path, *, upright: bool) -> Tensor | None:
-    """The pixels of a JPEG file of one of ``exact_kinds``; None: of a file that is none, or that is to be turned."""
+    """The pixels of a JPEG file of one of ``exact_kinds``; None: of a file that is none, or that is to be turned.
+
+    Raises:
+        Exception: of any kind, for what is wrong with the file.
+    """
     content = path.read_bytes()
     with open_image(io.BytesIO(content)) as image:
         kind = Kind(image.mode, "progressive" in image.info)
@@ -90,7 +93,8 @@ def jpeg_pixels(path: Path, *, upright: bool) -> Tensor | None:
             return None
         if upright and turn_of(image) is not None:
             return None
-    return _decode(content)
+    with _silence():
+        return _decode(content)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 import struct
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
@@ -139,13 +140,12 @@ def write(images: Mapping[ImageKey, Kept], file: Path, old: ImageCache | None) -
         OSError: naming ``file``.
     """
     with replacing(file) as out:
-        number = out.fileno()
+        one_at_a_time = threading.Lock()
 
         def put(offset: int, image: np.ndarray) -> None:
-            left = memoryview(image.reshape(-1))
-            while left:
-                done = os.pwrite(number, left, offset)
-                left, offset = left[done:], offset + done
+            with one_at_a_time:
+                out.seek(offset)
+                out.write(image.reshape(-1).data)
 
         done = _decoded(images, put, old)
         start = total_bytes(images)
@@ -169,7 +169,7 @@ def opened(file: Path) -> ImageCache | None:
         if any(kept.offset + kept.num_bytes > start for kept in images.values()):
             return None
         pixels = np.memmap(file, np.uint8, mode="r", shape=(start,)) if start else np.empty(0, np.uint8)
-    except (OSError, ValueError, TypeError, struct.error):
+    except (OSError, ValueError, TypeError, OverflowError, struct.error):
         return None
     return ImageCache(pixels, images, file)
 
@@ -218,7 +218,7 @@ def _pixels(key: ImageKey) -> np.ndarray | None:
     return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
 
 
-def fresh(cache: ImageCache, keys: Iterable[ImageKey]) -> tuple[int, int]:
+def outdated(cache: ImageCache, keys: Iterable[ImageKey]) -> tuple[int, int]:
     """Of how many of the images ``cache`` knows nothing, and how many have changed since."""
     missing = changed = 0
     for key in keys:

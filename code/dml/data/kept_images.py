@@ -16,7 +16,7 @@ import PIL
 from tqdm import tqdm
 
 from dml.config import DataConfig
-from dml.data.image_cache import ImageCache, fresh, gigabytes, in_memory, measured, opened, total_bytes, write
+from dml.data.image_cache import ImageCache, gigabytes, in_memory, measured, opened, outdated, total_bytes, write
 from dml.data.memory import free_memory
 from dml.data.records import ImageKey, ImageRecords, PixelRecords
 from dml.errors import UserError
@@ -88,7 +88,7 @@ def _on_disk(keys: Sequence[ImageKey], folder: Path, name: str) -> ImageCache:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / f".{name}.lock", file):
             old = opened(file)
-            missing, changed = (len(keys), 0) if old is None else fresh(old, keys)
+            missing, changed = (len(keys), 0) if old is None else outdated(old, keys)
             if old is not None and not missing and not changed:
                 return old
             for leftover in folder.glob(f".{name}.*.tmp"):  # of a process that was killed
