@@ -86,7 +86,7 @@ class TrainingStep:
         self.optimizer = create_optimizer(self.method.param_groups(), self.config)
         self.fabric = Fabric(accelerator="cuda" if options.device.type == "cuda" else "cpu", devices=1)
         self.module, self.wrapped = self.fabric.setup(self.method, self.optimizer)
-        self.watch = LossWatch(options.device)
+        self.watch = LossWatch()
         self.method.train()
 
     def plain(self, images: Tensor, labels: Tensor) -> None:
