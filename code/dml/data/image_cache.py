@@ -96,10 +96,14 @@ class ImageCache:
             return torch.from_numpy(self.pixels)
 
 
-def measured(keys: Sequence[ImageKey]) -> dict[ImageKey, Kept]:
-    """Of every image file what its first bytes say, its pixels to be laid one behind the other."""
+def measured(keys: Sequence[ImageKey], *, quiet: bool = False) -> dict[ImageKey, Kept]:
+    """Of every image file what its first bytes say, its pixels to be laid one behind the other.
+
+    Args:
+        quiet: without a progress bar.
+    """
     found, offset = {}, 0
-    for key, kept in zip(keys, in_threads(_measure, keys, "sizes"), strict=True):
+    for key, kept in zip(keys, in_threads(_measure, keys, "sizes", quiet=quiet), strict=True):
         found[key] = kept._replace(offset=offset)
         offset += kept.num_bytes
     return found
@@ -119,22 +123,27 @@ def total_bytes(images: Mapping[ImageKey, Kept]) -> int:
     return sum(kept.num_bytes for kept in images.values())
 
 
-def in_memory(images: Mapping[ImageKey, Kept]) -> ImageCache:
-    """Decode what was ``measured``, into memory that processes which are forked afterwards share."""
+def in_memory(images: Mapping[ImageKey, Kept], *, quiet: bool = False) -> ImageCache:
+    """Decode what was ``measured``, into memory that processes which are forked afterwards share.
+
+    Args:
+        quiet: without a progress bar.
+    """
     buffer = mmap.mmap(-1, max(1, total_bytes(images)))
     pixels = np.frombuffer(buffer, dtype=np.uint8)
 
     def put(offset: int, image: np.ndarray) -> None:
         pixels[offset : offset + image.size] = image.reshape(-1)
 
-    return ImageCache(pixels, _decoded(images, put, None))
+    return ImageCache(pixels, _decoded(images, put, None, quiet=quiet))
 
 
-def write(images: Mapping[ImageKey, Kept], file: Path, old: ImageCache | None) -> None:
+def write(images: Mapping[ImageKey, Kept], file: Path, old: ImageCache | None, *, quiet: bool = False) -> None:
     """Decode what was ``measured`` into ``file``, which takes its place when it is whole.
 
     Args:
         old: what is there already of files that have not changed is taken from there.
+        quiet: without a progress bar.
 
     Raises:
         OSError: naming ``file``.
@@ -147,7 +156,7 @@ def write(images: Mapping[ImageKey, Kept], file: Path, old: ImageCache | None) -
                 out.seek(offset)
                 out.write(image.reshape(-1).data)
 
-        done = _decoded(images, put, old)
+        done = _decoded(images, put, old, quiet=quiet)
         start = total_bytes(images)
         out.seek(start)
         out.write(json.dumps([[*key, *kept] for key, kept in done.items()]).encode())
@@ -185,10 +194,11 @@ def _measure(key: ImageKey) -> Kept:
 
 
 def _decoded(
-    images: Mapping[ImageKey, Kept], put: Callable[[int, np.ndarray], None], old: ImageCache | None
+    images: Mapping[ImageKey, Kept], put: Callable[[int, np.ndarray], None], old: ImageCache | None, *, quiet: bool
 ) -> dict[ImageKey, Kept]:
     """What is kept of ``images`` after ``put`` was given the place and the pixels of each."""
-    return dict(in_threads(partial(_decode_one, put=put, old=old), list(images.items()), "images decoded"))
+    decode = partial(_decode_one, put=put, old=old)
+    return dict(in_threads(decode, list(images.items()), "images decoded", quiet=quiet))
 
 
 def _decode_one(

@@ -66,9 +66,10 @@ def _in_memory(keys: Sequence[ImageKey], *, workers: int) -> ImageCache:
             "--cache-images memory is shared with processes that load images by forking them, which this system does"
             " not do: give --cache-images disk, or --workers 0"
         )
-    from dml.processes import world_size  # here, for torch takes long to import
+    from dml.processes import world_size  # here, and below, for torch takes long to import
 
-    images = measured(keys)
+    quiet = _is_quiet()
+    images = measured(keys, quiet=quiet)
     processes = int(os.environ.get("LOCAL_WORLD_SIZE") or world_size())
     needed, free = processes * total_bytes(images), free_memory()
     each = "" if processes == 1 else f" in each of {processes} processes together"
@@ -78,7 +79,7 @@ def _in_memory(keys: Sequence[ImageKey], *, workers: int) -> ImageCache:
             f" memory that is free is {gigabytes(int(MOST * free))}: --cache-images disk keeps them in a file"
         )
     _tell(f"decoding {len(keys):,} images into memory: {gigabytes(needed)}{each}")
-    return in_memory(images)
+    return in_memory(images, quiet=quiet)
 
 
 def _on_disk(keys: Sequence[ImageKey], folder: Path, name: str) -> ImageCache:
@@ -93,12 +94,12 @@ def _on_disk(keys: Sequence[ImageKey], folder: Path, name: str) -> ImageCache:
                 return old
             for leftover in folder.glob(f".{name}.*.tmp"):  # of a process that was killed
                 leftover.unlink(missing_ok=True)
-            images = measured(keys)
+            images = measured(keys, quiet=_is_quiet())
             size = total_bytes(images)
             require_space(folder, size, UserError, what=f"--cache-images disk ({len(keys):,} decoded images)")
             since = "" if old is None else f" ({missing:,} are new, {changed:,} have changed)"
             _tell(f"decoding {len(keys):,} images into {file}{since}: {gigabytes(size)}")
-            write(images, file, old)
+            write(images, file, old, quiet=_is_quiet())
             cache = opened(file)
     except UserError:
         raise
@@ -132,7 +133,7 @@ def _alone(lock: Path, file: Path) -> Iterator[None]:
             try:
                 fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
-                tqdm.write(f"another process is decoding images into {file}: waiting for it")
+                _tell(f"another process is decoding images into {file}, waiting for it")
                 fcntl.lockf(held, fcntl.LOCK_EX)
         except (ImportError, OSError):  # Windows; some network file systems
             pass
@@ -140,4 +141,12 @@ def _alone(lock: Path, file: Path) -> Iterator[None]:
 
 
 def _tell(text: str) -> None:
-    tqdm.write(f"--cache-images: {text}")
+    if not _is_quiet():
+        tqdm.write(f"--cache-images: {text}")
+
+
+def _is_quiet() -> bool:
+    """Whether another process of the run tells people."""
+    from dml.processes import rank
+
+    return rank() > 0
