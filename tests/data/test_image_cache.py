@@ -152,7 +152,7 @@ def test_memory_that_does_not_suffice_is_refused_with_what_is_needed(data, monke
     with pytest.raises(UserError, match=r"12 decoded images need 0\.1 GB, .* --cache-images disk keeps them in a file"):
         with_kept_images(data, config(data, "memory"))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    with pytest.raises(UserError, match=r"need 0\.1 GB in each of 4 processes together"):
+    with pytest.raises(UserError, match=r"need 0\.1 GB in 4 processes together"):
         with_kept_images(data, config(data, "memory"))
 
 

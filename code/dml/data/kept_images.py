@@ -72,7 +72,7 @@ def _in_memory(keys: Sequence[ImageKey], *, workers: int) -> ImageCache:
     images = measured(keys, quiet=quiet)
     processes = int(os.environ.get("LOCAL_WORLD_SIZE") or world_size())
     needed, free = processes * total_bytes(images), free_memory()
-    each = "" if processes == 1 else f" in each of {processes} processes together"
+    each = "" if processes == 1 else f" in {processes} processes together"
     if free is not None and needed > MOST * free:
         raise UserError(
             f"--cache-images memory: {len(keys):,} decoded images need {gigabytes(needed)}{each}, and {MOST:.0%} of the"
