@@ -96,7 +96,7 @@ def eval_batches(
         ImageDataset(records, transform),
         batch_size=max(1, batch_size // fabric.world_size),
         workers=workers,
-        pin_memory=fabric.device.type == "cuda",
+        device=fabric.device,
         rank=fabric.global_rank,
         world_size=fabric.world_size,
     )

@@ -42,7 +42,7 @@ def start_at_class_means(
         images,
         batch_size=max(1, config.data.batch_size // fabric.world_size),
         workers=config.data.workers,
-        pin_memory=fabric.device.type == "cuda",
+        device=fabric.device,
         rank=fabric.global_rank,
         world_size=fabric.world_size,
         seed=config.run.seed,

@@ -164,7 +164,7 @@ def _trainer(
             images,
             batches,
             workers=config.data.workers if isinstance(images, ImageDataset) else 0,  # what is in memory needs none
-            pin_memory=fabric.device.type == "cuda",
+            device=fabric.device,
         ),
         batches=batches,
         evaluate={prefix: partial(task.evaluate, prefix) for prefix in task.splits},
