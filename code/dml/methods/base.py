@@ -114,6 +114,11 @@ class Method(nn.Module, ABC):
         """The network that is evaluated."""
         return self.model if self.average is None else self.average.network
 
+    def networks(self) -> list[nn.Module]:
+        """Every network that sees the images of a step, each once: the trained one, and its teachers."""
+        teachers = (part for part in self.modules() if isinstance(part, Teacher) and part is not self.average)
+        return [self.model, *(teacher.network for teacher in teachers)]
+
     def keep_average(self, momentum: float) -> None:
         """Let a moving average of the network be evaluated in its place."""
         self.average = Teacher(deepcopy(self.model), momentum=momentum)

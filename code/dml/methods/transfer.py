@@ -71,6 +71,11 @@ class TransferMethod(Method):
         """Backbone, head, the criterion's heads or adapters, proxies."""
         return self._groups
 
+    def networks(self) -> list[nn.Module]:
+        """The target, and the source unless its embeddings are cached."""
+        source = [self.source.network] if isinstance(self.source, SourceNetwork) else []
+        return [*super().networks(), *source]
+
     def epoch_batches(self, epoch: int) -> np.ndarray:
         """The sampler's plan."""
         return self.sampler.plan(epoch)

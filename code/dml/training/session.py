@@ -21,6 +21,7 @@ from dml.data.loader import PlannedBatches, train_loader
 from dml.data.run_split import warn_of_trained_classes
 from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
+from dml.models.memory_format import CONTIGUOUS
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
 from dml.training.advice import BaselineWarning, below_baselines, rising_loss
@@ -29,6 +30,7 @@ from dml.training.everything import EveryImageTask
 from dml.training.faults import keeping_traceback
 from dml.training.finetuning import finetuning_told
 from dml.training.launcher import find_launcher
+from dml.training.layout import with_memory_format
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.retrieval import RetrievalTask
@@ -71,6 +73,7 @@ def train(
     """
     # What the images were found to be is kept with the run: it, and what is made of it, reads others alike.
     config = replace(config, data=replace(config.data, bits=data.train.bits))
+    config = with_memory_format(config, method, fabric.device)
     kind = kind or (EveryImageTask if isinstance(data, EveryImageData) else RetrievalTask)
     task = kind(config, fabric, data, method)
     if task.splits:  # known with the data: a folder may bring held-out images
@@ -234,7 +237,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
         say(told)
     if config.data.dataset == "folder":  # of named data sets the protocol is fixed
         warn_of_findings(task.data, copies_answer=config.evaluation.keep_copies)
-    say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
+    layout = "" if config.run.memory_format == CONTIGUOUS else f", {config.run.memory_format}"
+    say(f"{network}, on {fabric.device}{processes}; {config.run.precision}{layout}")
     for line in finetuning_told(config, task.method):
         say(line)
     if task.data.left_out:
