@@ -246,6 +246,13 @@ class RunConfig(Section):
         choices=("auto", "contiguous", "channels_last"),
         before="contiguous",
     )
+    accumulate: int = option(
+        1,
+        "pass each batch through the networks in so many pieces, for the loss of the whole batch in the memory of one"
+        " piece; takes a third more time",
+        within=at_least(1),
+        used_if=unless("cache_features", True),
+    )
     log_dir: str = option(str(ROOT / "logs"), "where run folders are made", aliases=("LOG_DIR", "save_path"))
     run_name: str | None = option(None, "name of the run folder; unset: made from the settings", aliases=("savename",))
     remark: str = option("", "appended to the run's name", used_if=while_unset("run_name"))

@@ -87,8 +87,9 @@ class TransferMethod(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The criterion over the global batch, in float32 whatever the networks' precision."""
-        source = self._gather(self.source(batch, self._source_stages), batch.num_views)
-        target = self._gather(represent(self.model, batch.images, self._target_stages), batch.num_views)
+        pieces, seen = self.pieces, (self.model, batch.images, self._target_stages)
+        source = self._gather(self.source(batch, self._source_stages, pieces=pieces), batch.num_views)
+        target = self._gather(represent(*seen, pieces=pieces), batch.num_views)
         labels, indices = (gather_rows(rows, batch.num_views) for rows in (batch.labels, batch.indices))
         with torch.autocast(batch.images.device.type, enabled=False):
             transfer = self.criterion(target, source, labels=labels, indices=indices)

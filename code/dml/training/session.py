@@ -24,7 +24,9 @@ from dml.methods.base import Method
 from dml.models.memory_format import CONTIGUOUS
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
+from dml.training.accumulation import accumulation_told, check_pieces
 from dml.training.advice import BaselineWarning, below_baselines, rising_loss
+from dml.training.compiling import compile_networks
 from dml.training.environment import first_command, record_session
 from dml.training.everything import EveryImageTask
 from dml.training.faults import keeping_traceback
@@ -85,7 +87,9 @@ def train(
     images = method.images_per_batch()
     batches.check_share(images)  # before a folder is made
     side = config.data.crop_size or method.model.input_spec.crop_size
-    require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
+    rows, method.pieces = images * method.num_views // fabric.world_size, config.run.accumulate
+    check_pieces(method.pieces, rows)
+    require_statistics(method.model, rows=rows // method.pieces, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
     resume_hint = shlex.join([*find_launcher().command, entry_point(), "--resume-run", str(folder)])
@@ -124,7 +128,7 @@ def _train_in(
         task.keep_records(folder)
         _introduce(config, fabric, task, folder)
     if config.run.compile:
-        task.method.model.compile()
+        compile_networks(task.method)
     trainer = _trainer(folder, config, fabric, task, batches, split=split, resume_hint=resume_hint)
     finished = False
     try:
@@ -239,7 +243,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
         warn_of_findings(task.data, copies_answer=config.evaluation.keep_copies)
     layout = "" if config.run.memory_format == CONTIGUOUS else f", {config.run.memory_format}"
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}{layout}")
-    for line in finetuning_told(config, task.method):
+    rows = task.method.images_per_batch() * task.method.num_views // fabric.world_size
+    for line in [*finetuning_told(config, task.method), *accumulation_told(task.method, rows)]:
         say(line)
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")
