@@ -77,7 +77,7 @@ def both(run, parse, flags, digits, tmp_path) -> list[Path]:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_teacher_with_labels(compiler, digits, tmp_path):
-    """Student and teacher of self-distillation, each for its batch alone, though evaluations come before and between."""
+    """Student and teacher of self-distillation, each for its batch alone, whatever evaluations come between."""
     flags = ("--loss", "multisimilarity_lsd", "--batch-size", "16", "--eval-first", "1", "--warm", "0")
     compiled, plain = both(supervised.run, parse_train, flags, digits, tmp_path)
     assert set(compiler.batches) == {(16, 3, 16, 16)}

@@ -26,8 +26,12 @@ def best_memory_format(network: nn.Module, device: torch.device, *, mixed: bool)
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     if device.type not in ("cpu", "cuda") or len(convolutions) < 2:  # one: it cuts patches for a transformer
         return CONTIGUOUS
-    by_channel = any(1 < module.groups == module.in_channels for module in convolutions)
-    return CHANNELS_LAST if mixed or (device.type == "cpu" and by_channel) else CONTIGUOUS
+    return CHANNELS_LAST if mixed or (device.type == "cpu" and works_by_channel(network)) else CONTIGUOUS
+
+
+def works_by_channel(network: nn.Module) -> bool:
+    """Whether there are convolutions that look at one channel each."""
+    return any(isinstance(part, nn.Conv2d) and 1 < part.groups == part.in_channels for part in network.modules())
 
 
 def lay_out(network: nn.Module, memory_format: str) -> None:

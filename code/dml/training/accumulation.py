@@ -27,8 +27,8 @@ def accumulation_told(method: Method, rows: int) -> list[str]:
     most, least = -(-rows // method.pieces), rows // method.pieces
     size = f"{least}" if most == least else f"{least} to {most}"
     lines = [
-        f"--accumulate {method.pieces}: images pass the networks in {method.pieces} pieces of {size}, twice; the loss is"
-        " that of the whole batch"
+        f"--accumulate {method.pieces}: images pass the networks in {method.pieces} pieces of {size}, twice; the loss"
+        " is that of the whole batch"
     ]
     if learning_layers(method.model):
         lines.append(

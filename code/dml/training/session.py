@@ -32,7 +32,7 @@ from dml.training.everything import EveryImageTask
 from dml.training.faults import keeping_traceback
 from dml.training.finetuning import finetuning_told
 from dml.training.launcher import find_launcher
-from dml.training.layout import with_memory_format
+from dml.training.layout import bfloat16_told, with_memory_format
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.retrieval import RetrievalTask
@@ -244,7 +244,8 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     layout = "" if config.run.memory_format == CONTIGUOUS else f", {config.run.memory_format}"
     say(f"{network}, on {fabric.device}{processes}; {config.run.precision}{layout}")
     rows = task.method.images_per_batch() * task.method.num_views // fabric.world_size
-    for line in [*finetuning_told(config, task.method), *accumulation_told(task.method, rows)]:
+    told = finetuning_told(config, task.method) + accumulation_told(task.method, rows)
+    for line in told + bfloat16_told(config, task.method, fabric.device):
         say(line)
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")
