@@ -249,7 +249,7 @@ class RunConfig(Section):
     accumulate: int = option(
         1,
         "pass each batch through the networks in so many pieces, for the loss of the whole batch in the memory of one"
-        " piece; takes a third more time",
+        " piece; a step takes two fifths longer",
         within=at_least(1),
         used_if=unless("cache_features", True),
     )

@@ -17,9 +17,9 @@ def in_pieces(network: nn.Module, images: Tensor, pieces: int, *given: Any) -> A
     """``network(images, *given)``, of so many pieces of the images one after the other, and no activations kept.
 
     In the backward pass each piece goes through the network once more, with the random numbers of the first time, and
-    its activations go before the next piece's come: exact but for rounding, in the memory of a piece, with a third more
-    time. Of layers that work on the batch, batch normalisation in training above all, each piece is a batch of its own;
-    running statistics move with the first pass alone. What the network gives is held for the whole batch.
+    its activations go before the next piece's come: exact but for rounding, in the memory of a piece, with two fifths
+    more time. Of layers that work on the batch, batch normalisation in training above all, each piece is a batch of its
+    own; running statistics move with the first pass alone. What the network gives is held for the whole batch.
 
     Args:
         images: (B, 3, H, W); (B, F) rows of features go through as they are, having no activations to speak of.
