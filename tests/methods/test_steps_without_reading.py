@@ -41,6 +41,7 @@ ALLOWED = {
     "miners/": "tuples are as many as a miner finds",
     "losses/tuples/npair.py": "tuples are as many as a miner finds",
     "losses/tuples/angular.py": "tuples are as many as a miner finds",
+    "losses/tuples/triplet.py": "how many columns hold pairs is looked at on a CPU alone",
     "losses/ranking/smooth_ap.py": "pairs of a class are as many as the labels have",
     "losses/transfer/darkrank.py": "pairs of a class are as many as the labels have",
     "methods/classification.py": "the share of a mixture is drawn, and read, on the CPU",
