@@ -15,10 +15,11 @@ def best_memory_format(network: nn.Module, device: torch.device, *, mixed: bool)
     """``contiguous`` or ``channels_last``, whichever a step of ``network`` is faster in.
 
     In ``channels_last`` sums run in another order, so that results differ in their last digits. Hence it is chosen
-    where it gains much and no published recipe trains in float32: of convolutional networks in mixed precision, where
-    both processors' and NVIDIA's units for it compute so, and on a CPU of networks with a convolution for each channel
-    (MobileNet, EfficientNet, ConvNeXt). In float32 the published networks gain as well on a CPU; that is asked for by
-    ``--memory-format channels_last``.
+    where no published recipe trains: of convolutional networks in mixed precision, where both processors' and NVIDIA's
+    units for it compute so, and on a CPU of networks with a convolution for each channel (MobileNet, EfficientNet,
+    ConvNeXt). MobileNets and timm's networks with batch normalisation lay their images out so themselves, whatever
+    their weights do, and compute the same to the bit either way. In float32 the published networks gain as well on a
+    CPU; that is asked for by ``--memory-format channels_last``.
 
     Args:
         mixed: whether it computes in float16 or bfloat16.
