@@ -51,16 +51,13 @@ def test_the_same_in_another_order():
 
 def test_a_network_that_lays_its_images_out_itself():
     torch.manual_seed(0)
-    network, images = create_model("mobilenet_v3_small", pretrained=False, embedding_size=8), torch.randn(4, 3, 32, 32)
-    results = []
+    network = create_model("mobilenet_v3_small", pretrained=False, embedding_size=8).eval()
+    images, embeddings = torch.randn(4, 3, 32, 32), []
     for memory_format in ("contiguous", "channels_last"):
         lay_out(network, memory_format)
-        network.zero_grad()
-        embedding = network(images).embedding
-        embedding.sum().backward()
-        results.append([embedding.detach(), *(weight.grad.clone() for weight in network.parameters())])
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(other, one, atol=1e-6, rtol=1e-5)
+        assert network.backbone(images).is_contiguous(memory_format=torch.channels_last)
+        embeddings.append(network(images).embedding)
+    torch.testing.assert_close(*embeddings, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
