@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from dml.losses import create_loss
 from dml.methods.supervised import SupervisedMethod
 from dml.models import create_model
 from dml.models.backbones import traits_of
+from dml.models.memory_format import best_memory_format, lay_out
 from dml.structures import Batch, Progress
 from dml.training.losswatch import LossWatch
 from dml.training.optim import clip_gradients, create_optimizer
@@ -72,9 +74,13 @@ class Loading:
 
 
 class TrainingStep:
-    """Proxy-Anchor on ``model`` with AdamW, as the trainer steps and as plain PyTorch does."""
+    """Proxy-Anchor on ``model`` with AdamW, as the trainer steps and as plain PyTorch does.
 
-    def __init__(self, model: str, options: Options):
+    Args:
+        precision: of the network, as Fabric calls it; its memory format is the one that a run would choose.
+    """
+
+    def __init__(self, model: str, options: Options, *, precision: Literal["32-true", "bf16-mixed"] = "32-true"):
         logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
         self.device, self.config = options.device, OptimConfig()
         self.method = SupervisedMethod(
@@ -83,8 +89,13 @@ class TrainingStep:
             sampler=RandomSampler(np.zeros(1, dtype=np.int64), batch_size=1),
             proxy_lr_scale=100.0,
         ).to(options.device)
+        lay_out(
+            self.method.model,
+            best_memory_format(self.method.model, options.device, mixed=precision != "32-true"),
+        )
         self.optimizer = create_optimizer(self.method.param_groups(), self.config)
-        self.fabric = Fabric(accelerator="cuda" if options.device.type == "cuda" else "cpu", devices=1)
+        kind = "cuda" if options.device.type == "cuda" else "cpu"
+        self.fabric = Fabric(accelerator=kind, devices=1, precision=precision)
         self.module, self.wrapped = self.fabric.setup(self.method, self.optimizer)
         self.watch = LossWatch()
         self.method.train()

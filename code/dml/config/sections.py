@@ -239,6 +239,20 @@ class RunConfig(Section):
     )
     precision: str = option("32", "arithmetic of the network", choices=("32", "16-mixed", "bf16-mixed"))
     compile: bool = option(False, "compile the network with torch.compile")
+    memory_format: str = option(
+        "auto",
+        "how feature maps lie in memory; auto: channels_last in mixed precision, and on a CPU for networks with a"
+        " convolution for each channel such as MobileNet, else contiguous",
+        choices=("auto", "contiguous", "channels_last"),
+        before="contiguous",
+    )
+    accumulate: int = option(
+        1,
+        "pass each batch through the networks in so many pieces, for the loss of the whole batch in the memory of one"
+        " piece; a step takes two fifths longer",
+        within=at_least(1),
+        used_if=unless("cache_features", True),
+    )
     log_dir: str = option(str(ROOT / "logs"), "where run folders are made", aliases=("LOG_DIR", "save_path"))
     run_name: str | None = option(None, "name of the run folder; unset: made from the settings", aliases=("savename",))
     remark: str = option("", "appended to the run's name", used_if=while_unset("run_name"))

@@ -95,6 +95,11 @@ class TrainConfig:
         """Those that are on."""
         return [section.switch for name, section in OWN_SECTIONS.items() if getattr(self, name) is not None]
 
+    @property
+    def embedding(self) -> DataConfig:
+        """``data`` for passes without training: of a batch that trains in pieces, a piece at a time."""
+        return dataclasses.replace(self.data, batch_size=-(-self.data.batch_size // self.run.accumulate))
+
     def default_run_name(self) -> str:
         """What the run is, in a folder's name."""
         parts = [

@@ -42,7 +42,7 @@ def run(command: TrainCommand) -> Path:
 
     def embed_training_set(model: EmbeddingNet) -> Tensor:
         how = {"read": background_of, "whole_images": True, "progress": "neighbours"}
-        return embed_records(model, data.train, config.data, fabric, **how)
+        return embed_records(model, data.train, config.embedding, fabric, **how)
 
     student = create_student(config, continued=command.has_checkpoint)
     method = build_method(Given(config, student, data.train, embed_training_set))

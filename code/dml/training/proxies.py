@@ -40,7 +40,7 @@ def start_at_class_means(
     """
     loader = eval_loader(
         images,
-        batch_size=max(1, config.data.batch_size // fabric.world_size),
+        batch_size=max(1, config.embedding.batch_size // fabric.world_size),
         workers=config.data.workers,
         device=fabric.device,
         rank=fabric.global_rank,

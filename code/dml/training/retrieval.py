@@ -55,7 +55,7 @@ class RetrievalTask(Task):
             "resize": config.data.resize,
             "crop_size": config.data.crop_size,
             "pillow": config.data.pillow,
-            "batch_size": config.data.batch_size,
+            "batch_size": config.embedding.batch_size,
             "workers": config.data.workers,
             "recall_ks": data.recall_ks,
             "metrics": config.evaluation.metrics,
@@ -188,7 +188,7 @@ class RetrievalTask(Task):
         if has_weights(self.config):
             how = {"read": features_of, "progress": "pretrained features"}
             features = [
-                embed_records(model, self.data.parts[split], self.config.data, self.fabric, **how)
+                embed_records(model, self.data.parts[split], self.config.embedding, self.fabric, **how)
                 for split in self.data.searched
             ]
         if not self.fabric.is_global_zero:

@@ -21,14 +21,18 @@ from dml.data.loader import PlannedBatches, train_loader
 from dml.data.run_split import warn_of_trained_classes
 from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
+from dml.models.memory_format import CONTIGUOUS
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
+from dml.training.accumulation import accumulation_told, check_pieces
 from dml.training.advice import BaselineWarning, below_baselines, rising_loss
+from dml.training.compiling import compile_networks
 from dml.training.environment import first_command, record_session
 from dml.training.everything import EveryImageTask
 from dml.training.faults import keeping_traceback
 from dml.training.finetuning import finetuning_told
 from dml.training.launcher import find_launcher
+from dml.training.layout import bfloat16_told, with_memory_format
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.retrieval import RetrievalTask
@@ -71,6 +75,7 @@ def train(
     """
     # What the images were found to be is kept with the run: it, and what is made of it, reads others alike.
     config = replace(config, data=replace(config.data, bits=data.train.bits))
+    config = with_memory_format(config, method, fabric.device)
     kind = kind or (EveryImageTask if isinstance(data, EveryImageData) else RetrievalTask)
     task = kind(config, fabric, data, method)
     if task.splits:  # known with the data: a folder may bring held-out images
@@ -82,7 +87,9 @@ def train(
     images = method.images_per_batch()
     batches.check_share(images)  # before a folder is made
     side = config.data.crop_size or method.model.input_spec.crop_size
-    require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
+    rows, method.pieces = images * method.num_views // fabric.world_size, config.run.accumulate
+    check_pieces(method.pieces, rows)
+    require_statistics(method.model, rows=rows // method.pieces, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
     resume_hint = shlex.join([*find_launcher().command, entry_point(), "--resume-run", str(folder)])
@@ -121,7 +128,7 @@ def _train_in(
         task.keep_records(folder)
         _introduce(config, fabric, task, folder)
     if config.run.compile:
-        task.method.model.compile()
+        compile_networks(task.method)
     trainer = _trainer(folder, config, fabric, task, batches, split=split, resume_hint=resume_hint)
     finished = False
     try:
@@ -234,8 +241,11 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
         say(told)
     if config.data.dataset == "folder":  # of named data sets the protocol is fixed
         warn_of_findings(task.data, copies_answer=config.evaluation.keep_copies)
-    say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
-    for line in finetuning_told(config, task.method):
+    layout = "" if config.run.memory_format == CONTIGUOUS else f", {config.run.memory_format}"
+    say(f"{network}, on {fabric.device}{processes}; {config.run.precision}{layout}")
+    rows = task.method.images_per_batch() * task.method.num_views // fabric.world_size
+    told = finetuning_told(config, task.method) + accumulation_told(task.method, rows)
+    for line in told + bfloat16_told(config, task.method, fabric.device):
         say(line)
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")

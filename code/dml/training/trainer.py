@@ -87,7 +87,9 @@ class Trainer:
         self.tracker, self.folder, self.answers = tracker, folder, answers or {}
         self.after_epoch, self.baselines = after_epoch, baselines
         self._zero_is_said = False
-        self._optimizer = create_optimizer(method.param_groups(), optim)
+        # Not with a scaler of gradients: a fused step unscales them itself, after they would have been clipped.
+        fused = fabric.device.type == "cuda" and getattr(fabric.strategy.precision, "scaler", None) is None
+        self._optimizer = create_optimizer(method.param_groups(), optim, fused=fused)
         self.schedule = Schedule(self._optimizer, optim)
         # The first group is the backbone, which learns at the base rate unless rates go by depth or it is frozen.
         first = next(group for group in method.param_groups() if group.parameters)

@@ -80,11 +80,11 @@ class UnlabelledTask(Task):
     def _agreement(self, model: nn.Module) -> float:
         config = self.config
         how = {"distance": config.evaluation.eval_distance, "seed": config.run.seed}
-        return agreement(model, self.training_set(), config.data, self.fabric, **how)
+        return agreement(model, self.training_set(), config.embedding, self.fabric, **how)
 
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
         """Embed all images for what is left behind, and see how well their views find each other."""
-        embeddings = embed_records(model, self.data.train, self.config.data, self.fabric, progress="images")
+        embeddings = embed_records(model, self.data.train, self.config.embedding, self.fabric, progress="images")
         how = {"distance": self.config.evaluation.eval_distance, "seed": self.config.run.seed}
         self.collection = Collection(self.data.train, embeddings, **how)
         if self.fabric.is_global_zero and self.collection.collapse:
