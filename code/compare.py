@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare methods fairly: the same trials and epochs for each, folds over training classes, seeds, one look at the test.
+"""Compare methods fairly: equal trials and epochs, folds over training classes, seeds, one look at the test classes.
 
 python code/compare.py plans/glyphs.toml --jobs 2
 python code/compare.py plans/cub.toml --status

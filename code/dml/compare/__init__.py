@@ -1,1 +1,1 @@
-"""Fair comparisons of methods: a plan, trials of each, the best settings on every fold with several seeds, one report."""
+"""Fair comparisons: a plan, trials of each method, the best settings on every fold with several seeds, one report."""

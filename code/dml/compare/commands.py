@@ -15,7 +15,11 @@ from dml.api.running import PROGRAMS, resolve
 from dml.cli.parser import Parser, raising
 from dml.compare.plan import Method, Plan
 from dml.conditions import flag_of
+from dml.config import TrainConfig
+from dml.data import DATASETS
 from dml.errors import UserError
+from dml.evaluation.metrics import metric_keys
+from dml.metric_names import metric_key
 
 PLACES = ("data_dir", "log_dir", "run_name", "workers", "gpu_id", "wandb", "project", "group", "feature_cache")
 """Settings that say where something is or how it is run: two runs that differ in them alone are one."""
@@ -148,7 +152,9 @@ def check_commands(plan: Plan, places: Places) -> dict[str, str]:
             for name in _typed(method.program, [*plan.flags, *method.flags]):
                 if name in OF_THE_PROTOCOL:
                     raise UserError(f"leave out {flag_of(name)}: {OF_THE_PROTOCOL[name]}")
-            names[method.name] = _resolved(plan, method, {}, places).data.name
+            config = _resolved(plan, method, {}, places)
+            names[method.name] = config.data.name
+            _check_report(plan, config)
         except UserError as error:
             raise UserError(f"{where} {error}") from None
         for setting, found in method.search.items():
@@ -164,7 +170,14 @@ def check_commands(plan: Plan, places: Places) -> dict[str, str]:
     return names
 
 
-def _resolved(plan: Plan, method: Method, values: Mapping[str, Any], places: Places) -> Any:
+def _check_report(plan: Plan, config: TrainConfig) -> None:
+    """UserError for a metric that the table shows and no run computes."""
+    known = metric_keys(plan.protocol.metrics, DATASETS[config.data.dataset].recall_ks)
+    if missing := [name for name in plan.protocol.report if metric_key(name) not in known]:
+        raise UserError(f"[protocol] report: {missing[0]} is not computed; metrics gives {', '.join(known)}")
+
+
+def _resolved(plan: Plan, method: Method, values: Mapping[str, Any], places: Places) -> TrainConfig:
     command = final_command(plan, method, values, plan.protocol.seeds[0], 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dml.config import TrainConfig, train_config_from_json
-from dml.data import data_from_config
+from dml.data import RetrievalData, data_from_config
 from dml.data.copies import same_image_in
 from dml.evaluation.embedding import create_evaluator
 from dml.evaluation.evaluator import Evaluation, Evaluator, evaluate_embeddings
@@ -85,6 +85,7 @@ def _judge(folder: Path) -> tuple[Evaluator, Evaluation]:
     fabric = launch(config.run)
     model = fabric.to_device(load_model_checkpoint(folder / "best.pt").model)
     data = data_from_config(config.data, seed=config.run.seed, run=folder)
+    assert isinstance(data, RetrievalData), "a run that holds out classes has others to test on"
     same = same_image_in(data) if data.is_own and not config.evaluation.keep_copies else None
     evaluator = create_evaluator(
         data.query,

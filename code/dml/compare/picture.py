@@ -25,10 +25,9 @@ def draw_bars(found: Mapping[str, Mapping[str, Mapping[str, Estimate | None]]], 
     methods = list(next(iter(columns.values())))
     figure = Figure(figsize=(1.2 + 4.2 * len(found), 1.4 + 0.55 * len(methods)), layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
-    colours, width = matplotlib.colormaps["tab10"].colors, HEIGHT / len(columns)
+    colour, width = matplotlib.colormaps["tab10"], HEIGHT / len(columns)
     for axes, (metric, of_columns) in zip(panels, found.items(), strict=True):
         factor = 100 if is_share(metric) else 1
-        lows = []
         for place, (column, of_methods) in enumerate(of_columns.items()):
             shown = [(row, e) for row, e in enumerate(map(of_methods.get, methods)) if e is not None]
             axes.barh(
@@ -37,12 +36,9 @@ def draw_bars(found: Mapping[str, Mapping[str, Mapping[str, Estimate | None]]], 
                 height=0.9 * width,
                 xerr=[factor * (e.half_width or 0) for _, e in shown],
                 error_kw={"elinewidth": 1, "capsize": 2},
-                color=colours[place],
+                color=colour(place),
                 label=column,
             )
-            lows += [factor * (e.mean - (e.half_width or 0)) for _, e in shown]
-        if lows:  # differences are small beside the figures
-            axes.set_xlim(left=max(0.0, min(lows) - 0.15 * (axes.get_xlim()[1] - min(lows))))
         axes.set_xlabel(f"{label(metric)}{', %' if is_share(metric) else ''}")
         axes.grid(axis="x", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

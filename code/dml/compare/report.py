@@ -52,11 +52,8 @@ def values_of(states: Sequence[MethodState], metric: str) -> Values:
 
 def report(plan: Plan, states: Sequence[MethodState]) -> Report:
     """Everything that is known of a comparison, whether it is finished or not."""
-    plain, marked, lines = (
-        [_caption(plan)],
-        [f"# {plan.file.stem}", _caption(plan)],
-        ["metric,column,method,seed,fold,value"],
-    )
+    plain, marked = [_caption(plan)], [f"# {plan.file.stem}", _caption(plan)]
+    lines = ["metric,column,method,seed,fold,value"]
     for metric in map(metric_key, plan.protocol.report):
         values = values_of(states, metric)
         rows = _rows(values, metric)
@@ -188,12 +185,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     """Columns of the same width, the names cut where a line would be longer than 80."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     widths[0] = min(widths[0], 80 - sum(width + 2 for width in widths[1:]))
-    lines = [
-        "  ".join(
-            [row[0][: widths[0]].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
+    lines = []
+    for name, *cells in rows:
+        aligned = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        lines.append("  ".join([name[: widths[0]].ljust(widths[0]), *aligned]))
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 

@@ -26,7 +26,6 @@ class Result:
         curve: epoch → the selecting metric on held-out classes, of a pruned run up to the epoch that decided.
         best: metrics on held-out classes of the best epoch.
         best_epoch: which that is.
-        images: that training went through.
         seconds: that its epochs and evaluations took.
     """
 
@@ -34,7 +33,6 @@ class Result:
     curve: dict[int, float] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
     best_epoch: int | None = None
-    images: int = 0
     seconds: float = 0.0
 
     @property
@@ -61,10 +59,8 @@ def result_of(folder: Path, metric: str, state: str, *, until: int | None = None
     epoch = best_of(metric, sorted(curve.items()))
     best = next((line for line in lines if line.get("epoch") == epoch and key in line), {})
     values = {name.partition("/")[2]: value for name, value in best.items() if name.startswith("val/")}
-    trained = [line for line in lines if "train/seconds" in line]
     seconds = sum(value for line in lines for name, value in line.items() if name.endswith("/seconds"))
-    images = sum(line.get("train/images_per_second", 0) * line["train/seconds"] for line in trained)
-    return Result(state, curve, values, epoch, round(images), seconds)
+    return Result(state, curve, values, epoch, seconds)
 
 
 def keep_result(folder: Path, result: Result) -> None:

@@ -110,9 +110,8 @@ def start(target: Callable[..., None], argument: Any, output: Path) -> multiproc
     forks = sys.platform == "linux"
     if forks:
         _import_all()
-    process = multiprocessing.get_context("fork" if forks else "spawn").Process(
-        target=_in_child, args=(target, argument, str(output), os.getpid())
-    )
+    context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
+    process = context.Process(target=_in_child, args=(target, argument, str(output), os.getpid()))
     process.start()
     return process
 

@@ -38,7 +38,8 @@ def run(command: CompareCommand) -> None:
     if command.submit is not None:
         from dml.compare.submit import submit
 
-        return submit(command)
+        submit(command)
+        return
     if not command.status:
         with _helpers(command):
             states = worker.work()
