@@ -25,6 +25,7 @@ class CompareCommand:
     status: bool = False
     submit: str | None = None
     slurm: tuple[str, ...] = ()
+    no_wait: bool = False
     data_dir: Path | None = None
     weights: Path | None = None
     workers: int | None = None
@@ -55,6 +56,11 @@ def compare_parser() -> Parser:
         nargs="+",
         metavar="KEY=VALUE",
         help="with --submit slurm, what sbatch is told of each job: time=240 (minutes) gpus_per_node=1 partition=gpu …",
+    )
+    parser.add_argument(
+        *spellings_of("no_wait"),
+        action="store_true",
+        help="end when other processes do all that is left, in place of waiting for the report",
     )
     parser.add_argument(*spellings_of("data_dir"), type=place, metavar="DIR", help="of every run, its --data-dir")
     parser.add_argument(

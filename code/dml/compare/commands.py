@@ -154,9 +154,9 @@ def check_commands(plan: Plan, places: Places) -> dict[str, str]:
                     raise UserError(f"leave out {flag_of(name)}: {OF_THE_PROTOCOL[name]}")
             config = _resolved(plan, method, {}, places)
             names[method.name] = config.data.name
-            _check_report(plan, config)
         except UserError as error:
             raise UserError(f"{where} {error}") from None
+        _check_report(plan, config)
         for setting, found in method.search.items():
             if setting.replace("-", "_") in OF_THE_PROTOCOL:
                 raise UserError(f"{plan.file}: [methods.{method.name}.search] {setting}: cannot be searched")
@@ -174,7 +174,8 @@ def _check_report(plan: Plan, config: TrainConfig) -> None:
     """UserError for a metric that the table shows and no run computes."""
     known = metric_keys(plan.protocol.metrics, DATASETS[config.data.dataset].recall_ks)
     if missing := [name for name in plan.protocol.report if metric_key(name) not in known]:
-        raise UserError(f"[protocol] report: {missing[0]} is not computed; metrics gives {', '.join(known)}")
+        given = ", ".join(known)
+        raise UserError(f"{plan.file}: [protocol] report: {missing[0]} is not computed; metrics gives {given}")
 
 
 def _resolved(plan: Plan, method: Method, values: Mapping[str, Any], places: Places) -> TrainConfig:

@@ -168,9 +168,10 @@ class Journal:
 
     def study(self, name: str, protocol: Protocol) -> optuna.Study:
         """The study of that name, which is made if there is none."""
-        return self.optuna.create_study(
-            storage=self.storage, study_name=name, direction=_direction(protocol), load_if_exists=True
-        )
+        try:
+            return self.optuna.load_study(storage=self.storage, study_name=name)
+        except KeyError:  # asking for it by create_study would add a line to the journal each time
+            return self.optuna.create_study(storage=self.storage, study_name=name, direction=_direction(protocol))
 
     def chosen(self, study: optuna.Study) -> list[dict[str, Any]]:
         """The settings of its trials, by their numbers."""

@@ -62,8 +62,11 @@ class Worker:
         with held(self.places.out):
             return self.comparison.look()
 
-    def work(self) -> list[MethodState]:
+    def work(self, *, waits: bool = True) -> list[MethodState]:
         """Do what is left, and wait for what others do.
+
+        Args:
+            waits: False: end as soon as all searches are over and others do what is left.
 
         Returns:
             where every method stands then: done, or as far as ``may_do`` goes.
@@ -77,8 +80,11 @@ class Worker:
             units = [unit for unit in self.comparison.units(states) if self.may_do(unit)]
             if not units:
                 return states
-            if not any(self._try(unit) for unit in units):
-                time.sleep(WAIT)
+            if any(self._try(unit) for unit in units):
+                continue
+            if not waits and all(state.is_searched for state in states) and self.look() == states:
+                return states
+            time.sleep(WAIT)
 
     def _try(self, unit: Unit) -> bool:
         """Do ``unit``; False: another process has claimed it, or does it, or has done it."""

@@ -38,11 +38,13 @@ def run(command: CompareCommand) -> None:
     if command.submit is not None:
         from dml.compare.submit import submit
 
-        submit(command)
+        line = [sys.executable, str(ROOT / "code" / "compare.py"), *command.words(), "--no-wait"]
+        how = {"jobs": command.jobs, "options": command.slurm, "name": command.plan.stem}
+        submit(line, folder=command.out / "slurm", **how)
         return
     if not command.status:
         with _helpers(command):
-            states = worker.work()
+            states = worker.work(waits=not command.no_wait)
     with held(places.out):
         report = write_report(places.out, plan, states)
     say(f"\n{report.text}\n")
