@@ -8,13 +8,12 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from compare.conftest import PLAN
 from entrypoints import ROOT, run
 from slurm_cluster import processes_with, why_not
+from small_plan import PLAN, laid_out
 from test_distributed import plain
 from test_slurm import Slurm, slurm, wait_until  # noqa: F401 (a fixture)
 
@@ -32,15 +31,9 @@ def test_the_tasks_of_an_array_train(slurm: Slurm, digits, logs):  # noqa: F811
         assert (folder / "best_results.txt").is_file()
 
 
-@pytest.fixture
-def benchmark(digits, tmp_path) -> Path:
-    (tmp_path / "cub200").mkdir()
-    (tmp_path / "cub200" / "images").symlink_to(digits)
-    return tmp_path
-
-
-def test_a_comparison_is_submitted_and_drained_although_a_node_dies(slurm: Slurm, benchmark, tmp_path):  # noqa: F811
+def test_a_comparison_is_submitted_and_drained_although_a_node_dies(slurm: Slurm, digits, tmp_path):  # noqa: F811
     pytest.importorskip("submitit")
+    benchmark = laid_out(digits, tmp_path)
     file, out = tmp_path / "ten.toml", tmp_path / "out"
     plan = PLAN.replace("trials = 3", "trials = 10").replace("generation = 2", "generation = 5")
     file.write_text(plan.replace("seeds = [1, 2]", "seeds = [1]").partition("[methods.plain]")[0])
@@ -58,10 +51,11 @@ def test_a_comparison_is_submitted_and_drained_although_a_node_dies(slurm: Slurm
     for process in processes_with("SLURM_ARRAY_TASK_ID=1"):  # its node dies
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-    slurm("scontrol", "update", f"NodeName={nodes['1']}", "State=DOWN", "Reason=test")
+    slurm(
+        "scontrol", "update", f"NodeName={nodes['1']}", "State=DOWN", "Reason=test"
+    )  # it is back when its slurmd says so
     before = ended()
     wait_until(lambda: ended() >= before + 2)  # the other one goes on
-    slurm("scontrol", "update", f"NodeName={nodes['1']}", "State=RESUME")
     slurm("scancel", "--signal", "USR2", f"{array}_0")  # preempted: it stops in order, and comes again
 
     wait_until(lambda: not slurm("squeue", "--noheader", "--format=%A").strip())
