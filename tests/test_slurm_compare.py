@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,22 @@ from test_distributed import plain
 from test_slurm import Slurm, slurm, wait_until  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+
+def numbers_of_processes() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+
+
+def command_of(process: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_text()
+    return ""
+
+
+def kill_all(processes: Iterable[int]) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def test_the_tasks_of_an_array_train(slurm: Slurm, digits, logs):  # noqa: F811
@@ -47,13 +65,12 @@ def test_a_comparison_is_submitted_and_drained_although_a_node_dies(slurm: Slurm
         return len(list(out.glob("runs/*/*/result.json")))
 
     wait_until(lambda: ended() >= 2)
-    nodes = dict(line.split() for line in slurm("squeue", "--noheader", "--format=%K %N").splitlines())
-    for process in processes_with("SLURM_ARRAY_TASK_ID=1"):  # its node dies
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-    slurm(
-        "scontrol", "update", f"NodeName={nodes['1']}", "State=DOWN", "Reason=test"
-    )  # it is back when its slurmd says so
+    nodes = {task: rest for task, *rest in map(str.split, slurm("squeue", "-h", "--format=%K %A %N").splitlines())}
+    raw, node = nodes["1"]
+    for name in (f"slurmd\0-D\0-N\0{node}\0", f"slurmstepd: [{raw}."):  # who would tell of it
+        kill_all(number for number in numbers_of_processes() if command_of(number).startswith(name))
+    kill_all(processes_with("SLURM_ARRAY_TASK_ID=1"))
+    slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
     before = ended()
     wait_until(lambda: ended() >= before + 2)  # the other one goes on
     slurm("scancel", "--signal", "USR2", f"{array}_0")  # preempted: it stops in order, and comes again

@@ -8,8 +8,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,39 @@ from dml.writing import locked
 POLL = 0.1  # seconds between two looks at a run's record
 STOPPED, DIVERGED_STATUS = 130, 4
 TO_DEATH = 1  # PR_SET_PDEATHSIG of Linux
+
+
+class Stop:
+    """Whether this process was asked to stop.
+
+    The first signal raises KeyboardInterrupt, once, which what it comes into may swallow: so loops ``check``.
+    """
+
+    asked = False
+
+    @classmethod
+    @contextmanager
+    def heeding(cls) -> Iterator[None]:
+        """A context in which signals are heeded so."""
+        cls.asked = False
+        previous = {number: signal.signal(number, cls._ask) for number in heeded_signals()}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    @classmethod
+    def _ask(cls, *_: object) -> None:
+        first, cls.asked = not cls.asked, True
+        if first:
+            raise KeyboardInterrupt
+
+    @classmethod
+    def check(cls) -> None:
+        """KeyboardInterrupt if a signal came."""
+        if cls.asked:
+            raise KeyboardInterrupt
 
 
 def folder_of(command: Command, places: Places, data: str) -> Path:
@@ -74,13 +107,14 @@ def train(
     try:
         seen = 0
         while process.is_alive() and stopped_at is None:
+            Stop.check()
             process.join(POLL)
             if is_to_stop is not None and len(curve := curve_of(folder, metric)) > seen:
                 seen, stopped_at = len(curve), is_to_stop(curve)
         if stopped_at is not None:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)
-        process.join()
+        wait_for(process)
     except BaseException:
         end(process)
         raise
@@ -114,6 +148,14 @@ def start(target: Callable[..., None], argument: Any, output: Path) -> multiproc
     process = context.Process(target=_in_child, args=(target, argument, str(output), os.getpid()))
     process.start()
     return process
+
+
+def wait_for(process: multiprocessing.Process) -> None:
+    """Until it has ended. KeyboardInterrupt: this one was asked to stop."""
+    while process.is_alive():
+        Stop.check()
+        process.join(POLL)
+    process.join()
 
 
 def end(process: multiprocessing.Process) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from dml.tracking import say
 MISSING = "submitit queues jobs, and is missing in this Python: pip install submitit, or this package's [cluster]"
 MINUTES = 240
 SIGNAL_AHEAD = 120  # seconds before the time limit at which a run stops, saves, and the job is queued again
+POLL = 0.5  # seconds between two looks at whether it has ended
 RESTARTS = 10_000  # as often as it takes
 
 
@@ -33,7 +36,9 @@ class Job:
     def __call__(self) -> None:
         """Run it to its end."""
         self._process = subprocess.Popen(self.line)
-        if status := self._process.wait():
+        while (status := self._process.poll()) is None:
+            time.sleep(POLL)
+        if status:
             raise RuntimeError(f"ended with status {status}: {' '.join(self.line)}")
 
     def checkpoint(self) -> Any:
@@ -41,9 +46,10 @@ class Job:
         from submitit.helpers import DelayedSubmission
 
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
-            self._process.wait()
+            # By the system's calls alone: this may have come into poll, which holds a lock that wait would wait for.
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._process.pid, signal.SIGTERM)
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         return DelayedSubmission(Job(self.line))
 
 

@@ -12,7 +12,7 @@ from dml.compare.commands import Places
 from dml.compare.judging import judge
 from dml.compare.plan import Plan
 from dml.compare.results import Result
-from dml.compare.running import end, is_still_going, raise_for, start, train
+from dml.compare.running import Stop, end, is_still_going, raise_for, start, train, wait_for
 from dml.compare.state import Comparison, MethodState, Unit
 from dml.compare.study import is_to_stop
 from dml.errors import UserError
@@ -76,6 +76,7 @@ class Worker:
             KeyboardInterrupt: this process, or its run, was asked to stop.
         """
         while True:
+            Stop.check()
             states = self.look()
             units = [unit for unit in self.comparison.units(states) if self.may_do(unit)]
             if not units:
@@ -124,7 +125,7 @@ class Worker:
         output = self.places.out / "output" / f"{unit.name}.txt"
         process = start(_judge, [*map(str, unit.networks), str(unit.file)], output)
         try:
-            process.join()
+            wait_for(process)
         except BaseException:
             end(process)
             raise

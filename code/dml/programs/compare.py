@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from dml.cli.compare import CompareCommand
 from dml.compare.commands import Places, check_commands
 from dml.compare.plan import Plan, read_plan
 from dml.compare.report import write_report
+from dml.compare.running import Stop
 from dml.compare.state import MethodState
 from dml.compare.study import import_optuna
 from dml.compare.worker import Worker, held
@@ -43,7 +45,7 @@ def run(command: CompareCommand) -> None:
         submit(line, folder=command.out / "slurm", **how)
         return
     if not command.status:
-        with _helpers(command):
+        with Stop.heeding(), _helpers(command):
             states = worker.work(waits=not command.no_wait)
     with held(places.out):
         report = write_report(places.out, plan, states)
@@ -91,7 +93,10 @@ def _helpers(command: CompareCommand) -> Iterator[None]:
                 started.append(subprocess.Popen(line, stdout=file, stderr=subprocess.STDOUT))
         yield
         for number, process in enumerate(started, start=2):
-            if process.wait():
+            while process.poll() is None:
+                Stop.check()
+                time.sleep(0.1)
+            if process.returncode:
                 raise UserError(f"process {number} of --jobs {command.jobs} ended early: see {output}/job_{number}.txt")
     finally:
         for process in started:
