@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,9 @@ from dml.compare.worker import Worker, held
 from dml.config import ROOT
 from dml.errors import UserError
 from dml.tracking import say
+
+FINAL_RUN = re.compile(r"(.+)_s\d+_f\d+_[0-9a-f]{8}")
+"""The name of a run of a method's best settings."""
 
 
 def run(command: CompareCommand) -> None:
@@ -69,12 +73,12 @@ def told(plan: Plan, states: Sequence[MethodState], places: Places) -> str:
 
 
 def _left(states: Sequence[MethodState], places: Places, known: set[str]) -> Iterator[str]:
-    """A line on final runs of methods that are done searching whose settings are not those of the plan any more."""
-    there = {folder.parent.name for folder in places.runs.glob("*/*/result.json")}
-    done = {state.method.name for state in states if state.is_searched}
-    old = [name for name in there - known if name.partition("_s")[0] in done and "_t" not in name]
-    if old:
-        yield f"  {len(old)} final runs are of other settings than the plan's: they stay, and do not count"
+    """A line on final runs of settings that are not, or no longer, the plan's; of a search under way none is known."""
+    searching = {state.method.name for state in states if not state.is_searched}
+    there = {folder.parent.name for folder in places.runs.glob("*/*/result.json")} - known
+    methods = [found[1] for name in there if (found := FINAL_RUN.fullmatch(name))]
+    if number := sum(method not in searching for method in methods):
+        yield f"  {number} final runs are of other settings than the plan's: they stay, and do not count"
 
 
 @contextmanager
