@@ -12,7 +12,7 @@ from entrypoints import ROOT
 
 LATER = {
     *("torchvision", "pytorch_metric_learning", "sklearn", "scipy", "matplotlib", "plotly", "wandb", "adamp"),
-    *("lightning_fabric", "torch._dynamo", "timm"),
+    *("lightning_fabric", "torch._dynamo", "timm", "optuna", "submitit"),
 }
 PROGRAM = """
 import json, runpy, sys
@@ -40,7 +40,17 @@ def test_the_package_alone_costs_nothing():
 
 
 @pytest.mark.parametrize(
-    "entry", ["train.py", "train_target.py", "train_stml.py", "main.py", "classify.py", "evaluate.py", "export.py"]
+    "entry",
+    [
+        "train.py",
+        "train_target.py",
+        "train_stml.py",
+        "main.py",
+        "classify.py",
+        "evaluate.py",
+        "export.py",
+        "compare.py",
+    ],
 )
 def test_help(entry):
     modules = imported(RUN, str(ROOT / "code" / entry), "--help")

@@ -194,6 +194,7 @@ class EvalConfig(Section):
         None,
         "set beside the network, in its final table, what needs no training: small pixels, colour histograms, the"
         " untrained network and, with weights to start from, their features; unset: of --dataset folder",
+        used_if=unless("eval_test_every", 0),
     )
     eval_every: int = option(
         1, "epochs between two evaluations; the last epoch is always evaluated", within=at_least(1)
@@ -202,6 +203,13 @@ class EvalConfig(Section):
         None,
         "choose the best epoch on the test split, as published, or on held-out classes; unset: val if there are any",
         choices=("test", "val"),
+    )
+    eval_test_every: int | None = option(
+        None,
+        "epochs between two looks at the test split, and one after the last; 0: none at all; unset: with every"
+        " evaluation, but with --select val once, at the end, at the best epoch's network",
+        within=at_least(0),
+        before=1,
     )
     select_metric: str = option(
         "recall_at_1",

@@ -33,6 +33,10 @@ class Embed(Protocol):
         """Embeddings (N, D) float32, labels (N,) and dataset indices (N,), all on the CPU."""
 
 
+class NonFiniteEmbeddingsError(UserError):
+    """A network gives embeddings that are NaN or infinite."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics and what they were computed from, row i being image i of its dataset.
@@ -120,7 +124,7 @@ class Evaluator:
             progress: what the progress bar calls the work; None shows none.
 
         Raises:
-            UserError: embeddings that are NaN or infinite.
+            NonFiniteEmbeddingsError: embeddings that are NaN or infinite.
         """
         query = self._embed(self.query, model, device, progress)
         gallery = (None, None)
@@ -146,7 +150,7 @@ class Evaluator:
         embeddings, labels, indices = self.embed(model, batches, device, progress=progress)
         bad = int((~embeddings.isfinite().all(1)).sum())
         if bad:
-            raise UserError(
+            raise NonFiniteEmbeddingsError(
                 f"the network gives NaN or infinite embeddings for {bad} of {len(embeddings)} images, so that nothing"
                 " can be judged: its weights are no numbers any more, or too large for its precision. A lower --lr or"
                 " --precision 32 often helps"

@@ -17,6 +17,7 @@ CHANGES_NOTHING = (
     # What else is computed, drawn or kept.
     *("run.pictures", "run.visualize", "run.save", "run.as_source"),
     *("evaluation.metrics", "evaluation.train_metrics", "evaluation.storage_metrics", "evaluation.eval_first"),
+    *("evaluation.eval_test_every", "finetuning.feature_cache"),
     # Whose defaults apply, each of which is on record; and in which form options are.
     *("recipe", "loss.complete"),
     # Checks of a file, and flags that are accepted as published and have no effect.

@@ -80,7 +80,11 @@ def train(
     task = kind(config, fabric, data, method)
     if task.splits:  # known with the data: a folder may bring held-out images
         chosen = "test" if task.selection.on_test_split else "val"
-        config = replace(config, evaluation=replace(config.evaluation, select=chosen))
+        every = config.evaluation.eval_test_every
+        if every is None and (chosen == "test" or config.evaluation.select is None):
+            every = 1  # unset: once at the end only where --select val is typed
+        config = replace(config, evaluation=replace(config.evaluation, select=chosen, eval_test_every=every))
+        task.config = config
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
     if config.finetuning.weight_ema is not None:
         method.keep_average(config.finetuning.weight_ema)
@@ -138,9 +142,12 @@ def _train_in(
         if not is_new:
             trainer.resume(folder / "last.pt")
         trainer.fit()
+        with trainer.keeper.stopping_in_order():
+            trainer.judge_best()
         with trainer.keeper.stopping_in_order(), trainer.guard.immediately():
             # A finished run was taken up again, or nothing is evaluated on the way.
-            if not task.is_evaluated and (config.run.pictures or not task.splits):
+            looks = config.evaluation.eval_test_every != 0
+            if not task.is_evaluated and ((config.run.pictures and looks) or not task.splits):
                 task.evaluate("eval", task.method.judged)
             if fabric.is_global_zero:
                 _conclude(config, trainer, task)
@@ -259,10 +266,17 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(f"run folder: {folder}")
 
 
+def _splits_to_show(trainer: Trainer) -> dict[str, None]:
+    """Those whose figures end a run: the test split, and what chose the epoch where that was looked at less often."""
+    shows_both = trainer.evaluation.eval_test_every != 1 and not trainer.selection.on_test_split
+    return dict.fromkeys(["val", "eval"] if shows_both else ["eval"])
+
+
 def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:
     """The table of the run, what it leaves behind, and its pictures, with their paths."""
     if task.splits:
-        say("\n" + results_table(trainer.state, trainer.answers))
+        tables = [results_table(trainer.state, trainer.answers, split) for split in _splits_to_show(trainer)]
+        say("\n" + "\n\n".join(filter(None, tables)))
         if told := below_baselines(config, trainer.state, trainer.selection.metric):
             warnings.warn(told, BaselineWarning)
     for line in task.closing(trainer.state):

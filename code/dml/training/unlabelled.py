@@ -50,6 +50,8 @@ class UnlabelledTask(Task):
         if self.config.run.visualize:
             raise UserError("--visualize shows test classes, and there are none; tsne.html is drawn at the end")
         for setting in reversed(dataclasses.fields(EvalConfig)):  # --storage-metrics replaces --select-metric
+            if setting.name == "eval_test_every" and self.config.evaluation.eval_test_every == 1:
+                continue  # of a run that is older than the setting
             if setting.name != "eval_distance" and getattr(self.config.evaluation, setting.name) != setting.default:
                 raise UserError(f"--{setting.name.replace('_', '-')}: there are no classes to judge by; leave it out")
 
