@@ -18,6 +18,7 @@ from dml.compare.commands import Command, Places
 from dml.compare.results import DIVERGED, FINISHED, PRUNED, Result, curve_of, keep_result, result_of
 from dml.config import ROOT
 from dml.errors import UserError
+from dml.evaluation.evaluator import NonFiniteEmbeddingsError
 from dml.signals import heeded_signals
 from dml.training.losswatch import NonFiniteLossError
 from dml.writing import locked
@@ -126,11 +127,10 @@ def train(
         result = result_of(folder, metric, DIVERGED if process.exitcode else FINISHED)
     else:
         raise_for(process.exitcode, command.name, output)
+    keep_result(folder, result)
     if not keep:
         for file in (*folder.glob("last.pt"), *folder.glob("best*.pt")):
             file.unlink()
-    folder.mkdir(parents=True, exist_ok=True)  # of a run that diverged before there was any
-    keep_result(folder, result)
     return result
 
 
@@ -199,12 +199,12 @@ def _in_child(target: Callable[..., None], argument: Any, output: str, parent: i
         target(argument)
     except KeyboardInterrupt:
         status = STOPPED
-    except NonFiniteLossError as error:
+    except (NonFiniteLossError, NonFiniteEmbeddingsError) as error:
         print(error, file=sys.stderr)
         status = DIVERGED_STATUS
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
-        status = DIVERGED_STATUS if type(error).__name__ == "NonFiniteEmbeddingsError" else 2
+        status = 2
     sys.stdout.flush()
     sys.stderr.flush()
     if status:
