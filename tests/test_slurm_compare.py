@@ -62,7 +62,7 @@ def test_a_comparison_is_submitted_and_drained_although_a_node_dies(slurm: Slurm
     array = said.partition("queued ")[2].partition("_")[0]
 
     def ended() -> int:
-        return len(list(out.glob("runs/*/*/result.json")))
+        return len(list(out.glob("runs/cub/*/result.json")))
 
     wait_until(lambda: ended() >= 2)
     nodes = {task: rest for task, *rest in map(str.split, slurm("squeue", "-h", "--format=%K %A %N").splitlines())}
@@ -78,5 +78,5 @@ def test_a_comparison_is_submitted_and_drained_although_a_node_dies(slurm: Slurm
     wait_until(lambda: not slurm("squeue", "--noheader", "--format=%A").strip())
     done = run("compare.py", file, "--out", out, "--data-dir", benchmark).stdout
     assert "anchor: 10 of 10 trials, 2 of 2 final runs, 1 of 1 seeds tested" in done
-    records = [json.loads(path.read_text())["state"] for path in out.glob("runs/*/*/result.json")]
+    records = [json.loads(path.read_text())["state"] for path in out.glob("runs/cub/*/result.json")]
     assert set(records) <= {"finished", "pruned"}

@@ -144,7 +144,7 @@ def test_the_best_trial_by_its_mean_over_folds_is_trained_again(done):
 
 def test_runs_record_nothing_of_the_test_split(done):
     out, _ = done
-    records = list(out.glob("runs/*/*/metrics.jsonl"))
+    records = list(out.glob("runs/cub/*/metrics.jsonl"))
     assert len(records) >= 8
     assert not any("eval/" in file.read_text() for file in records)
 
@@ -167,7 +167,7 @@ def test_nothing_opens_a_test_image_before_all_is_trained(plan_file, unreadable,
     ended = run("compare.py", file, "--out", tmp_path / "out", "--data-dir", unreadable, status=2)
     assert "anchor_s1_" in ended.stderr
     assert "digit_5" in ended.stderr
-    results = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("runs/*/*/result.json")]
+    results = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("runs/cub/*/result.json")]
     assert [result["state"] for result in results] == ["finished"] * 4  # a trial and a seed on both folds
 
 
@@ -182,7 +182,7 @@ def test_a_run_that_looks_would_be_found_out(plan_file, unreadable, tmp_path):
 
 def test_an_edited_plan_runs_what_is_new(done, table, plan_file, benchmark, tmp_path):
     out, _ = done
-    before = {file: file.stat().st_mtime_ns for file in out.glob("runs/*/*/result.json")}
+    before = {file: file.stat().st_mtime_ns for file in out.glob("runs/cub/*/result.json")}
     file = tmp_path / "digits.toml"
     more = '\n[methods.other]\nflags = "--loss MS --lr 1e-3"\n'
     file.write_text(plan_file.read_text().replace("--loss MS --lr 1e-2", "--loss MS --lr 3e-2") + more)
@@ -190,7 +190,7 @@ def test_an_edited_plan_runs_what_is_new(done, table, plan_file, benchmark, tmp_
     assert "anchor: 3 of 3 trials, 4 of 4 final runs" in said
     assert "other: 0 of 4 final runs" in said
     assert "4 final runs are of other settings than the plan's" in said
-    after = {file: file.stat().st_mtime_ns for file in out.glob("runs/*/*/result.json")}
+    after = {file: file.stat().st_mtime_ns for file in out.glob("runs/cub/*/result.json")}
     assert len(after) == len(before) + 8
     assert {file: after[file] for file in before} == before
     same = {key: value for key, value in figures(out).items() if key[2] == "anchor"}
@@ -203,12 +203,12 @@ def test_killed_and_stopped_at_any_moment_by_two_processes_it_ends_the_same(tabl
     for number in range(1, 4):
         words = ("compare.py", plan_file, "--out", out, "--data-dir", benchmark)
         first, second = start(*words), start(*words)
-        wait_for(lambda: len(list(out.glob("runs/*/*/config.json"))) >= 2 * number, first)  # noqa: B023
+        wait_for(lambda: len(list(out.glob("runs/cub/*/config.json"))) >= 2 * number, first, 400)  # noqa: B023
         with suppress(subprocess.TimeoutExpired):  # it works still
             second.wait(float(rng.uniform(0, 2)))
         for process, by in ((first, signal.SIGKILL), (second, [signal.SIGKILL, signal.SIGTERM][number % 2])):
             process.send_signal(by)
-            process.communicate(timeout=120)
+            process.communicate(timeout=400)
     compare(plan_file, out, benchmark, "--jobs", "2")
     assert figures(out) == table
 

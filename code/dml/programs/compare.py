@@ -40,7 +40,7 @@ def run(command: CompareCommand) -> None:
         import_optuna()
     worker = Worker(plan, places, next(iter(data.values())))
     states = worker.look()
-    say(told(plan, states, places))
+    say(told(plan, states, places, worker.comparison.data))
     if command.submit is not None:
         from dml.compare.submit import submit
 
@@ -57,7 +57,7 @@ def run(command: CompareCommand) -> None:
     say("\n".join(f"{name}: {places.out / name}" for name in ("report.md", "report.csv", "bars.png")))
 
 
-def told(plan: Plan, states: Sequence[MethodState], places: Places) -> str:
+def told(plan: Plan, states: Sequence[MethodState], places: Places, data: str) -> str:
     """How far each method is, and what of the folder belongs to no part of the plan as it is now."""
     folds, lines = plan.protocol.folds, []
     known: set[str] = set()
@@ -69,13 +69,15 @@ def told(plan: Plan, states: Sequence[MethodState], places: Places) -> str:
         tested = sum(seed.judged is not None for seed in state.seeds.values())
         lines.append(f"{state.method.name}: {searched}{final}, {tested} of {len(plan.protocol.seeds)} seeds tested")
         known |= {command.name for seed in state.seeds.values() for command in seed.commands}
-    return "\n".join([f"comparison in {places.out}", *(f"  {line}" for line in lines), *_left(states, places, known)])
+    return "\n".join(
+        [f"comparison in {places.out}", *(f"  {line}" for line in lines), *_left(states, places.runs / data, known)]
+    )
 
 
-def _left(states: Sequence[MethodState], places: Places, known: set[str]) -> Iterator[str]:
+def _left(states: Sequence[MethodState], runs: Path, known: set[str]) -> Iterator[str]:
     """A line on final runs of settings that are not, or no longer, the plan's; of a search under way none is known."""
     searching = {state.method.name for state in states if not state.is_searched}
-    there = {folder.parent.name for folder in places.runs.glob("*/*/result.json")} - known
+    there = {file.parent.name for file in runs.glob("*/result.json")} - known
     methods = [found[1] for name in there if (found := FINAL_RUN.fullmatch(name))]
     if number := sum(method not in searching for method in methods):
         yield f"  {number} final runs are of other settings than the plan's: they stay, and do not count"
