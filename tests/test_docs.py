@@ -28,6 +28,7 @@ import make_scripts
 import verify_dataset
 from benchmarks import BENCHMARKS
 from dml.cli.classify import classify_parser, parse_classify
+from dml.cli.compare import compare_parser, parse_compare
 from dml.cli.evaluate import evaluate_parser, parse_evaluate
 from dml.cli.export import export_parser, parse_export
 from dml.cli.report import parse_report, report_parser
@@ -35,6 +36,7 @@ from dml.cli.search import ACTIONS, parse_search, search_parser
 from dml.cli.stml import parse_stml, stml_parser
 from dml.cli.target import parse_target, target_parser
 from dml.cli.train import parse_train, train_parser
+from dml.compare.plan import read_plan
 from dml.config import SECTIONS, LossConfig
 from dml.data.verify import EVERY_DATASET
 from dml.metric_names import is_metric, metric_key
@@ -52,6 +54,7 @@ def slurm_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for option in ("nodes", "ntasks-per-node", "gpus-per-node", "gpus", "cpus-per-task"):
         parser.add_argument(f"--{option}", type=int)
+    parser.add_argument("--array", type=re.compile(r"\d+-\d+").fullmatch)
     parser.add_argument("--signal", type=re.compile(r"USR1@\d+").fullmatch)
     parser.add_argument("--time", type=re.compile(r"\d\d:\d\d:\d\d").fullmatch)
     parser.add_argument("--requeue", action="store_true")
@@ -81,6 +84,7 @@ PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "code/report.py": check_report,
     "code/search.py": parse_search,
     "code/export.py": parse_export,
+    "code/compare.py": lambda words: read_plan(ROOT / parse_compare(words).plan),
     "scripts/verify_dataset.py": lambda words: EVERY_DATASET[verify_dataset.create_parser().parse_args(words).name],
     "scripts/download_dataset.py": lambda words: EVERY_DATASET[download_dataset.create_parser().parse_args(words).name],
     "scripts/download_source_models.py": lambda words: download_source_models.create_parser().parse_args(words),
@@ -99,7 +103,7 @@ class Shell:
 
     def __init__(self, folder: Path, stubs: Path):
         self.folder, self.stubs, self.notes = folder, stubs, stubs / "notes"
-        for name in ("code", "scripts", "Makefile", "requirements.txt", "docs"):
+        for name in ("code", "scripts", "plans", "Makefile", "requirements.txt", "docs"):
             (folder / name).symlink_to(ROOT / name)
         for name in ("photos", "new_photos", "labelled_photos", "FOLDER", "LAYOUT", ".venv/bin"):
             (folder / name).mkdir(parents=True)
@@ -155,11 +159,11 @@ class Shell:
         elif program == "srun":
             self.check(slurm_parser().parse_args(rest).command)
         elif program == "sbatch":
-            script, entry, *arguments = slurm_parser().parse_args(rest).command
+            script, entry, *arguments = (word.replace("{}", "1") for word in slurm_parser().parse_args(rest).command)
             assert subprocess.run(["bash", "-n", self.folder / script]).returncode == 0
             if entry.endswith(".py"):
                 self.check(["python", entry, *arguments])
-            else:
+            elif not entry.endswith(".txt"):  # of commands
                 for started in self.started(" ".join([entry, *arguments])):
                     self.check(started)
         elif program == "make":
@@ -252,7 +256,7 @@ def test_mistakes_are_found(shell, mistake, monkeypatch, capsys):
 @cache
 def known_flags() -> set[str]:
     parsers = [train_parser(), target_parser(), stml_parser(), classify_parser(), evaluate_parser(), report_parser()]
-    parsers += [export_parser()]
+    parsers += [export_parser(), compare_parser()]
     parsers += [search_parser(action) for action in ACTIONS]
     parsers += [module.create_parser() for module in (benchmark, download_dataset, download_source_models)]
     parsers += [verify_dataset.create_parser(), get_args_parser(), slurm_parser()]

@@ -12,7 +12,7 @@ from entrypoints import ROOT
 
 LATER = {
     *("torchvision", "pytorch_metric_learning", "sklearn", "scipy", "matplotlib", "plotly", "wandb", "adamp"),
-    *("lightning_fabric", "torch._dynamo", "timm"),
+    *("lightning_fabric", "torch._dynamo", "timm", "optuna", "submitit"),
 }
 PROGRAM = """
 import json, runpy, sys
@@ -40,7 +40,17 @@ def test_the_package_alone_costs_nothing():
 
 
 @pytest.mark.parametrize(
-    "entry", ["train.py", "train_target.py", "train_stml.py", "main.py", "classify.py", "evaluate.py", "export.py"]
+    "entry",
+    [
+        "train.py",
+        "train_target.py",
+        "train_stml.py",
+        "main.py",
+        "classify.py",
+        "evaluate.py",
+        "export.py",
+        "compare.py",
+    ],
 )
 def test_help(entry):
     modules = imported(RUN, str(ROOT / "code" / entry), "--help")
@@ -65,3 +75,12 @@ def test_losses_and_figures_of_embeddings():
     modules = imported(f"import dml; {call}")
     assert "torch" in modules
     assert not modules & (LATER - {"torch._dynamo"})  # torch's, of the parameters that a loss draws
+
+
+def test_steps_of_the_losses_of_the_proxy_anchor_family():
+    """They have the numbers of a library that takes most of a second to import."""
+    step = "create_loss(name, num_classes=2, embedding_size=4)(torch.randn(6, 4), torch.arange(6) % 2)"
+    names = ("MS", "Contrastive", "Triplet", "NPair")
+    modules = imported(f"import torch; from dml import create_loss; [{step} for name in {names}]")
+    assert "dml.losses" in modules
+    assert not modules & (LATER - {"torch._dynamo"})

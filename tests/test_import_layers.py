@@ -29,7 +29,7 @@ LAYERS = (
     ("search",),
     ("cli",),
     ("api",),
-    ("page", "export"),
+    ("page", "export", "compare"),
     ("programs",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

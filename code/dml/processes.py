@@ -86,25 +86,47 @@ def exchange_rows(tensor: Tensor, wanted: Tensor, num_views: int = 1) -> Tensor:
     return incoming[owner[own].argsort(stable=True).argsort().to(tensor.device)]
 
 
-def share_buffers(module: nn.Module) -> None:
-    """Give every process the buffers of the first, which is the one that is saved.
+def share_of(items: Tensor) -> Tensor:
+    """This process's of the items (N, …) that all processes have and divide among them: every W-th."""
+    return items[rank() :: world_size()]
 
-    Running statistics of batch normalisation are each process's own, unless they are frozen.
+
+def add_shares(tensor: Tensor) -> Tensor:
+    """The sum over processes of ``tensor``, in which each has filled in its share and left 0 elsewhere: exactly what
+    one process would have filled in. In place, on every process."""
+    if world_size() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+@torch.no_grad()
+def share_buffers(module: nn.Module) -> None:
+    """Give every process the buffers of the first, which is the one that is saved, and what it alone keeps in step.
+
+    Running statistics of batch normalisation are each process's own, unless they are frozen. Parameters with
+    ``whole_gradients`` start alike by this, and what rounding might make of them in an epoch ends with it.
     """
     if world_size() > 1:
-        for buffer in module.buffers():
-            dist.broadcast(buffer, src=0)
+        of_all = [part.get_parameter(name) for part in module.modules() for name in _whole_gradients(part)]
+        for tensor in (*module.buffers(), *of_all):
+            dist.broadcast(tensor, src=0)
+
+
+def _whole_gradients(module: nn.Module) -> tuple[str, ...]:
+    return getattr(module, "whole_gradients", ())
 
 
 def keep_memories_apart(method: nn.Module) -> None:
-    """Tell data-parallel training not to send the memories of ``method`` around before every step.
+    """Tell data-parallel training to leave out of its exchanges what every process computes from the global batch.
 
-    Every process fills the same memory from the global batch; sending 55,000 × 512 floats would cost 113 MB a step.
-    A module with memories names those buffers in ``memory_buffers``.
+    Memories: each fills the same, and sending 55,000 × 512 floats before every step would cost 113 MB. A module
+    names such buffers in ``memory_buffers``. Proxies: each computes their whole gradient, of which the mean over
+    processes is that gradient again, and which at a million classes of 512 are 2 GB a step. A module names such
+    parameters in ``whole_gradients``; ``share_buffers`` gives all processes those of the first.
     """
     names = [
         ".".join(filter(None, (module_name, buffer)))
         for module_name, module in method.named_modules()
-        for buffer in getattr(module, "memory_buffers", ())
+        for buffer in (*getattr(module, "memory_buffers", ()), *_whole_gradients(module))
     ]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(method, names)

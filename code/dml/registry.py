@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from dml.errors import UserError
 
@@ -83,3 +83,41 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+class OpenRegistry(Registry[T], Generic[T]):
+    """A registry that also reaches what another package has, as ``prefix`` and a name there; it lists its own alone.
+
+    Attributes:
+        prefix: such as "pml/".
+        origin: the package, for messages.
+    """
+
+    prefix: ClassVar[str]
+    origin: ClassVar[str]
+
+    def member(self, name: str) -> T:
+        """The other package's entry ``name``, prefix included. UserError if there is none, or no such package."""
+        raise NotImplementedError
+
+    def canonical(self, name: str) -> str:
+        """As of every registry; a name of the other package is its own."""
+        if name.startswith(self.prefix):
+            self.member(name)
+            return name
+        try:
+            return super().canonical(name)
+        except UnknownNameError as error:
+            raise UnknownNameError(f"{error}, and {self.prefix}CLASS for every {self.kind} of {self.origin}") from None
+
+    def __getitem__(self, name: str) -> T:
+        return self.member(name) if name.startswith(self.prefix) else super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        if not (isinstance(name, str) and name.startswith(self.prefix)):
+            return super().__contains__(name)
+        try:
+            self.member(name)
+        except UserError:
+            return False
+        return True

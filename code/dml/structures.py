@@ -50,12 +50,14 @@ class ModelOutput:
         features: (B, F) the pooled backbone features below the head.
         background: (B, G) STML's second head g; None without one.
         uncertainty: (B, D) IDML's uncertainty head; None without one.
+        maps: (B, C_s, H_s, W_s) of each stage that was asked for, in that order.
     """
 
     embedding: Tensor
     features: Tensor
     background: Tensor | None = None
     uncertainty: Tensor | None = None
+    maps: tuple[Tensor, ...] = ()
 
 
 @dataclass

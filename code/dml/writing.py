@@ -85,6 +85,32 @@ def write_text_atomically(text: str, path: Path) -> None:
         file.write(text.encode(errors="surrogateescape"))
 
 
+def locked(path: Path, *, wait: bool = True) -> IO:
+    """Hold the lock of a file, which is made, until the returned file is closed or the process ends, however it ends.
+
+    A record lock: it holds between machines where their file system has locks (NFS from version 4 on, Lustre mounted
+    with ``flock``), other processes that this one starts do not inherit it, and within one process it locks nothing.
+
+    Args:
+        wait: until another process lets it go.
+
+    Raises:
+        BlockingIOError: another process holds it, and ``wait`` is False.
+        OSError: the file system has no locks.
+    """
+    import fcntl
+
+    file = path.open("a")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        file.close()
+        if isinstance(error, BlockingIOError | PermissionError):
+            raise BlockingIOError(error.errno, error.strerror, str(path)) from error
+        raise
+    return file
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that a killed process left in ``folder``."""
     for file in folder.glob(".*.tmp"):

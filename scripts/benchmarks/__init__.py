@@ -18,6 +18,7 @@ from benchmarks import (
     miners,
     neighbours,
     proxy_isa,
+    scale,
     search,
     step,
     stml,
@@ -46,5 +47,6 @@ BENCHMARKS: Registry[Callable[[Options], Iterator[Row]]] = Registry(
         "transfer": transfer.rows,
         "stml": stml.rows,
         "search": search.rows,
+        "scale": scale.rows,
     },
 )

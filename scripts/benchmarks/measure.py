@@ -96,6 +96,18 @@ def cpu_seconds(*functions: Callable[[], Any], repeats: int) -> list[float]:
     return seconds
 
 
+def cpu_and_wall_seconds(*functions: Callable[[], Any], repeats: int) -> list[tuple[float, float]]:
+    """Of each function the least processor time, all threads together, and the least duration; called in turns."""
+    least = [(float("inf"), float("inf"))] * len(functions)
+    for _ in range(repeats):
+        for place, function in enumerate(functions):
+            start = time.process_time(), time.perf_counter()
+            function()
+            spent = time.process_time() - start[0], time.perf_counter() - start[1]
+            least[place] = min(least[place][0], spent[0]), min(least[place][1], spent[1])
+    return least
+
+
 def peak_memory_gb(prepare: Callable[[torch.device], Any], work: Callable[[Any], Any], options: Options) -> float:
     """How far ``work(prepare(device))`` raises the peak of a fresh process above what ``prepare`` needed, in GB.
 

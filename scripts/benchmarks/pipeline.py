@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ from dml.data.transforms import train_transform
 from dml.losses import create_loss
 from dml.methods.supervised import SupervisedMethod
 from dml.models import create_model
+from dml.models.backbones import traits_of
+from dml.models.memory_format import best_memory_format, lay_out
 from dml.structures import Batch, Progress
 from dml.training.losswatch import LossWatch
 from dml.training.optim import clip_gradients, create_optimizer
@@ -49,14 +52,20 @@ def photographs(number: int) -> Iterator[ImageRecords]:
 
 
 class Loading:
-    """The trainer's loader over ``records``, with crops of ``crop_size`` in batches of ``batch_size``."""
+    """The trainer's loader over ``records``, with crops of ``crop_size`` in batches of ``batch_size``.
 
-    def __init__(self, records: ImageRecords, *, crop_size: int, batch_size: int, workers: int):
-        spec = create_model("resnet18", pretrained=False).input_spec
-        dataset = ImageDataset(records, train_transform(spec.normalize, crop_size=crop_size))
+    Args:
+        plain: read by Pillow, and scaled to numbers image by image in the loading processes.
+    """
+
+    def __init__(self, records: ImageRecords, *, crop_size: int, batch_size: int, workers: int, plain: bool = False):
+        transform = train_transform(traits_of("resnet18").input_spec.normalize, crop_size=crop_size)
+        dataset = ImageDataset(records, transform.__call__ if plain else transform)
         self.batches = PlannedBatches()
         self.sampler = RandomSampler(records.labels, batch_size=batch_size)
-        self.loader: DataLoader[Batch] = train_loader(dataset, self.batches, workers=workers, pin_memory=False)
+        self.loader: DataLoader[Batch] = train_loader(
+            dataset, self.batches, workers=workers, device=torch.device("cpu")
+        )
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of epoch ``number``; the first call starts the workers."""
@@ -65,9 +74,13 @@ class Loading:
 
 
 class TrainingStep:
-    """Proxy-Anchor on ``model`` with AdamW, as the trainer steps and as plain PyTorch does."""
+    """Proxy-Anchor on ``model`` with AdamW, as the trainer steps and as plain PyTorch does.
 
-    def __init__(self, model: str, options: Options):
+    Args:
+        precision: of the network, as Fabric calls it; its memory format is the one that a run would choose.
+    """
+
+    def __init__(self, model: str, options: Options, *, precision: Literal["32-true", "bf16-mixed"] = "32-true"):
         logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
         self.device, self.config = options.device, OptimConfig()
         self.method = SupervisedMethod(
@@ -76,10 +89,15 @@ class TrainingStep:
             sampler=RandomSampler(np.zeros(1, dtype=np.int64), batch_size=1),
             proxy_lr_scale=100.0,
         ).to(options.device)
+        lay_out(
+            self.method.model,
+            best_memory_format(self.method.model, options.device, mixed=precision != "32-true"),
+        )
         self.optimizer = create_optimizer(self.method.param_groups(), self.config)
-        self.fabric = Fabric(accelerator="cuda" if options.device.type == "cuda" else "cpu", devices=1)
+        kind = "cuda" if options.device.type == "cuda" else "cpu"
+        self.fabric = Fabric(accelerator=kind, devices=1, precision=precision)
         self.module, self.wrapped = self.fabric.setup(self.method, self.optimizer)
-        self.watch = LossWatch(options.device)
+        self.watch = LossWatch()
         self.method.train()
 
     def plain(self, images: Tensor, labels: Tensor) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from benchmarks import bare_step, pieces
 from benchmarks.measure import Options, Row, interleaved_seconds
 from benchmarks.pipeline import CLASSES, Loading, TrainingStep, photographs
 from dml.structures import Batch
@@ -34,3 +35,5 @@ def rows(options: Options) -> Iterator[Row]:
     name = f"step: resnet50, {batch_size} × {side} × {side}"
     yield Row.cost(f"{name}, from the loader", 1e3 * loaded, "ms", yardstick=1e3 * fixed)
     yield Row.cost(f"{name}, trainer's", 1e3 * fixed, "ms", yardstick=1e3 * plain)
+    yield from bare_step.rows(options)
+    yield from pieces.rows(options)

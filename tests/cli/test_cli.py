@@ -173,11 +173,14 @@ def test_mistakes_are_named(capsys, arguments, message):
 
 def test_a_continued_run_may_find_its_files_elsewhere_and_nothing_else_changed(tmp_path, capsys):
     (tmp_path / "config.json").write_text(parse_train(["--dataset", "cub", "--lr", "0.5"]).config.to_json())
-    there = parse_train(["--resume-run", str(tmp_path), "--data-dir", "elsewhere", "--workers", "3"])
+    elsewhere = ["--data-dir", "elsewhere", "--workers", "3", "--cache-images", "disk"]
+    there = parse_train(["--resume-run", str(tmp_path), *elsewhere])
     assert there.config.data.data_dir == str(Path("elsewhere").absolute())
-    assert (there.config.data.workers, there.config.optim.lr) == (3, 0.5)
+    assert (there.config.data.workers, there.config.data.cache_images, there.config.optim.lr) == (3, "disk", 0.5)
     said = error_of(capsys, "--resume-run", str(tmp_path), "--workers", "3", "--lr", "1", "--seed", "2")
-    may_change = "--data-dir, --source-ckpt, --workers, --gpu-id, --compile, --wandb, --wandb-pictures, --epochs"
+    may_change = (
+        "--data-dir, --source-ckpt, --workers, --cache-images, --gpu-id, --compile, --wandb, --wandb-pictures, --epochs"
+    )
     assert f"leave out --lr, --seed (only {may_change} may change)" in said
 
 

@@ -68,6 +68,12 @@ CASES = [
     ("target", "--cache-features", "--freeze backbone", "is used by train.py alone", None),
     ("train", "--cache-features", "", "is used by runs whose backbone does not change", "--freeze backbone"),
     ("train", "--cache-views 2", "", "has no effect without --cache-features", "--freeze backbone --cache-features"),
+    (
+        *("train", "--accumulate 2", "--freeze backbone --cache-features", "has no effect with --cache-features 1"),
+        "--freeze backbone",
+    ),
+    ("train", "--feature-cache x", "", "has no effect without --cache-features", "--freeze backbone --cache-features"),
+    ("train", "--baselines 1", "--fold 1/2 --eval-test-every 0", "has no effect with --eval-test-every 0", ""),
     ("train", "--train-metrics 1", "--no_train_metrics", "has no effect beside --no-train-metrics", ""),
     ("train", "--select-metric nmi", "--storage_metrics f1", "has no effect beside --storage-metrics", ""),
     ("main", "--keep-copies 1", "", "has no effect with --dataset cub, but with folder", "--dataset folder"),

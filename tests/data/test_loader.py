@@ -17,6 +17,8 @@ from torchvision.transforms import v2
 from dml.data.images import ImageDataset, collate
 from dml.data.loader import LoadingError, PlannedBatches, eval_loader, train_loader
 from dml.data.records import ImageRecords
+from dml.data.transforms import Lighting, eval_transform, train_transform
+from dml.models.input_spec import CAFFE_BGR, IMAGENET_RGB
 from dml.signals import STOP_SIGNALS
 
 
@@ -46,7 +48,7 @@ PLAN = np.random.default_rng(1).permutation(24).reshape(3, 8)
 
 def load(dataset, *, workers=0, rank=0, world_size=1, epoch=0, first=0, seed=5):
     batches = PlannedBatches(seed=seed, rank=rank, world_size=world_size)
-    loader = train_loader(dataset, batches, workers=workers, pin_memory=False)
+    loader = train_loader(dataset, batches, workers=workers, device=torch.device("cpu"))
     batches.set_epoch(PLAN, epoch, first)
     assert len(loader) == 3 - first
     return list(loader)
@@ -81,13 +83,13 @@ def test_epochs_seeds_and_views_differ(dataset):
 def test_an_image_drawn_twice_is_augmented_twice(dataset):
     batches = PlannedBatches()
     batches.set_epoch(np.zeros((1, 2), dtype=np.int64), 0)
-    (batch,) = train_loader(dataset, batches, workers=0, pin_memory=False)
+    (batch,) = train_loader(dataset, batches, workers=0, device=torch.device("cpu"))
     assert not torch.equal(batch.images[0], batch.images[1])
 
 
 def test_workers_survive_the_epoch(dataset):
     batches = PlannedBatches(seed=5)
-    loader = train_loader(dataset, batches, workers=1, pin_memory=False)
+    loader = train_loader(dataset, batches, workers=1, device=torch.device("cpu"))
     for epoch in range(2):
         batches.set_epoch(PLAN, epoch)
         expected = load(dataset, epoch=epoch)
@@ -108,7 +110,7 @@ def test_evaluation_takes_every_image_once(dataset):
     assert sorted(torch.cat(parts).tolist()) == list(range(24))
 
 
-OPTIONS = {"batch_size": 5, "workers": 0, "pin_memory": False}
+OPTIONS = {"batch_size": 5, "workers": 0, "device": torch.device("cpu")}
 
 
 class Harmed(ImageDataset):
@@ -173,7 +175,7 @@ def test_a_batch_lies_in_shared_memory_when_it_leaves_its_process(dataset):
 def test_loading_processes_leave_signals_to_the_main_one(dataset):
     """But for the main one's own SIGTERM, by which it ends them."""
     batches = PlannedBatches()
-    loader = train_loader(dataset, batches, workers=1, pin_memory=False)
+    loader = train_loader(dataset, batches, workers=1, device=torch.device("cpu"))
     batches.set_epoch(PLAN, 0)
     batches_of_epoch = iter(loader)
     next(batches_of_epoch)
@@ -187,3 +189,57 @@ def test_loading_processes_leave_signals_to_the_main_one(dataset):
     assert worker.exitcode == 0
     with contextlib.suppress(LoadingError, RuntimeError):
         del batches_of_epoch, loader
+
+
+def before(steps, normalize, *, pillow: bool = False):
+    """What loading processes did, image by image: all of it."""
+    steps = [*steps, v2.PILToTensor()] if pillow else [v2.PILToTensor(), *steps]
+    return v2.Compose([*steps, v2.ToDtype(torch.float32, scale=True), normalize])
+
+
+CROP, FLIP = v2.RandomResizedCrop(32, scale=(0.08, 1.0)), v2.RandomHorizontalFlip()
+COLOURS = v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)
+WAYS = {
+    "base": ([CROP, FLIP], {}),
+    "adv": ([CROP, v2.RandomGrayscale(p=0.2), v2.ColorJitter(0.2, 0.2, 0.2, 0.2), FLIP], {}),
+    "red": ([v2.Resize(40), v2.RandomCrop(32), FLIP], {"resize": 40}),
+    "lighting": ([CROP, FLIP], {}),
+}
+
+
+@pytest.mark.parametrize("pillow", [False, True])
+@pytest.mark.parametrize("spec", [IMAGENET_RGB, CAFFE_BGR], ids=["rgb", "bgr"])
+@pytest.mark.parametrize("name", [*WAYS, "evaluation"])
+def test_bytes_become_the_numbers_that_they_became_in_loading_processes(tmp_path, name, spec, pillow):
+    """To the bit, of batches of more images than are scaled at once, and fewer."""
+    rng, paths = np.random.default_rng(0), []
+    for number in range(11):
+        path = tmp_path / f"{number:02d}.{'jpg' if number % 2 else 'png'}"
+        Image.fromarray(rng.integers(0, 256, (9, 7, 3), dtype=np.uint8)).resize((60, 50 + number)).save(path)
+        paths.append(str(path))
+    records = ImageRecords.from_classes(paths, ["a"] * len(paths))
+    if name == "evaluation":
+        ours = eval_transform(spec.normalize, resize=40, crop_size=32, pillow=pillow)
+        theirs = before([v2.Resize(40), v2.CenterCrop(32)], spec.normalize, pillow=pillow)
+    else:
+        steps, options = WAYS[name]
+        ours = train_transform(spec.normalize, crop_size=32, augmentation=name, pillow=pillow, **options)
+        last = v2.Compose([COLOURS, Lighting(), spec.normalize]) if name == "lighting" else spec.normalize
+        theirs = before(steps, last, pillow=pillow)
+    how = {"seed": 3, "device": torch.device("cpu")}
+    expected = ImageDataset(records, theirs, num_views=2)
+    for workers, batch_size in ((0, 11), (0, 1), (2, 3)):
+        loaded = eval_loader(ImageDataset(records, ours, num_views=2), workers=workers, batch_size=batch_size, **how)
+        for batch, wanted in zip(loaded, eval_loader(expected, workers=0, batch_size=batch_size, **how), strict=True):
+            assert batch.images.dtype == torch.float32
+            assert batch.images.stride() == wanted.images.stride()
+            assert torch.equal(batch.images, wanted.images)
+
+
+def test_loading_processes_send_bytes(dataset):
+    transform = train_transform(IMAGENET_RGB.normalize, crop_size=8)
+    loader = eval_loader(ImageDataset(dataset.records, transform), **OPTIONS | {"workers": 1})
+    seen = []
+    loader.scale = lambda images: seen.append(images.dtype) or images.float()
+    assert {batch.images.dtype for batch in loader} == {torch.float32}
+    assert set(seen) == {torch.uint8}

@@ -62,6 +62,8 @@ def _classification(*arguments: str) -> Method:
 
 CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "proxies": (_supervised, ("--loss", "Proxy_Anchor")),
+    "centroids": (_supervised, ("--loss", "softtriple", "--bs", str(IMAGES))),
+    "weights of a library": (_supervised, ("--loss", "pml/SubCenterArcFaceLoss", "--miner", "pml/BatchHardMiner")),
     "mined pairs": (_supervised, ("--loss", "MS")),
     "mined triplets": (_supervised, ("--loss", "triplet", "--batch_mining", "distance", "--bs", str(IMAGES))),
     "drawn fourth": (_supervised, ("--loss", "quadruplet", "--bs", str(IMAGES))),

@@ -51,7 +51,7 @@ def fabric() -> Fabric:
 
 def loaded(images: Views, seed: int | None) -> torch.Tensor:
     """All images of a view, in order."""
-    (batch,) = eval_loader(images, batch_size=NUMBER, workers=0, pin_memory=False, seed=seed)
+    (batch,) = eval_loader(images, batch_size=NUMBER, workers=0, device=torch.device("cpu"), seed=seed)
     return batch.images
 
 
@@ -79,7 +79,7 @@ def test_without_seeds_there_is_one_view_as_in_evaluation(model, fabric):
 
 def test_batches_are_remembered_once_they_were_all_seen(model, fabric):
     images = Views()
-    batches = eval_loader(images, batch_size=2, workers=0, pin_memory=False)
+    batches = eval_loader(images, batch_size=2, workers=0, device=torch.device("cpu"))
     remembered = RememberedBatches(batches, model, fabric.device, fabric.autocast)
     plain, _, _ = embed(model, batches, fabric.device)
     taken = images.taken

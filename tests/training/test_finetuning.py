@@ -15,6 +15,7 @@ from dml.methods.base import backbone_groups
 from dml.models import EmbeddingNet, create_model, load_model_checkpoint
 from dml.models.create import restrain
 from dml.programs import evaluation, supervised
+from dml.training import feature_store
 from dml.training.cached import seeds_of_views
 from entrypoints import SMALL, record
 
@@ -131,6 +132,22 @@ def test_cached_features_train_as_images_do(digits, tmp_path):
         for name in ("images", "cached")
     ]
     torch.testing.assert_close(*heads, rtol=1e-3, atol=1e-4)
+
+
+def test_runs_share_the_features_of_a_folder_whatever_they_hold_out(digits, tmp_path, monkeypatch):
+    frozen = ("--freeze", "backbone", "--augment", "0", "--cache-features", "1", "--baselines", "0")
+    shared = (*frozen, "--feature-cache", str(tmp_path / "features"))
+    folds = ("--fold", "1/3"), ("--fold", "2/3")
+    alone = [run(digits, tmp_path, f"alone_{number}", *frozen, *fold) for number, fold in enumerate(folds)]
+    first = run(digits, tmp_path, "first", *shared, *folds[0])
+    files = sorted((tmp_path / "features").glob("*.npy"))
+    assert len(files) == 2  # of the training half and of the test split
+    monkeypatch.setattr(feature_store, "embed_records", None)
+    second = run(digits, tmp_path, "second", *shared, *folds[1])
+    for lines, others in zip(alone, (first, second), strict=True):
+        for key in ("train/loss", "val/recall_at_1", "eval/recall_at_1"):
+            values = [[line[key] for line in of_run if key in line] for of_run in (lines, others)]
+            assert values[0] == pytest.approx(values[1], rel=1e-3)
 
 
 def test_the_average_is_judged_kept_and_continued(digits, tmp_path):

@@ -62,8 +62,9 @@ def test_center_starts_proxies_at_class_means(build, augment):
 def test_training_images_are_made_by_pillow_if_asked(build, augment):
     for pillow in ("0", "1"):
         config, data, method = build("--pillow", pillow, "--augment", augment)
-        steps = training_crops(config, data.train, method).transform.transforms
-        assert (type(steps[0]).__name__ == "PILToTensor") == (pillow == "0")
+        transform = training_crops(config, data.train, method).transform
+        assert transform.pillow == (pillow == "1")
+        assert (type(transform.crop.transforms[0]).__name__ == "PILToTensor") == (pillow == "0")
 
 
 def test_center_follows_from_the_seed_alone(build):

@@ -14,7 +14,12 @@ from dml.miners import MINERS, Miner
 
 
 def create_loss(
-    name: str, *, num_classes: int, embedding_size: int, miner: Miner | str | None = None, **options: object
+    name: str,
+    *,
+    num_classes: int | None = None,
+    embedding_size: int | None = None,
+    miner: Miner | str | None = None,
+    **options: object,
 ) -> nn.Module:
     """A loss: called with (B, D) embeddings and (B,) int64 labels in 0..C−1 it gives a scalar.
 
@@ -23,7 +28,7 @@ def create_loss(
     Args:
         name: of ``--loss``, in any spelling: "proxy_anchor", "Proxy_Anchor", "triplet" …
         num_classes: C.
-        embedding_size: D.
+        embedding_size: D. Both may be left out for a loss of pytorch-metric-learning, ``pml/CLASS``, that needs none.
         miner: picks the tuples of a loss that takes some; None: its own default.
         options: by the names of the loss's arguments, such as ``margin=0.1, alpha=32`` of proxy_anchor; others keep the
             published default.
@@ -34,23 +39,27 @@ def create_loss(
             the loss cannot use.
     """
     spec = LOSSES[name]
+    if None in (num_classes, embedding_size) and not spec.miner_family:
+        raise UserError(f"loss {name!r} needs num_classes and embedding_size")
     picking = _name_of_miner(name, spec, miner)
     loss = losses.create_loss(
         name, num_classes=num_classes, embedding_size=embedding_size, options=spec.by_flag(options), miner=picking
     )
-    if not spec.tuples:
+    if picking is None and miner is None:
         return loss
     if miner is None or isinstance(miner, str):
         return MinedLoss.with_miner(loss, picking, embedding_size=embedding_size)
     return MinedLoss(loss, miner)
 
 
-def create_miner(name: str, *, embedding_size: int, margin: float | None = None, **options: object) -> Miner:
+def create_miner(
+    name: str, *, embedding_size: int | None = None, margin: float | None = None, **options: object
+) -> Miner:
     """A miner, for ``create_loss``: it picks tuples of a batch by the distances in it.
 
     Args:
         name: of ``--batch_mining``: "distance", "semihard" …
-        embedding_size: D.
+        embedding_size: D; may be left out for a miner of pytorch-metric-learning, ``pml/CLASS``.
         margin: of the loss that the tuples are for; "semihard" needs one.
         options: by the names of the miner's arguments, such as ``lower_cutoff=0.5`` of distance.
 
@@ -59,6 +68,8 @@ def create_miner(name: str, *, embedding_size: int, margin: float | None = None,
         UserError: an option that the miner does not have, listing those that it has; a value out of range.
     """
     by_flag = MINERS[name].by_flag(options)
+    if embedding_size is None and not name.startswith(MINERS.prefix):
+        raise UserError(f"miner {name!r} needs embedding_size")
     return miners.create_miner(name, embedding_size=embedding_size, margin=margin, options=by_flag)
 
 
@@ -69,11 +80,11 @@ def _name_of_miner(loss: str, spec: LossSpec, miner: Miner | str | None) -> str 
             raise UserError(f"loss {loss!r} takes no tuples of the batch, and so no miner")
         return None
     if miner is None:
-        return spec.miners[0]
+        return spec.default_miner
     if isinstance(miner, str):
         name = MINERS.canonical(miner)
     else:
         name = next((name for name, entry in MINERS.items() if entry.build is type(miner)), None)
-    if name is not None and name not in spec.miners:
-        raise UserError(f"miner {name!r} cannot serve loss {loss!r}; it takes {', '.join(spec.miners)}")
+    if name is not None and not spec.can_use(name):
+        raise UserError(f"miner {name!r} cannot serve loss {loss!r}; it takes {spec.usable_miners}")
     return name

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from dml.cli.evaluate import stored_settings
 from dml.config import DataConfig, EvalConfig, EvaluateConfig
 from dml.data.depth import is_deep_grey, settled_bits
-from dml.data.images import Sample
+from dml.data.images import Sample, Transform
 from dml.data.loader import eval_loader
 from dml.data.readable import peaks_of
 from dml.data.reading import plain_rgb, read_image, turn_of
@@ -123,7 +123,7 @@ class Embedder:
         return self.model.architecture.embedding_size
 
     @property
-    def transform(self) -> Callable[[Image.Image], Tensor]:
+    def transform(self) -> Transform:
         """From 8-bit RGB, as ``preprocessing`` reads it, to the (3, S, S) float32 that the network takes."""
         how = self.preprocessing
         return eval_transform(
@@ -162,7 +162,7 @@ class Embedder:
             _Given(images, how.read, self.transform),
             batch_size=batch_size,
             workers=workers,
-            pin_memory=self.device.type == "cuda",
+            device=self.device,
         )
         return embed(self.model, batches, self.device)[0]
 
@@ -179,15 +179,15 @@ class _Given(Dataset):
         self,
         images: Sequence[ImageLike],
         read: Callable[[ImageLike], Image.Image],
-        transform: Callable[[Image.Image], Tensor],
+        transform: Transform,
     ):
-        self.images, self.read, self.transform = images, read, transform
+        self.images, self.read, self.crop, self.scale = images, read, transform.crop, transform.scale
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        return Sample([self.transform(self.read(self.images[index]))], 0, index)
+        return Sample([self.crop(self.read(self.images[index]))], 0, index)
 
 
 def load(path: str | Path, *, device: torch.device | str | None = None) -> Embedder:

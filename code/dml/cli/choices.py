@@ -10,7 +10,7 @@ from dml.cli.parser import Parser, kind_of, spellings_of
 from dml.cli.shared import add_recipe
 from dml.errors import UserError
 from dml.options import Spec
-from dml.registry import Registry
+from dml.registry import OpenRegistry, Registry
 
 
 def option_owners(registry: Registry[Spec]) -> dict[str, list[tuple[str, Spec]]]:
@@ -31,11 +31,17 @@ def add_choice(
     dest: str,
     default: str,
     title: str,
+    aliases: Iterable[str] = (),
 ) -> argparse._ArgumentGroup:
-    """The group of ``flag``, which names an entry of ``registry``, and of every option of all, ``<dest>.<option>``."""
+    """The group of ``flag``, which names an entry of ``registry``, and of every option of all, ``<dest>.<option>``;
+    of a registry that reaches into another package also ``--<dest>-args``."""
     group = parser.topic(dest, title)
     names = ", ".join([*registry.aliases, *registry])
-    group.add_argument(*spellings_of(flag), dest=dest, help=f"one of {names} (default {default})", metavar="NAME")
+    if isinstance(registry, OpenRegistry):
+        names += f", and {registry.prefix}CLASS for every {registry.kind} of {registry.origin}"
+    group.add_argument(
+        *spellings_of(flag, *aliases), dest=dest, help=f"one of {names} (default {default})", metavar="NAME"
+    )
     parser.brief[dest] = f"such as {', '.join(registry.aliases or registry)} (default {default})"
     for option, owners in option_owners(registry).items():
         defaults, declared = [spec.default(option) for _, spec in owners], owners[0][1].options[option]
@@ -48,6 +54,13 @@ def add_choice(
             **({"metavar": kind.__name__.upper()} | kind_of(kind)),
         )
         parser.declare(f"{dest}.{option}", within=declared.within, used_if=declared.used_if)
+    if isinstance(registry, OpenRegistry):
+        group.add_argument(
+            *spellings_of(f"{dest}-args"),
+            dest=f"{dest}.{dest}-args",
+            help=f"arguments of {registry.prefix}CLASS as JSON, such as '{{\"margin\": 0.2}}' (none)",
+            metavar="JSON",
+        )
     return group
 
 
@@ -73,5 +86,7 @@ def refuse_foreign_options(
     """UserError if any of ``options`` belongs to other entries than ``spec``, which was asked for as ``name``."""
     for option in options:
         if option not in spec.options:
-            owners = ", ".join(owner for owner, _ in option_owners(registry)[option])
+            owning = option_owners(registry).get(option)  # none: of the package that the registry reaches into
+            prefix = registry.prefix if isinstance(registry, OpenRegistry) else ""
+            owners = ", ".join(owner for owner, _ in owning) if owning else f"{chosen_by} {prefix}CLASS"
             raise UserError(f"--{option} is not used by {chosen_by} {name}, but by {owners}")

@@ -30,7 +30,10 @@ from dml.training.extension import with_epochs
 
 # What a continued run may have otherwise than when it began: where things are, not what is computed; and how long it
 # trains, where that changes no step.
-MOVABLE = ("data_dir", "source_ckpt", "workers", "gpu_id", "compile", "wandb", "wandb_pictures", "epochs")
+MOVABLE = (
+    *("data_dir", "source_ckpt", "workers", "cache_images", "gpu_id", "compile", "wandb", "wandb_pictures"),
+    "epochs",
+)
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def make_absolute(values: dict[str, Any]) -> None:
     for name in ("source_ckpt", "init_from", "resume"):
         if values.get(name):
             values[name] = checkpoint_file(values[name], flag=flag_of(name))
-    for name in ("data_dir", "log_dir", "weights", "source_ckpt", "init_from", "resume"):
+    for name in ("data_dir", "log_dir", "weights", "source_ckpt", "init_from", "resume", "feature_cache"):
         if values.get(name):
             values[name] = str(from_home(values[name]).absolute())
 

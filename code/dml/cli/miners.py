@@ -14,7 +14,9 @@ from dml.miners import MINERS
 def add_miners(parser: Parser) -> None:
     """``--batch_mining`` and every option of every miner."""
     title = "Tuples of the batch, for losses that take some"
-    add_choice(parser, MINERS, flag="batch_mining", dest="miner", default="the loss's own", title=title)
+    add_choice(
+        parser, MINERS, flag="batch_mining", dest="miner", default="the loss's own", title=title, aliases=("miner",)
+    )
 
 
 def take_miner(typed: dict[str, Any], loss: str, spec: LossSpec) -> tuple[str | None, dict[str, Any]]:
@@ -33,8 +35,12 @@ def take_miner(typed: dict[str, Any], loss: str, spec: LossSpec) -> tuple[str | 
             flag = "batch_mining" if miner is not None else next(iter(options))
             raise UserError(f"--{flag} is not used by --loss {loss}, which takes no tuples of the batch")
         return None, {}
-    miner = spec.miners[0] if miner is None else MINERS.canonical(miner)
-    if miner not in spec.miners:
-        raise UserError(f"--batch_mining {miner} cannot serve --loss {loss}; it takes {', '.join(spec.miners)}")
+    miner = spec.default_miner if miner is None else MINERS.canonical(miner)
+    if miner is None:
+        if options:
+            raise UserError(f"--{next(iter(options))} is used with --batch_mining (--miner) {spec.usable_miners} only")
+        return None, {}
+    if not spec.can_use(miner):
+        raise UserError(f"--batch_mining {miner} cannot serve --loss {loss}; it takes {spec.usable_miners}")
     refuse_foreign_options(options, MINERS[miner], miner, MINERS, chosen_by="--batch_mining")
     return miner, options

@@ -124,7 +124,7 @@ def train_layers(typed: dict[str, Any]) -> list[Layer]:
     asked = _asked(typed)
     spec, loss, miner, model = asked.choice.spec, asked.loss, asked.loss.miner, asked.defaults.values["model"]
     own = {"loss": DEFAULT_LOSS, "memory": False, "mixup": False}
-    brought = {"miner": next(iter(spec.miners), None)}
+    brought = {"miner": spec.default_miner}
     if spec.lr_scale is not None and not spec.lr_is_absolute:
         brought["proxy_lr_scale"] = spec.lr_scale
     return [
@@ -178,11 +178,10 @@ def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:
     options = take_options(typed)
     _refuse_unused(name, choice, options, typed)
     miner, of_miner = take_miner(typed, name, choice.spec)
-    used = miner or next(iter(choice.spec.miners), None)
-    for flag, value in choice.spec.fixed_by_miner.get(used, {}).items():
+    for flag, value in choice.spec.fixed_by_miner.get(miner, {}).items():
         if options.get(flag, value) != value:
             warnings.warn(
-                f"--{flag} has no effect with --batch_mining {used}, which sets it to {value:g}, as published",
+                f"--{flag} has no effect with --batch_mining {miner}, which sets it to {value:g}, as published",
                 ConfigWarning,
             )
     return choice, LossConfig(name, memory=memory, miner=miner, options=options | of_miner)

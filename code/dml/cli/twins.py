@@ -16,7 +16,7 @@ from dml.recipes import RECIPES
 Resolve = Callable[[dict[str, Any]], TrainConfig]
 MOST_NAMED = 12
 # What changes no training.
-NOT_COMPARED = ("metrics", "train_metrics", "workers")
+NOT_COMPARED = ("metrics", "train_metrics", "workers", "cache_images")
 
 
 def twins_of(loss: str, *, memory: bool = False) -> list[str]:

@@ -92,6 +92,12 @@ class DataConfig(Section):
         aliases=("kernels",),
         within=at_least(0),
     )
+    cache_images: str = option(
+        "none",
+        "decode every image once and keep it: in memory, or in a file below ~/.cache that later runs take, too. The"
+        " batches are the same; an image of 500 × 375 pixels takes 0.6 MB",
+        choices=("none", "memory", "disk"),
+    )
     resize: int = option(256, "shorter side of an evaluated image before its centre is cut out", within=at_least(1))
     crop_size: int | None = option(
         None,

@@ -16,6 +16,7 @@ WHOLE_IS_FROZEN = Condition(
     refused=True,
 )
 OF_TRAIN = Condition(lambda settings: settings["program"] == "train.py", "is used by train.py alone", refused=True)
+CACHED = Condition(lambda settings: settings["cache_features"], "has no effect without --cache-features")
 ONE_RATE_FOR_ALL = unless("scheduler", "cyclic")
 
 
@@ -61,7 +62,14 @@ class FinetuningConfig(Section):
         "with --cache-features, so many random crops of each training image, made once, in place of one without"
         " augmentation",
         within=at_least(1),
-        used_if=Condition(lambda settings: settings["cache_features"], "has no effect without --cache-features"),
+        used_if=CACHED,
+    )
+
+    feature_cache: str | None = option(
+        None,
+        "with --cache-features, a folder that keeps them for other runs of the same network over the same images; not"
+        " the random crops of --cache-views",
+        used_if=CACHED,
     )
 
     def __post_init__(self) -> None:

@@ -194,6 +194,7 @@ class EvalConfig(Section):
         None,
         "set beside the network, in its final table, what needs no training: small pixels, colour histograms, the"
         " untrained network and, with weights to start from, their features; unset: of --dataset folder",
+        used_if=unless("eval_test_every", 0),
     )
     eval_every: int = option(
         1, "epochs between two evaluations; the last epoch is always evaluated", within=at_least(1)
@@ -202,6 +203,13 @@ class EvalConfig(Section):
         None,
         "choose the best epoch on the test split, as published, or on held-out classes; unset: val if there are any",
         choices=("test", "val"),
+    )
+    eval_test_every: int | None = option(
+        None,
+        "epochs between two looks at the test split, and one after the last; 0: none at all; unset: with every"
+        " evaluation, but with --select val once, at the end, at the best epoch's network",
+        within=at_least(0),
+        before=1,
     )
     select_metric: str = option(
         "recall_at_1",
@@ -239,6 +247,20 @@ class RunConfig(Section):
     )
     precision: str = option("32", "arithmetic of the network", choices=("32", "16-mixed", "bf16-mixed"))
     compile: bool = option(False, "compile the network with torch.compile")
+    memory_format: str = option(
+        "auto",
+        "how feature maps lie in memory; auto: channels_last in mixed precision, and on a CPU for networks with a"
+        " convolution for each channel such as MobileNet, else contiguous",
+        choices=("auto", "contiguous", "channels_last"),
+        before="contiguous",
+    )
+    accumulate: int = option(
+        1,
+        "pass each batch through the networks in so many pieces, for the loss of the whole batch in the memory of one"
+        " piece; a step takes two fifths longer",
+        within=at_least(1),
+        used_if=unless("cache_features", True),
+    )
     log_dir: str = option(str(ROOT / "logs"), "where run folders are made", aliases=("LOG_DIR", "save_path"))
     run_name: str | None = option(None, "name of the run folder; unset: made from the settings", aliases=("savename",))
     remark: str = option("", "appended to the run's name", used_if=while_unset("run_name"))

@@ -95,6 +95,11 @@ class TrainConfig:
         """Those that are on."""
         return [section.switch for name, section in OWN_SECTIONS.items() if getattr(self, name) is not None]
 
+    @property
+    def embedding(self) -> DataConfig:
+        """``data`` for passes without training: of a batch that trains in pieces, a piece at a time."""
+        return dataclasses.replace(self.data, batch_size=-(-self.data.batch_size // self.run.accumulate))
+
     def default_run_name(self) -> str:
         """What the run is, in a folder's name."""
         parts = [
@@ -111,7 +116,12 @@ class TrainConfig:
         """The loss and what it is combined with."""
         of_sections = [switch.in_run_name for switch in self._switches() if switch.in_run_name]
         return "_".join(
-            [self.loss.loss, *["memory"] * self.loss.memory, *of_sections, *["mixup"] * self.loss.mixup],
+            [
+                self.loss.loss.replace("/", "_"),
+                *["memory"] * self.loss.memory,
+                *of_sections,
+                *["mixup"] * self.loss.mixup,
+            ],
         )
 
     def record(self) -> dict[str, Any]:

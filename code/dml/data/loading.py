@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dml.config import DataConfig
+from dml.data.kept_images import with_kept_images
 from dml.data.layout import DatasetSpec, DatasetWarning, SplitSize
 from dml.data.records import ImageRecords
 from dml.data.run_split import continued, has_split
@@ -53,7 +54,7 @@ def data_of_run(
     load: Callable[..., Data], config: DataConfig, run: Path | None, *, accept_changes: bool, **held_out: Any
 ) -> Data:
     """What ``load`` gives by a run's settings: of a new run with ``held_out``, of one that is continued as its
-    ``split.csv`` says.
+    ``split.csv`` says; with ``--cache-images`` decoded.
 
     Args:
         run: folder of the run that is continued; None: a new one.
@@ -65,5 +66,7 @@ def data_of_run(
     screening = screening_for(config, run=run, anew=accept_changes)
     if has_split(run):
         data = load(config.dataset, config.data_dir, screening=screening)
-        return continued(data, config.data_dir, run, accept=accept_changes)
-    return load(config.dataset, config.data_dir, screening=screening, **held_out)
+        data = continued(data, config.data_dir, run, accept=accept_changes)
+    else:
+        data = load(config.dataset, config.data_dir, screening=screening, **held_out)
+    return with_kept_images(data, config)

@@ -134,6 +134,11 @@ def image_of(records: ImageRecords, index: int, *, within: int | None = None) ->
         UnreadableImageError: see :func:`read_image`.
     """
     if not isinstance(records, PixelRecords):
+        # A smaller one of a JPEG file is not made of the whole one.
+        if within is None and records.cache is not None:
+            kept = records.cache.array_of(records.key(index))
+            if kept is not None:
+                return Image.fromarray(kept)
         return read_image(records.paths[index], upright=records.upright, bits=records.bits, within=within)
     image = Image.fromarray(records.pixels[index])
     if within is not None:

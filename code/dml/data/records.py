@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from dml.data.image_cache import ImageCache
+
+
+class ImageKey(NamedTuple):
+    """All that the pixels of an image file depend on besides its content; see ``read_image``."""
+
+    path: str
+    upright: bool
+    bits: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +30,7 @@ class ImageRecords:
         class_names: C names; name ``c`` belongs to label ``c``.
         upright: whether the images are turned as their EXIF orientation says when they are read.
         bits: how many bits the numbers of images of more than 8 bits fill, where their files do not state it; None: 16.
+        cache: where decoded images are, if any are kept.
 
     Raises:
         ValueError: if the lengths differ or a label is out of range.
@@ -29,6 +41,7 @@ class ImageRecords:
     class_names: tuple[str, ...]
     upright: bool = field(default=False, kw_only=True)
     bits: int | None = field(default=None, kw_only=True)
+    cache: ImageCache | None = field(default=None, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.paths),):
@@ -50,6 +63,10 @@ class ImageRecords:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def key(self, index: int) -> ImageKey:
+        """What the pixels of image ``index`` depend on."""
+        return ImageKey(self.paths[index], self.upright, self.bits)
 
     def class_counts(self) -> np.ndarray:
         """(C,) int64: the number of images of each class."""

@@ -1,4 +1,4 @@
-"""Image transforms for training and evaluation (torchvision v2): PIL RGB → (3, H, W) float32."""
+"""Image transforms for training and evaluation (torchvision v2): PIL RGB → (3, H, W) uint8 → float32."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 
+from dml.data.images import Transform
 from dml.data.square import check_square
 from dml.errors import UserError
 
 BILINEAR = InterpolationMode.BILINEAR.value
 AUGMENTATIONS = ("base", "adv", "big", "red", "lighting")
 Normalize = Callable[[Tensor], Tensor]
-"""A network's own input normalisation: (3, H, W) float32 RGB in 0..1 → what the network reads."""
+"""A network's own input normalisation: (…, 3, H, W) float32 RGB in 0..1 → what the network reads."""
 
 
 class Lighting(nn.Module):
@@ -45,7 +46,7 @@ def train_transform(
     flip: bool = True,
     pillow: bool = False,
     interpolation: str = BILINEAR,
-) -> v2.Compose:
+) -> Transform:
     """A random crop, and a mirror image half of the time.
 
     By name the augmentations of Roth et al. (ICML 2020), and CutMix's on ImageNet:
@@ -88,12 +89,13 @@ def train_transform(
     if augmentation != "lighting":
         return _compose(steps, normalize, pillow=pillow)
     jitter = v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)
-    return _compose(steps, v2.Compose([jitter, Lighting(), normalize]), pillow=pillow)
+    whole = _compose(steps, v2.Compose([jitter, Lighting(), normalize]), pillow=pillow)
+    return Transform(v2.Compose([whole.crop, whole.scale]), pillow=pillow)  # each image has colours of its own
 
 
 def padded_crop_transform(
     normalize: Normalize, *, crop_size: int, padding: int, flip: bool = True, pillow: bool = False
-) -> v2.Compose:
+) -> Transform:
     """A crop at a random place of the image with a black border, and a mirror image half of the time.
 
     The augmentation of CIFAR since He et al. (CVPR 2016): crops of 32 from 32 × 32 pixels with a border of 4.
@@ -118,7 +120,7 @@ def eval_transform(
     crop_size: int = 224,
     pillow: bool = False,
     interpolation: str = BILINEAR,
-) -> v2.Compose:
+) -> Transform:
     """The shorter side scaled to ``resize`` pixels (None: not scaled), then the central square.
 
     Args:
@@ -137,7 +139,7 @@ def eval_transform(
 
 def whole_image_transform(
     normalize: Normalize, *, side: int, pillow: bool = False, interpolation: str = BILINEAR
-) -> v2.Compose:
+) -> Transform:
     """The whole image scaled to ``side`` × ``side`` pixels, whatever its proportions; ``pillow``: see ``_compose``,
     ``interpolation``: ``train_transform``."""
     return _compose([_resize((side, side), interpolation)], normalize, pillow=pillow)
@@ -147,8 +149,8 @@ def _resize(size: int | tuple[int, int], interpolation: str) -> v2.Resize:
     return v2.Resize(size, interpolation=InterpolationMode(interpolation))
 
 
-def _compose(steps: list[Callable], normalize: Normalize, *, pillow: bool) -> v2.Compose:
-    """The steps, then float32 in 0..1 and the normalisation.
+def _compose(steps: list[Callable], normalize: Normalize, *, pillow: bool) -> Transform:
+    """The steps; then, in batches, float32 in 0..1 and the normalisation.
 
     NOTE: crops, scales and colours are those of uint8 tensors; the published code has them from Pillow, as ``pillow``
     does, which takes twice as long to evaluate photographs. The bilinear filter is the same: a few pixels in a thousand
@@ -157,4 +159,4 @@ def _compose(steps: list[Callable], normalize: Normalize, *, pillow: bool) -> v2
     """
     to_tensor = v2.PILToTensor()
     steps = [*steps, to_tensor] if pillow else [to_tensor, *steps]
-    return v2.Compose([*steps, v2.ToDtype(torch.float32, scale=True), normalize])
+    return Transform(v2.Compose(steps), v2.Compose([v2.ToDtype(torch.float32, scale=True), normalize]), pillow=pillow)

@@ -15,6 +15,7 @@ from dml.evaluation.ranking import Positives
 from dml.evaluation.retrieval import make_ranking
 from dml.neighbours import SimilarityScores
 from dml.positives import ImageIds
+from dml.processes import add_shares, share_of
 from dml.registry import Registry
 
 _BLOCK_BYTES = 64 * 2**20  # a block of float64 scores; a few times as much is held beside it
@@ -55,6 +56,7 @@ def mean_average_precision(
     image_ids: ImageIds | None = None,
     distance: str = "euclidean",
     chunk_size: int | None = None,
+    together: bool = False,
 ) -> dict[str, float]:
     """Mean over all queries of AP = (1/n) Σ_{j≤J} hit_j · (hits up to j)/j, for each cutoff J of ``names``.
 
@@ -75,6 +77,8 @@ def mean_average_precision(
         distance: ``cosine`` (rows normalised) or ``euclidean`` (raw embeddings). Equal ones are ordered by
             lower index.
         chunk_size: queries per block; None chooses it from the size of the gallery.
+        together: whether all processes call this with the same arguments, and divide the blocks among them; the
+            result is that of one process to the bit.
 
     Returns:
         name → fraction 0..1.
@@ -86,14 +90,20 @@ def mean_average_precision(
     given = (query, query_labels, gallery, gallery_labels)
     ranking = make_ranking(*given, image_ids=image_ids, recall_ks=(), num_neighbours=0, distance=distance)
     scores, positives = ranking.scores, ranking.positives
-    totals = torch.zeros(len(names), dtype=torch.float64, device=query.device)
     block_rows = chunk_size or scores.rows_per_block(_BLOCK_BYTES, torch.float64)
-    for rows in torch.arange(len(query), device=query.device).split(block_rows):
+    blocks = torch.arange(len(query), device=query.device).split(block_rows)
+    sums = torch.zeros(len(blocks), len(names), dtype=torch.float64, device=query.device)
+    places = torch.arange(len(blocks))
+    for place in (share_of(places) if together else places).tolist():
+        rows = blocks[place]
         rank, hits = _positive_ranks(scores, rows, positives)
         size = positives.num[rows, None] + int(gallery is None)
         precision = hits / rank / size.clamp_min(1)
         for i, name in enumerate(names):
-            totals[i] += (precision * (rank <= _length(CUTOFFS[name], size))).sum()
+            sums[place, i] = (precision * (rank <= _length(CUTOFFS[name], size))).sum()
+    totals = torch.zeros_like(sums[0])
+    for block_sums in add_shares(sums) if together else sums:
+        totals += block_sums
     return dict(zip(names, (totals / len(query)).tolist(), strict=True))
 
 

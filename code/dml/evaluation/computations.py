@@ -50,6 +50,7 @@ class Work:
         image_ids, ties_count_for_query: see ``retrieval_metrics``.
         distance: ``cosine`` or ``euclidean``.
         seed: of the clusters.
+        together: whether all processes compute this, and divide the queries of searches among them.
     """
 
     given: tuple[Tensor | None, ...]
@@ -58,6 +59,7 @@ class Work:
     ties_count_for_query: bool
     distance: str
     seed: int
+    together: bool = False
 
     @property
     def all_embeddings(self) -> tuple[Tensor, Tensor]:
@@ -90,6 +92,7 @@ def _search(group: Mapping[str, Metric], work: Work, *, ties_count_for_query: bo
         image_ids=work.image_ids,
         distance=work.distance,
         ties_count_for_query=ties_count_for_query,
+        together=work.together,
     )
     values: Values = {}
     for name, metric in group.items():
@@ -103,7 +106,8 @@ def _search(group: Mapping[str, Metric], work: Work, *, ties_count_for_query: bo
 def average_precision(group: Mapping[str, Metric], work: Work) -> Values:
     """One search for all average precisions of whole rankings."""
     names = [metric.base for metric in group.values()]
-    found = mean_average_precision(*work.given, names=names, image_ids=work.image_ids, distance=work.distance)
+    how = {"image_ids": work.image_ids, "distance": work.distance, "together": work.together}
+    found = mean_average_precision(*work.given, names=names, **how)
     return {metric_key(name): found[metric.base] for name, metric in group.items()}
 
 

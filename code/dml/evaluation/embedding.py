@@ -30,7 +30,12 @@ class FabricEmbed:
     Args:
         fabric: the run's.
         read: takes a row for each image out of what the model returns.
+
+    Attributes:
+        together: all processes embed, and all are given all embeddings (``dml.evaluation.evaluator.Embed``).
     """
+
+    together = True
 
     def __init__(self, fabric: Fabric, read: Callable[[Any], Tensor] = embedding_of):
         self.fabric, self.read = fabric, read
@@ -91,7 +96,7 @@ def eval_batches(
         ImageDataset(records, transform),
         batch_size=max(1, batch_size // fabric.world_size),
         workers=workers,
-        pin_memory=fabric.device.type == "cuda",
+        device=fabric.device,
         rank=fabric.global_rank,
         world_size=fabric.world_size,
     )

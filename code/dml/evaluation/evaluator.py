@@ -22,12 +22,19 @@ from dml.structures import Batch
 
 
 class Embed(Protocol):
-    """``dml.models.extract.embed``: a network's embeddings of all images of a loader."""
+    """``dml.models.extract.embed``: a network's embeddings of all images of a loader.
+
+    Where it has an attribute ``together`` that is true, all processes call it, and get the same embeddings.
+    """
 
     def __call__(
         self, model: nn.Module, batches: Iterable[Batch], device: torch.device, *, progress: str | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Embeddings (N, D) float32, labels (N,) and dataset indices (N,), all on the CPU."""
+
+
+class NonFiniteEmbeddingsError(UserError):
+    """A network gives embeddings that are NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class Evaluator:
             progress: what the progress bar calls the work; None shows none.
 
         Raises:
-            UserError: embeddings that are NaN or infinite.
+            NonFiniteEmbeddingsError: embeddings that are NaN or infinite.
         """
         query = self._embed(self.query, model, device, progress)
         gallery = (None, None)
@@ -133,6 +140,7 @@ class Evaluator:
             ties_count_for_query=self.ties_count_for_query,
             seed=self.seed,
             device=exact_device(device),
+            together=getattr(self.embed, "together", False),
         )
         return Evaluation(metrics, *query, *gallery, self.image_ids, collapse(query[0], distance=self.distance))
 
@@ -142,7 +150,7 @@ class Evaluator:
         embeddings, labels, indices = self.embed(model, batches, device, progress=progress)
         bad = int((~embeddings.isfinite().all(1)).sum())
         if bad:
-            raise UserError(
+            raise NonFiniteEmbeddingsError(
                 f"the network gives NaN or infinite embeddings for {bad} of {len(embeddings)} images, so that nothing"
                 " can be judged: its weights are no numbers any more, or too large for its precision. A lower --lr or"
                 " --precision 32 often helps"
@@ -164,6 +172,7 @@ def evaluate_embeddings(
     ties_count_for_query: bool = False,
     seed: int = 0,
     device: torch.device | str | None = None,
+    together: bool = False,
 ) -> Values:
     """All of ``metrics`` from embeddings, under the keys of :func:`dml.evaluation.metrics.metric_keys`.
 
@@ -178,13 +187,15 @@ def evaluate_embeddings(
         image_ids: which images are the same and never answer each other, see ``retrieval_metrics``.
         ties_count_for_query: In-Shop's rule, for ``recall`` alone, see there.
         device: where to compute; None stays where ``query`` is.
+        together: whether all processes call this with the same arguments: searches are divided among them, and the
+            values are those of one process to the bit.
 
     Raises:
         UserError: an unknown metric or distance, shapes that do not fit, embeddings that are not finite.
     """
     keys = metric_keys(metrics, recall_ks)
     given = tuple(t if t is None else t.to(device) for t in (query, query_labels, gallery, gallery_labels))
-    work = Work(given, tuple(recall_ks), image_ids, ties_count_for_query, distance, seed)
+    work = Work(given, tuple(recall_ks), image_ids, ties_count_for_query, distance, seed, together)
     groups: dict[tuple[Callable, str], dict[str, Metric]] = {}
     for name in metrics:
         metric = METRICS[name]

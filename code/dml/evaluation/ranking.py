@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dml.neighbours import ItemSets, ScoreBlock, SimilarityScores, ordered_topk, score_blocks, settle_hits
 from dml.positives import ImageIds, num_positives
+from dml.processes import add_shares, share_of
 
 _BLOCK_BYTES = 128 * 2**20  # a block of scores and the work on it
 _EXACT_BYTES = 64 * 2**20  # a block of the defining scores; a few times as much is held beside it
@@ -79,6 +80,14 @@ class QueryResults:
         in_front = torch.full((num_rows,), _NO_POSITIVE, device=device)
         return cls(in_front, *torch.zeros(3, num_rows, dtype=torch.float64, device=device))
 
+    def add_shares(self, rows: Tensor) -> None:
+        """Of the queries ``rows``, of which each process has judged its share, tell every process all."""
+        own = share_of(rows)
+        for values in (self.in_front, self.average_precision, self.r_precision, self.first_hit):
+            shares = torch.zeros_like(values)
+            shares[own] = values[own]
+            values[rows] = add_shares(shares)[rows]
+
 
 @dataclass
 class Ranking:
@@ -112,13 +121,20 @@ class Ranking:
         return self.positives.of_class.largest * _PAIR_BYTES
 
 
-def rank_queries(ranking: Ranking, chunk_size: int | None) -> QueryResults:
-    """Judge every query by a float32 product, the undecided ones by a float64 one, the rest by whole rows."""
+def rank_queries(ranking: Ranking, chunk_size: int | None, *, together: bool = False) -> QueryResults:
+    """Judge every query by a float32 product, the undecided ones by a float64 one, the rest by whole rows.
+
+    Args:
+        chunk_size: queries per block; None chooses it from the size of the gallery.
+        together: whether all processes call this with the same ranking: each judges its share of the queries against
+            the whole gallery, and all get what one process gets, to the bit.
+    """
     scores = ranking.scores
     results = QueryResults.empty(scores.num_queries, scores.device)
     # Those with few positives first, so that a block asks for lists of about one length; those without need nothing.
     num, order = ranking.positives.num.sort(stable=True)
-    undecided = order[num > 0]
+    asked = order[num > 0]
+    undecided = share_of(asked) if together else asked
     for dtype in (torch.float32, torch.float64):
         undecided = _rank(ranking, undecided, dtype, chunk_size, results)
     block_rows = max(1, _EXACT_BYTES // (scores.bytes_per_row(torch.float64) + ranking.row_bytes()))
@@ -127,6 +143,8 @@ def rank_queries(ranking: Ranking, chunk_size: int | None) -> QueryResults:
             block = scores.exact_rows(rows)
             _rank_exactly(ranking, rows, block, results)
             _list_exactly(ranking, rows, block, results)
+    if together:
+        results.add_shares(asked)
     return results
 
 

@@ -93,6 +93,7 @@ def retrieval_metrics(
     distance: str = "cosine",
     ties_count_for_query: bool = False,
     chunk_size: int | None = None,
+    together: bool = False,
 ) -> dict[str, float]:
     """Retrieval metrics as fractions 0..1 (METHODS §20).
 
@@ -123,7 +124,7 @@ def retrieval_metrics(
         distance: ``cosine`` (rows normalised) or ``euclidean`` (raw embeddings).
         ties_count_for_query: recall counts only negatives that are strictly nearer than the nearest positive, which is
             the published rule of In-Shop.
-        chunk_size: queries per block; None chooses it from the size of the gallery.
+        chunk_size, together: see ``dml.evaluation.ranking.rank_queries``.
 
     Raises:
         ValueError: shapes that do not fit, embeddings that are not finite, an unknown metric or distance.
@@ -144,7 +145,7 @@ def retrieval_metrics(
         distance=distance,
         ties_count_for_query=ties_count_for_query,
     )
-    results, has_positive = rank_queries(ranking, chunk_size), ranking.positives.num > 0
+    results, has_positive = rank_queries(ranking, chunk_size, together=together), ranking.positives.num > 0
     values = {}
     for name, metric in chosen.items():
         counted = has_positive if EMBEDDING_METRICS[name].over == ANSWERED else slice(None)

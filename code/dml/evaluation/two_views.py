@@ -48,7 +48,7 @@ def _embed(
         ImageDataset(crops.records.take(rows), crops.transform),
         batch_size=max(1, config.batch_size // fabric.world_size),
         workers=config.workers,
-        pin_memory=fabric.device.type == "cuda",
+        device=fabric.device,
         rank=fabric.global_rank,
         world_size=fabric.world_size,
         seed=seed,

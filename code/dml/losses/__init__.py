@@ -13,11 +13,24 @@ from dataclasses import dataclass
 from torch import nn
 
 from dml.errors import UserError
+from dml.losses.library import library_loss
 from dml.losses.similarity import Similarity
 from dml.losses.spec import LossSpec
-from dml.registry import Registry
+from dml.miners.library import PREFIX
+from dml.registry import OpenRegistry
 
-LOSSES: Registry[LossSpec] = Registry.collected(
+
+class Losses(OpenRegistry[LossSpec]):
+    """The losses written out here, and those of pytorch-metric-learning as ``pml/CLASS``."""
+
+    prefix, origin = PREFIX, "pytorch-metric-learning"
+
+    def member(self, name: str) -> LossSpec:
+        """See ``dml.losses.library``."""
+        return library_loss(name)
+
+
+LOSSES: Losses = Losses.collected(
     "loss",
     __name__,
     (
@@ -84,8 +97,8 @@ def choose_loss(spelling: str, *, memory: bool) -> LossChoice:
 def create_loss(
     name: str,
     *,
-    num_classes: int,
-    embedding_size: int,
+    num_classes: int | None,
+    embedding_size: int | None,
     options: Mapping[str, object] | None = None,
     similarity: Similarity | None = None,
     miner: str | None = None,
@@ -97,6 +110,7 @@ def create_loss(
 
     Args:
         name: a name or published spelling.
+        num_classes, embedding_size: None for a loss of pytorch-metric-learning that takes none.
         options: flag name → value, for the options that this loss has; others keep their defaults.
         similarity: in place of the loss's own, if its ``takes_similarity``.
         miner: name of the miner that will pick its tuples, which may fix some of its options.

@@ -44,6 +44,10 @@ class Criterion(nn.Module):
         check_batch(embeddings, labels, self.num_classes, self.similarity.width(self.embedding_size))
         return widen(embeddings)
 
+    def mined(self, rows: Tensor) -> Tensor:
+        """(B, B) distances of the batch's rows, which a miner picks tuples by."""
+        return self.mining_similarity.distances(rows, rows)
+
 
 class BatchCriterion(Criterion, ABC):
     """A criterion of the whole batch."""

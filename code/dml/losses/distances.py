@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from dml.normalize import widen
 
@@ -38,6 +41,45 @@ def pairwise_distances(x: Tensor) -> Tensor:
     squares = squared_distances(x)
     diagonal = torch.eye(len(x), dtype=torch.bool, device=x.device)
     return squares.clamp_min(MIN_SQUARE).sqrt().masked_fill(diagonal, 0)
+
+
+class _OwnProducts(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return rows @ rows.T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (rows,) = ctx.saved_tensors
+        return (gradient + gradient.T) @ rows
+
+
+class _OwnDistances(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        distances = torch.cdist(rows, rows)
+        ctx.save_for_backward(rows, distances)
+        return distances
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        rows, distances = ctx.saved_tensors
+        pulls = (gradient / distances).masked_fill_(distances == 0, 0)
+        pulls = pulls + pulls.T
+        return pulls.sum(1, keepdim=True) * rows - pulls @ rows
+
+
+def own_products(rows: Tensor) -> Tensor:
+    """(B, D) → (B, B) ``x_i · x_j``, of which the gradient is one product where autograd's of ``x @ x.T`` is two."""
+    return _OwnProducts.apply(rows)
+
+
+def own_distances(rows: Tensor) -> Tensor:
+    """(B, D) → (B, B) ``torch.cdist(x, x)``, the same to the bit; its gradient, 0 at 0, is one product, not two."""
+    return _OwnDistances.apply(rows)
 
 
 def safe_root(squares: Tensor) -> Tensor:

@@ -55,6 +55,22 @@ def own_class(values: Tensor, labels: Tensor) -> Tensor:
     return values.gather(1, labels[:, None]).squeeze(1)
 
 
+def pairs_of(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) labels → (B, B) bool twice: pairs of two samples of a class, and pairs of samples of two classes."""
+    same = labels[:, None] == labels
+    return same.clone().fill_diagonal_(False), ~same
+
+
+def room_for(counts: Tensor, *, at_most: int) -> int:
+    """The largest of some counts on the CPU; on a GPU, not to wait for it, what none of them exceeds."""
+    return int(counts.amax()) if counts.device.type == "cpu" and counts.numel() else at_most
+
+
+def mean_above_zero(values: Tensor) -> Tensor:
+    """Mean of those of some values ≥ 0 that are above 0; 0 of none, with a zero gradient."""
+    return values.sum() / (values > 0).sum().clamp_min(1)
+
+
 def class_counts(labels: Tensor, num_classes: int) -> Tensor:
     """(C,) int64 samples of each class; unlike ``torch.bincount`` it does not wait for a GPU."""
     counts = torch.zeros(num_classes, dtype=torch.int64, device=labels.device)

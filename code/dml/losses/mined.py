@@ -8,11 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from dml.losses.criterion import TupleCriterion
+from dml.losses.library import LibraryLoss
 from dml.miners import Miner, create_miner
 
 
 class MinedLoss(nn.Module):
-    """Tuples from the batch's distances, then the criterion over them. O(B²·D) and what criterion and miner cost.
+    """Tuples from the batch's distances, or its rows, then the criterion over them.
+
+    O(B²·D) and what criterion and miner cost.
 
     Args:
         criterion: called with embeddings, labels and tuples.
@@ -22,7 +25,7 @@ class MinedLoss(nn.Module):
         ValueError: a miner of the other kind.
     """
 
-    def __init__(self, criterion: TupleCriterion, miner: Miner):
+    def __init__(self, criterion: TupleCriterion | LibraryLoss, miner: Miner):
         super().__init__()
         if miner.gives != criterion.tuples:
             raise ValueError(
@@ -32,7 +35,12 @@ class MinedLoss(nn.Module):
 
     @classmethod
     def with_miner(
-        cls, criterion: TupleCriterion, name: str, *, embedding_size: int, options: Mapping[str, object] | None = None
+        cls,
+        criterion: TupleCriterion | LibraryLoss,
+        name: str,
+        *,
+        embedding_size: int | None,
+        options: Mapping[str, object] | None = None,
     ) -> MinedLoss:
         """With a miner of ``dml.miners.MINERS``, which is told the criterion's margin if there is one.
 
@@ -50,5 +58,5 @@ class MinedLoss(nn.Module):
         """
         with torch.no_grad():
             rows = self.criterion.checked(embeddings, labels)
-            tuples = self.miner(self.criterion.mining_similarity.distances(rows, rows), labels)
+            tuples = self.miner(self.criterion.mined(rows), labels)
         return self.criterion(embeddings, labels, tuples)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from dml.errors import UserError
-from dml.losses.distances import safe_root, squared_distances
-from dml.normalize import EPS, cosine_similarity_matrix, widen
+from dml.losses.distances import own_distances, own_products, safe_root, squared_distances
+from dml.normalize import EPS, cosine_similarity_matrix, l2_normalize_clamped, widen
 
 _NEAREST = 1e-12  # squared distance below which two embeddings are taken for equal
 _OFFSET = 1e-6  # of torch's PairwiseDistance
@@ -45,6 +45,21 @@ class CosineSimilarity(Similarity):
     def distances(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Chords between unit vectors: 0..2."""
         return safe_root(2 - 2 * self.similarities(rows, columns))
+
+
+class UnitVectors(Similarity):
+    """Inner products and Euclidean distances of rows brought to unit length, to the bit as pytorch-metric-learning
+    computes them by default; distances of (near) copies keep few digits."""
+
+    def similarities(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """n_clamp(x_i) · n_clamp(y_j)."""
+        units = l2_normalize_clamped(widen(rows))
+        return own_products(units) if columns is rows else units @ l2_normalize_clamped(widen(columns)).T
+
+    def distances(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """‖n_clamp(x_i) − n_clamp(y_j)‖."""
+        units = l2_normalize_clamped(widen(rows))
+        return own_distances(units) if columns is rows else torch.cdist(units, l2_normalize_clamped(widen(columns)))
 
 
 class DotProductSimilarity(Similarity):

@@ -36,6 +36,7 @@ class LossSpec(Spec):
         with_memory: the entry that ``--enableMemory`` selects instead (a loss with a memory: itself); None: none.
         distilled_length: length that rows are brought to before they are distilled (``--loss X_lsd``); None: as they
             are.
+        miner_family: how the names of those begin that can pick its tuples, if it is no list; "" otherwise.
         advice: what a user who chose this loss should know; a warning at start.
     """
 
@@ -54,12 +55,28 @@ class LossSpec(Spec):
     needs_positives: bool = False
     with_memory: str | None = None
     distilled_length: float | None = None
+    miner_family: str = ""
     advice: str = ""
 
     @property
     def tuples(self) -> str:
-        """Which tuples of the batch it is given by a miner: "triplets", "sets", or "" for none (``dml.miners``)."""
+        """Which tuples of the batch it is given by a miner: "triplets", "sets", "indices", or "" for none
+        (``dml.miners``)."""
         return getattr(self.build, "tuples", "")
+
+    @property
+    def default_miner(self) -> str | None:
+        """Which miner picks its tuples unless another is asked for; None: none does."""
+        return next(iter(self.miners), None)
+
+    def can_use(self, miner: str) -> bool:
+        """Whether the miner of that name can pick its tuples."""
+        return miner in self.miners or bool(self.miner_family and miner.startswith(self.miner_family))
+
+    @property
+    def usable_miners(self) -> str:
+        """Those for which that holds, in words."""
+        return f"{self.miner_family}CLASS" if self.miner_family else ", ".join(self.miners)
 
     @property
     def learns_from_pairs(self) -> bool:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dml.config import OptimConfig, TrainConfig
 from dml.data import ImageRecords
+from dml.methods.pieces import in_pieces
 from dml.models import EmbeddingNet
 from dml.models.classifiers import ClassifierNet
 from dml.models.teacher import Teacher
@@ -79,12 +80,14 @@ class Method(nn.Module, ABC):
         training_only: prefixes of state names that only a continued training needs; best.pt leaves them out.
         rows_of_images: state names of tensors with a row for each training image, where there are such.
         average: the moving average of ``model``, which is evaluated and kept in its place; None without.
+        pieces: into how many pieces a batch is cut for the networks, see ``in_pieces``.
     """
 
     model: EmbeddingNet | ClassifierNet
     num_views: int = 1
     training_only: tuple[str, ...] = ()
     rows_of_images: tuple[str, ...] = ()
+    pieces: int = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,10 +112,19 @@ class Method(nn.Module, ABC):
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The loss of one (local) batch; under several processes, of the global one."""
 
+    def outputs(self, network: nn.Module, images: Tensor) -> Any:
+        """What ``network``, the trained one or a teacher, makes of (V·B, 3, H, W) images in a step."""
+        return in_pieces(network, images, self.pieces)
+
     @property
     def judged(self) -> nn.Module:
         """The network that is evaluated."""
         return self.model if self.average is None else self.average.network
+
+    def networks(self) -> list[nn.Module]:
+        """Every network that sees the images of a step, each once: the trained one, and its teachers."""
+        teachers = (part for part in self.modules() if isinstance(part, Teacher) and part is not self.average)
+        return [self.model, *(teacher.network for teacher in teachers)]
 
     def keep_average(self, momentum: float) -> None:
         """Let a moving average of the network be evaluated in its place."""

@@ -92,7 +92,7 @@ class ClassificationMethod(Method):
         images, targets = batch.images, batch.labels
         if self.mixing is not None:
             images, targets = self.mixing(images, targets)
-        output = self.model(images)
+        output = self.outputs(self.model, images)
         with torch.autocast(output.logits.device.type, enabled=False):
             logits, logs = output.logits, {}
             if output.uncertainty is not None:

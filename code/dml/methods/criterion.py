@@ -29,7 +29,7 @@ def create_criterion(config: TrainConfig, choice: LossChoice, num_classes: int) 
         options=spec.own(config.loss.options),
         similarity=similarity_of(config),
     )
-    if not spec.tuples:
+    if miner is None:
         return criterion
     of_miner = MINERS[miner].own(config.loss.options)
     return MinedLoss.with_miner(criterion, miner, embedding_size=size, options=of_miner)

@@ -54,7 +54,7 @@ def _with_baselines(config: TrainConfig) -> bool | None:
 def _supervised(config: TrainConfig) -> TrainConfig:
     asked, optim = config.loss, config.optim
     spec = choose_loss(asked.loss, memory=asked.memory).spec
-    miner = asked.miner or (spec.miners[0] if spec.tuples else None)
+    miner = asked.miner or spec.default_miner
     owners = [spec] if miner is None else [spec, MINERS[miner]]
     _refuse_unknown(config, *owners)
     of_loss = spec.own(asked.options)

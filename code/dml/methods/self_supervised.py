@@ -72,7 +72,7 @@ class SelfSupervisedMethod(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The loss of the global batch, in float32 whatever the networks' precision."""
-        networks = (self.model(batch.images), self.teacher(batch.images))
+        networks = [self.outputs(network, batch.images) for network in (self.model, self.teacher)]
         embeddings = [gather_rows(output.embedding, batch.num_views) for output in networks]
         with torch.autocast(batch.images.device.type, enabled=False):
             return StepOutput(self.criterion(*embeddings, num_views=batch.num_views))

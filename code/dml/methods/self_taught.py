@@ -95,7 +95,7 @@ class SelfTaughtMethod(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The loss of the global batch, in float32 whatever the networks' precision."""
-        student, teacher = self.model(batch.images), self.teacher(batch.images)
+        student, teacher = (self.outputs(network, batch.images) for network in (self.model, self.teacher))
         rows = (student.embedding, student.background, teacher.background, batch.indices)
         gathered = [gather_rows(tensor, batch.num_views) for tensor in rows]
         with torch.autocast(batch.images.device.type, enabled=False):

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from dml.errors import UserError
 from dml.losses.transfer import Representation
+from dml.methods.pieces import in_pieces
 from dml.models import EmbeddingNet, load_model_checkpoint
 from dml.models.backbones.base import Backbone
 from dml.models.convert import LoadedModel
 from dml.models.features import for_images_of
-from dml.models.input_spec import InputSpec
+from dml.models.input_spec import InputSpec, per_channel
 from dml.structures import Batch
 
 StagePairs = tuple[tuple[str, str], ...]
@@ -39,11 +40,12 @@ class SourceNetwork:
         self.images_of = images_of
 
     @torch.no_grad()
-    def __call__(self, batch: Batch, stages: tuple[str, ...] = ()) -> Representation:
+    def __call__(self, batch: Batch, stages: tuple[str, ...] = (), *, pieces: int = 1) -> Representation:
         """A batch normalised for the target → what the source makes of it, with maps of ``stages``."""
-        self.network.to(batch.images.device)
+        if next(self.network.parameters()).device != batch.images.device:
+            self.network.to(batch.images.device)
         images = renormalize(batch.images, self.images_of, self.network.input_spec)
-        return represent(self.network, images, stages)
+        return represent(self.network, images, stages, pieces=pieces)
 
 
 class CachedSource:
@@ -56,22 +58,20 @@ class CachedSource:
     def __init__(self, embeddings: Tensor):
         self.embeddings = embeddings
 
-    def __call__(self, batch: Batch, stages: tuple[str, ...] = ()) -> Representation:
-        """The embeddings of the batch's images. ValueError if maps are asked for."""
+    def __call__(self, batch: Batch, stages: tuple[str, ...] = (), *, pieces: int = 1) -> Representation:
+        """The embeddings of the batch's images, which no network sees. ValueError if maps are asked for."""
         if stages:
             raise ValueError("a cached source has embeddings, no feature maps")
         self.embeddings = self.embeddings.to(batch.indices.device)
         return Representation(self.embeddings[batch.indices])
 
 
-def represent(network: EmbeddingNet, images: Tensor, stages: tuple[str, ...] = ()) -> Representation:
+def represent(
+    network: EmbeddingNet, images: Tensor, stages: tuple[str, ...] = (), *, pieces: int = 1
+) -> Representation:
     """What ``network`` makes of (B, 3, H, W) images, with the maps of ``stages`` in their order."""
-    if not stages:
-        output = network(images)
-        return Representation(output.embedding, output.features)
-    last, maps = network.backbone.forward_with_stages(images)
-    output = network.forward_heads(last)
-    return Representation(output.embedding, output.features, tuple(maps[name] for name in stages))
+    output = in_pieces(network, images, pieces, stages)
+    return Representation(output.embedding, output.features, output.maps)
 
 
 def renormalize(images: Tensor, made_for: InputSpec, wanted: InputSpec) -> Tensor:
@@ -86,10 +86,7 @@ def renormalize(images: Tensor, made_for: InputSpec, wanted: InputSpec) -> Tenso
         wanted.scale,
     ):
         return images
-    mean, std = (
-        torch.tensor(values, dtype=images.dtype, device=images.device)[:, None, None]
-        for values in (made_for.mean, made_for.std)
-    )
+    mean, std = (per_channel(values, images.dtype, images.device) for values in (made_for.mean, made_for.std))
     rgb = (images * std + mean) / made_for.scale
     return wanted.normalize(rgb.flip(-3) if made_for.bgr else rgb)
 

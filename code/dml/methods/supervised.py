@@ -120,7 +120,7 @@ class SupervisedMethod(Method):
         Returns:
             (V·W·B, D) embeddings; (V·W·B, 2 D), each with its uncertainty behind, of a network with that head.
         """
-        output = self.model(images)
+        output = self.outputs(self.model, images)
         parts = [widen(part) for part in (output.embedding, output.uncertainty) if part is not None]
         return gather_rows(torch.cat(parts, dim=1), num_views)
 
@@ -137,7 +137,8 @@ class SupervisedMethod(Method):
     def _added(self, rows: Tensor, labels: Tensor, batch: Batch, progress: Progress) -> dict[Term, Tensor]:
         """What each term adds to the loss, of those that do."""
         kind = rows.device.type
-        seen = Seen(batch, self.embeddings_of(rows), labels, self.model, progress, torch.is_autocast_enabled(kind))
+        mixed = torch.is_autocast_enabled(kind)
+        seen = Seen(batch, self.embeddings_of(rows), labels, self.model, progress, mixed, self.pieces)
         with torch.autocast(kind, enabled=False):
             return {term: value for term in self.terms if (value := term.loss(seen)) is not None}
 

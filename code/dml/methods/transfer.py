@@ -71,6 +71,11 @@ class TransferMethod(Method):
         """Backbone, head, the criterion's heads or adapters, proxies."""
         return self._groups
 
+    def networks(self) -> list[nn.Module]:
+        """The target, and the source unless its embeddings are cached."""
+        source = [self.source.network] if isinstance(self.source, SourceNetwork) else []
+        return [*super().networks(), *source]
+
     def epoch_batches(self, epoch: int) -> np.ndarray:
         """The sampler's plan."""
         return self.sampler.plan(epoch)
@@ -82,8 +87,9 @@ class TransferMethod(Method):
 
     def training_step(self, batch: Batch, progress: Progress) -> StepOutput:
         """The criterion over the global batch, in float32 whatever the networks' precision."""
-        source = self._gather(self.source(batch, self._source_stages), batch.num_views)
-        target = self._gather(represent(self.model, batch.images, self._target_stages), batch.num_views)
+        pieces, seen = self.pieces, (self.model, batch.images, self._target_stages)
+        source = self._gather(self.source(batch, self._source_stages, pieces=pieces), batch.num_views)
+        target = self._gather(represent(*seen, pieces=pieces), batch.num_views)
         labels, indices = (gather_rows(rows, batch.num_views) for rows in (batch.labels, batch.indices))
         with torch.autocast(batch.images.device.type, enabled=False):
             transfer = self.criterion(target, source, labels=labels, indices=indices)

@@ -6,12 +6,24 @@ from collections.abc import Mapping
 
 from dml.errors import UserError
 from dml.miners.contract import Miner, PairSets, Triplets
+from dml.miners.library import PREFIX, library_miner
 from dml.miners.spec import MinerSpec
-from dml.registry import Registry
+from dml.registry import OpenRegistry
 
 __all__ = ["MINERS", "Miner", "MinerSpec", "PairSets", "Triplets", "create_miner"]
 
-MINERS: Registry[MinerSpec] = Registry.collected(
+
+class Miners(OpenRegistry[MinerSpec]):
+    """The miners written out here, and those of pytorch-metric-learning as ``pml/CLASS``."""
+
+    prefix, origin = PREFIX, "pytorch-metric-learning"
+
+    def member(self, name: str) -> MinerSpec:
+        """See ``dml.miners.library``."""
+        return library_miner(name)
+
+
+MINERS: Miners = Miners.collected(
     "miner",
     __name__,
     (
@@ -30,7 +42,7 @@ MINERS: Registry[MinerSpec] = Registry.collected(
 
 
 def create_miner(
-    name: str, *, embedding_size: int, margin: float | None = None, options: Mapping[str, object] | None = None
+    name: str, *, embedding_size: int | None, margin: float | None = None, options: Mapping[str, object] | None = None
 ) -> Miner:
     """Build a miner of ``MINERS``.
 

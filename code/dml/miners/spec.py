@@ -20,5 +20,5 @@ class MinerSpec(Spec):
 
     @property
     def gives(self) -> str:
-        """What the loss gets: "triplets" or "sets"."""
+        """What the loss gets: "triplets", "sets", or the "indices" of a library's miner."""
         return self.build.gives

@@ -12,6 +12,7 @@ from dml.data.run_split import RunRecord
 from dml.models.architecture import Architecture
 from dml.models.backbones import Backbone
 from dml.models.embedding_net import EmbeddingNet
+from dml.models.memory_format import lay_out, recorded_memory_format
 from dml.models.reading import (
     CheckpointError,
     is_counter,
@@ -294,6 +295,7 @@ def _load_ours(content: dict[str, Any], source: str) -> LoadedModel:
         raise CheckpointError(f"{source}: a classifier, not an embedding network: code/classify.py --evaluate reads it")
     model = EmbeddingNet(architecture)
     load_checked(model, named_tensors(content.get("model"), source), source)
+    lay_out(model, recorded_memory_format(content.get("config")))
     return LoadedModel(
         model=model.eval(),
         architecture=architecture,

@@ -115,22 +115,25 @@ class EmbeddingNet(nn.Module):
         """F, length of the pooled features."""
         return self.pool.size
 
-    def forward(self, images: Tensor) -> ModelOutput:
-        """(B, 3, H, W) normalised images → every output in float32, whatever the autocast.
+    def forward(self, images: Tensor, stages: tuple[str, ...] = ()) -> ModelOutput:
+        """(B, 3, H, W) normalised images → every output in float32, whatever the autocast; maps as they are.
 
         The embedding is unit length with ``l2_norm``, the uncertainty with ``uncertainty_norm``, the background
         embedding never. (B, F) rows are taken for features that were computed before.
+
+        Args:
+            stages: names of the backbone's stages whose maps are given, too.
         """
         if images.ndim == 2:
             return self._outputs(images)
-        if not self.is_whole_frozen:
-            return self.forward_heads(self.backbone(images))
-        with torch.no_grad():
-            output = self.backbone(images)
-        return self.forward_heads(output)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_whole_frozen):
+            output, maps = self.backbone.forward_with_stages(images) if stages else (self.backbone(images), {})
+        given = self.forward_heads(output)
+        given.maps = tuple(maps[name] for name in stages)
+        return given
 
     def forward_heads(self, output: Tensor) -> ModelOutput:
-        """What the backbone gives, a map or tokens → outputs; for callers of ``backbone.forward_with_stages``."""
+        """What the backbone gives, a map or tokens → outputs."""
         return self._outputs(self.pool(output, self.backbone).float())
 
     def _outputs(self, features: Tensor) -> ModelOutput:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -39,7 +39,10 @@ def embed(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The embeddings of all images of ``batches``, in evaluation mode and without gradients.
 
-    The model's training mode is restored afterwards, whatever happens. Host memory grows with N · D.
+    The model's training mode is restored afterwards, whatever happens. Memory grows with N · D, that of the device,
+    from which rows are copied once, at the end, and the host's.
+
+    A model that is compiled for the batches of a training goes through these as it was written.
 
     Args:
         model: already on ``device``.
@@ -58,15 +61,26 @@ def embed(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), as_written(model):
             for batch in tqdm(batches, desc=progress, disable=True if progress is None else None, leave=False):
                 with precision():
                     output = model(batch.images.to(device, non_blocking=True))
-                rows.append((read(output).cpu(), batch.labels.cpu(), batch.indices.cpu()))
+                rows.append((read(output), batch.labels, batch.indices))
     finally:
         model.train(was_training)
     if not rows:
         raise ValueError("no images to embed: the loader gave no batch")
     # Outside of inference mode, so that the results are ordinary tensors.
-    embeddings, labels, indices = (torch.cat(parts) for parts in zip(*rows, strict=True))
+    embeddings, labels, indices = (torch.cat(parts).cpu() for parts in zip(*rows, strict=True))
     return embeddings, labels, indices
+
+
+@contextmanager
+def as_written(model: nn.Module) -> Iterator[None]:
+    """``model`` is called without what ``model.compile()`` made of it."""
+    compiled = model._compiled_call_impl
+    model._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        model._compiled_call_impl = compiled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -51,13 +52,19 @@ class InputSpec:
         if not images.is_floating_point():
             raise TypeError(f"normalize expects floating-point images in 0..1, got {images.dtype}")
         # (scale · x − mean) / std as one product and one difference.
-        factors = torch.tensor([self.scale / s for s in self.std], dtype=images.dtype, device=images.device)
-        offsets = torch.tensor(
-            [m / s for m, s in zip(self.mean, self.std, strict=True)], dtype=images.dtype, device=images.device
-        )
+        factors = tuple(self.scale / s for s in self.std)
+        offsets = tuple(m / s for m, s in zip(self.mean, self.std, strict=True))
+        factors, offsets = (per_channel(values, images.dtype, images.device) for values in (factors, offsets))
         if self.bgr:
             images = images.flip(-3)
-        return torch.mul(images, factors[:, None, None]).sub_(offsets[:, None, None])
+        return torch.mul(images, factors).sub_(offsets)
+
+
+@lru_cache
+def per_channel(values: tuple[float, float, float], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(3, 1, 1) constants for images; made, and sent to the device, once."""
+    with torch.inference_mode(False):  # autograd takes no part of what is made in inference mode
+        return torch.tensor(values, dtype=dtype, device=device)[:, None, None]
 
 
 IMAGENET_RGB = InputSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), bgr=False, scale=1.0, crop_size=224)

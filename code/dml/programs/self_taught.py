@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dml.cli.command import TrainCommand
 from dml.data import EveryImageData, RetrievalData, data_from_config
+from dml.data.kept_images import with_kept_images
 from dml.data.screening import screening_for
 from dml.data.unlabelled import UnlabelledData, load_unlabelled
 from dml.errors import UserError
@@ -41,7 +42,7 @@ def run(command: TrainCommand) -> Path:
 
     def embed_training_set(model: EmbeddingNet) -> Tensor:
         how = {"read": background_of, "whole_images": True, "progress": "neighbours"}
-        return embed_records(model, data.train, config.data, fabric, **how)
+        return embed_records(model, data.train, config.embedding, fabric, **how)
 
     student = create_student(config, continued=command.has_checkpoint)
     method = build_method(Given(config, student, data.train, embed_training_set))
@@ -59,5 +60,6 @@ def images_of(command: TrainCommand) -> tuple[RetrievalData | EveryImageData | U
         if config.data.split == "images":
             raise UserError("--split images: the images have no classes; all of them are trained on: leave it out")
         screening = screening_for(config.data, run=command.resume, anew=command.accept_changes)
-        return load_unlabelled(Path(config.data.data_dir), screening=screening, **settled), UnlabelledTask
+        data = load_unlabelled(Path(config.data.data_dir), screening=screening, **settled)
+        return with_kept_images(data, config.data), UnlabelledTask
     return data_from_config(config.data, seed=config.run.seed, **settled), None

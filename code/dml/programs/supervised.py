@@ -51,7 +51,7 @@ def run(command: TrainCommand) -> Path:
     )
 
     def embed_training_set(network: EmbeddingNet) -> Tensor:
-        return embed_records(network, data.train, config.data, fabric, progress="features")
+        return embed_records(network, data.train, config.embedding, fabric, progress="features")
 
     method = build_method(Given(config, model, data.train, embed_training_set))
     folder = train(config, fabric, data, method, resume=command.resume)

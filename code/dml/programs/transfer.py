@@ -54,7 +54,7 @@ def run(command: TrainCommand) -> Path:
     )
 
     def embed_training_set(network: EmbeddingNet) -> Tensor:
-        return embed_records(fabric.to_device(network), data.train, config.data, fabric, progress="source")
+        return embed_records(fabric.to_device(network), data.train, config.embedding, fabric, progress="source")
 
     method = build_method(Given(config, model, data.train, embed_training_set, source=loaded.model))
     if method.matched_stages and fabric.is_global_zero:

@@ -13,10 +13,11 @@ from dml.report.runs import Run
 CHANGES_NOTHING = (
     # The draw, and where and under which name it was run.
     *("run.seed", "run.run_name", "run.remark", "run.log_dir", "run.gpu_id", "run.wandb", "run.project", "run.group"),
-    *("data.data_dir", "data.workers", "data.strict", "run.wandb_pictures"),
+    *("data.data_dir", "data.workers", "data.cache_images", "data.strict", "run.wandb_pictures"),
     # What else is computed, drawn or kept.
     *("run.pictures", "run.visualize", "run.save", "run.as_source"),
     *("evaluation.metrics", "evaluation.train_metrics", "evaluation.storage_metrics", "evaluation.eval_first"),
+    *("evaluation.eval_test_every", "finetuning.feature_cache"),
     # Whose defaults apply, each of which is on record; and in which form options are.
     *("recipe", "loss.complete"),
     # Checks of a file, and flags that are accepted as published and have no effect.

@@ -69,7 +69,7 @@ def cache_training_set(
             images,
             batch_size=max(1, batch_size // fabric.world_size),
             workers=workers,
-            pin_memory=fabric.device.type == "cuda",
+            device=fabric.device,
             rank=fabric.global_rank,
             world_size=fabric.world_size,
             seed=seed,

@@ -34,7 +34,7 @@ def predict(
     model: ClassifierNet, records: ImageRecords, config: TrainConfig, fabric: Fabric, *, progress: str
 ) -> Tensor:
     """(N, K) the K ≤ 5 best classes of each image of ``records``, in their order, the same on every process."""
-    return embed_records(model, records, config.data, fabric, progress=progress, read=top_classes)
+    return embed_records(model, records, config.embedding, fabric, progress=progress, read=top_classes)
 
 
 def predict_test(model: ClassifierNet, data: ClassificationData, config: TrainConfig, fabric: Fabric) -> Tensor:

@@ -1,4 +1,4 @@
-"""``--compile``: what torch.compile needs besides torch."""
+"""``--compile``: what is compiled, and what torch.compile needs besides torch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import sys
 import torch
 
 from dml.errors import UserError
+from dml.methods.base import Method
+
+BACKEND = "inductor"
 
 
 def require_compiler(device: torch.device) -> None:
@@ -32,3 +35,13 @@ def require_compiler(device: torch.device) -> None:
             " install one (apt-get install g++, on Debian and Ubuntu), or go on with --compile 0, which computes the"
             " same more slowly"
         )
+
+
+def compile_networks(method: Method) -> None:
+    """Compile every network of ``method`` in place, for images of one number and size.
+
+    Training has no others. What else passes a network, an evaluation above all, goes through it as it was written
+    (``dml.models.extract.embed``), lest the compiler make sizes variable to fit those batches, too.
+    """
+    for network in method.networks():
+        network.compile(backend=BACKEND, dynamic=False)

@@ -35,12 +35,19 @@ def require_statistics(model: nn.Module, *, rows: int, side: int) -> None:
     )
 
 
-@torch.no_grad()
-def _starved_layers(model: nn.Module, side: int) -> list[str]:
-    """Names of the layers that would take statistics of one image of ``side`` × ``side`` from a single value."""
+def learning_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers of batch normalisation that take statistics of the batch in training, by name."""
     was_training = model.training
     model.train()
     learning = {name: module for name, module in model.named_modules() if isinstance(module, KINDS) and module.training}
+    model.train(was_training)
+    return learning
+
+
+@torch.no_grad()
+def _starved_layers(model: nn.Module, side: int) -> list[str]:
+    """Names of the layers that would take statistics of one image of ``side`` × ``side`` from a single value."""
+    was_training, learning = model.training, learning_layers(model)
     model.eval()  # so that neither statistics nor random state change
     starved: list[str] = []
 

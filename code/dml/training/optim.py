@@ -22,35 +22,35 @@ from dml.config import OptimConfig
 from dml.methods.base import ParamGroup
 from dml.registry import Registry
 from dml.structures import Progress
+from dml.training.adamp import AdamP
 
 # The cyclic schedule of Proxy-ISA: rates rise and fall once in 1,000 steps, and momentum goes the other way.
 CYCLIC_STEPS_UP = 500
 LEAST_MOMENTUM, MOST_MOMENTUM = 0.8, 0.9
 WITH_MOMENTUM = ("sgd", "rmsprop")
-
-
-def _adamp(groups: list[dict], rate: dict[str, float]) -> Optimizer:
-    from adamp import AdamP  # here: nothing else needs it
-
-    return AdamP(groups, nesterov=True, **rate)
+FUSED = ("sgd", "adam", "adamw")
+"""Those that have a kernel for the whole step."""
 
 
 OPTIMIZERS = Registry(
     "optimizer",
     {
-        "sgd": lambda groups, config, rate: SGD(groups, momentum=config.sgd_momentum, nesterov=config.nesterov, **rate),
-        "adam": lambda groups, config, rate: Adam(groups, eps=config.adam_eps, **rate),
-        "rmsprop": lambda groups, config, rate: RMSprop(groups, alpha=0.9, momentum=0.9, **rate),
-        "adamw": lambda groups, config, rate: AdamW(groups, **rate),
-        "adamp": lambda groups, config, rate: _adamp(groups, rate),
+        "sgd": lambda groups, config, how: SGD(groups, momentum=config.sgd_momentum, nesterov=config.nesterov, **how),
+        "adam": lambda groups, config, how: Adam(groups, eps=config.adam_eps, **how),
+        "rmsprop": lambda groups, config, how: RMSprop(groups, alpha=0.9, momentum=0.9, **how),
+        "adamw": lambda groups, config, how: AdamW(groups, **how),
+        "adamp": lambda groups, config, how: AdamP(groups, nesterov=True, **how),
     },
 )
 
 
-def create_optimizer(param_groups: Sequence[ParamGroup], config: OptimConfig) -> Optimizer:
+def create_optimizer(param_groups: Sequence[ParamGroup], config: OptimConfig, *, fused: bool = False) -> Optimizer:
     """The optimiser over all groups that hold parameters, each at ``config.lr · lr_scale``.
 
     Frozen parameters are included: they have no gradient and are left alone until they are released.
+
+    Args:
+        fused: whether it takes its step in one kernel where it can, which rounds otherwise than several.
     """
     groups = [
         {
@@ -63,7 +63,8 @@ def create_optimizer(param_groups: Sequence[ParamGroup], config: OptimConfig) ->
         for group in param_groups
         if group.parameters
     ]
-    return OPTIMIZERS[config.optimizer](groups, config, {"lr": config.lr})
+    how = {"lr": config.lr} | ({"fused": True} if fused and config.optimizer in FUSED else {})
+    return OPTIMIZERS[config.optimizer](groups, config, how)
 
 
 class Schedule:

@@ -40,9 +40,9 @@ def start_at_class_means(
     """
     loader = eval_loader(
         images,
-        batch_size=max(1, config.data.batch_size // fabric.world_size),
+        batch_size=max(1, config.embedding.batch_size // fabric.world_size),
         workers=config.data.workers,
-        pin_memory=fabric.device.type == "cuda",
+        device=fabric.device,
         rank=fabric.global_rank,
         world_size=fabric.world_size,
         seed=config.run.seed,

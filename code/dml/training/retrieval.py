@@ -32,6 +32,7 @@ from dml.structures import Batch
 from dml.tracking import say
 from dml.training.advice import has_weights
 from dml.training.cached import CachedFeatures, RememberedBatches, cache_training_set, seeds_of_views
+from dml.training.feature_store import FeatureStore
 from dml.training.label_noise import keep_label_noise
 from dml.training.task import Task
 
@@ -55,7 +56,7 @@ class RetrievalTask(Task):
             "resize": config.data.resize,
             "crop_size": config.data.crop_size,
             "pillow": config.data.pillow,
-            "batch_size": config.data.batch_size,
+            "batch_size": config.embedding.batch_size,
             "workers": config.data.workers,
             "recall_ks": data.recall_ks,
             "metrics": config.evaluation.metrics,
@@ -80,13 +81,30 @@ class RetrievalTask(Task):
         self._collapse_is_said = False
         self._features: CachedFeatures | None = None
         if config.finetuning.cache_features:
-            for evaluator in self.evaluators.values():
-                evaluator.query = self._remembering(evaluator.query)
-                evaluator.gallery = None if evaluator.gallery is None else self._remembering(evaluator.gallery)
+            for prefix, evaluator in self.evaluators.items():
+                query, gallery = self._images(prefix)
+                evaluator.query = self._remembering(evaluator.query, query)
+                evaluator.gallery = None if gallery is None else self._remembering(evaluator.gallery, gallery)
 
-    def _remembering(self, batches: Iterable[Batch]) -> RememberedBatches:
+    def _remembering(self, batches: Iterable[Batch], records: ImageRecords) -> Iterable[Batch]:
         """The same batches, of features once these are known."""
-        return RememberedBatches(batches, self.method.model, self.fabric.device, self.fabric.autocast)
+        if self._store is None:
+            return RememberedBatches(batches, self.method.model, self.fabric.device, self.fabric.autocast)
+        return self._store.batches(records, within=self._set_of(records), size=self.config.data.batch_size)
+
+    @cached_property
+    def _store(self) -> FeatureStore | None:
+        """Of ``--feature-cache``."""
+        folder, config = self.config.finetuning.feature_cache, self.config
+        if folder is None:
+            return None
+        model = self.fabric.to_device(self.method.model)
+        return FeatureStore(Path(folder), model, config.data, self.fabric, precision=config.run.precision)
+
+    def _set_of(self, records: ImageRecords) -> list[ImageRecords]:
+        """The parts of the set that ``records`` are one of: what trains and what is held out of it, or only itself."""
+        learnt = [part for part in (self.data.train, self.data.val) if part is not None]
+        return learnt if any(part.paths == records.paths for part in learnt) else [records]
 
     def _same_images(self, splits: Sequence[str]) -> list[np.ndarray] | None:
         """Of each of ``splits`` (N,) numbers that the same images share; None: every image is another."""
@@ -130,6 +148,9 @@ class RetrievalTask(Task):
         asked, data = self.config.finetuning, self.config.data
         if not asked.cache_features:
             return training_crops(self.config, self.data.train, self.method)
+        if self._features is None and self._store is not None and asked.cache_views is None:
+            train = self.data.train
+            self._features = CachedFeatures([self._store.rows(train, within=self._set_of(train))], train)
         if self._features is None:
             augment = asked.cache_views is not None and data.augment
             config = replace(self.config, data=replace(data, augment=augment))
@@ -179,7 +200,8 @@ class RetrievalTask(Task):
     @property
     def baselines(self) -> Callable[[nn.Module], dict[str, dict[str, float]]] | None:
         """What pixels, colours and, with weights to start from, the backbone's features find in the test split."""
-        return self._judge_baselines if self.config.evaluation.baselines else None
+        asked = self.config.evaluation
+        return self._judge_baselines if asked.baselines and asked.eval_test_every != 0 else None
 
     def _judge_baselines(self, model: nn.Module) -> dict[str, dict[str, float]]:
         """See ``baselines``. Only the first process, which tells people, learns of all."""
@@ -188,7 +210,7 @@ class RetrievalTask(Task):
         if has_weights(self.config):
             how = {"read": features_of, "progress": "pretrained features"}
             features = [
-                embed_records(model, self.data.parts[split], self.config.data, self.fabric, **how)
+                embed_records(model, self.data.parts[split], self.config.embedding, self.fabric, **how)
                 for split in self.data.searched
             ]
         if not self.fabric.is_global_zero:

@@ -43,6 +43,17 @@ class Selection:
         """Whether the figures that are reported also choose, as in the published code."""
         return self.split == "eval"
 
+    def looks_at_test(self, evaluation: EvalConfig, epoch: int, *, last: bool) -> bool:
+        """Whether the evaluation after ``epoch`` epochs, 0 before the first, is of the test split, too."""
+        every = evaluation.eval_test_every
+        if every is None:
+            return self.on_test_split
+        return every > 0 and (last or epoch % every == 0)
+
+    def looks_at_the_end(self, evaluation: EvalConfig) -> bool:
+        """Whether the test split is looked at once, when everything is trained, through the best epoch's network."""
+        return evaluation.eval_test_every is None and not self.on_test_split
+
     def is_best(self, state: TrainingState) -> bool:
         """Whether ``state.latest`` beats ``state.best``; where nothing is evaluated the newest counts as the best."""
         if not state.best:
@@ -72,6 +83,16 @@ def require_computed(evaluation: EvalConfig, names: Sequence[str]) -> None:
             )
 
 
+def require_looks(evaluation: EvalConfig, selection: Selection) -> None:
+    """UserError if the test split is to choose the best epoch and is not looked at whenever there is an evaluation."""
+    every = evaluation.eval_test_every
+    if selection.on_test_split and every not in (None, 1):
+        raise UserError(
+            f"--eval-test-every {every}: the test split chooses the best epoch of this run; hold out classes by"
+            " --val-split or --fold, or leave it out"
+        )
+
+
 def result_rows(state: TrainingState, split: str = "eval") -> dict[str, dict[str, float]]:
     """Title → metrics of ``split``: baselines of the test split if there are any, the untrained network if it was
     evaluated, the best and the last epoch."""
@@ -87,6 +108,8 @@ def results_table(state: TrainingState, answers: Mapping[str, Answers], split: s
     """The rows of ``split``, and below them over how many queries the figures are and what the queries leave out, where
     there are queries."""
     rows = result_rows(state, split)
+    if not rows:
+        return ""
     said = [table(rows)]
     if split in answers:
         said += [answers[split].sentence(next(iter(rows.values()))), answers[split].of_copies, answers[split].of_series]

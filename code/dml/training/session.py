@@ -21,14 +21,18 @@ from dml.data.loader import PlannedBatches, train_loader
 from dml.data.run_split import warn_of_trained_classes
 from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
+from dml.models.memory_format import CONTIGUOUS
 from dml.recipes import DATASET_DEFAULTS, RECIPES
 from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
+from dml.training.accumulation import accumulation_told, check_pieces
 from dml.training.advice import BaselineWarning, below_baselines, rising_loss
+from dml.training.compiling import compile_networks
 from dml.training.environment import first_command, record_session
 from dml.training.everything import EveryImageTask
 from dml.training.faults import keeping_traceback
 from dml.training.finetuning import finetuning_told
 from dml.training.launcher import find_launcher
+from dml.training.layout import bfloat16_told, with_memory_format
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.retrieval import RetrievalTask
@@ -71,18 +75,25 @@ def train(
     """
     # What the images were found to be is kept with the run: it, and what is made of it, reads others alike.
     config = replace(config, data=replace(config.data, bits=data.train.bits))
+    config = with_memory_format(config, method, fabric.device)
     kind = kind or (EveryImageTask if isinstance(data, EveryImageData) else RetrievalTask)
     task = kind(config, fabric, data, method)
     if task.splits:  # known with the data: a folder may bring held-out images
         chosen = "test" if task.selection.on_test_split else "val"
-        config = replace(config, evaluation=replace(config.evaluation, select=chosen))
+        every = config.evaluation.eval_test_every
+        if every is None and (chosen == "test" or config.evaluation.select is None):
+            every = 1  # unset: once at the end only where --select val is typed
+        config = replace(config, evaluation=replace(config.evaluation, select=chosen, eval_test_every=every))
+        task.config = config
     batches = PlannedBatches(seed=config.run.seed, rank=fabric.global_rank, world_size=fabric.world_size)
     if config.finetuning.weight_ema is not None:
         method.keep_average(config.finetuning.weight_ema)
     images = method.images_per_batch()
     batches.check_share(images)  # before a folder is made
     side = config.data.crop_size or method.model.input_spec.crop_size
-    require_statistics(method.model, rows=images * method.num_views // fabric.world_size, side=side)
+    rows, method.pieces = images * method.num_views // fabric.world_size, config.run.accumulate
+    check_pieces(method.pieces, rows)
+    require_statistics(method.model, rows=rows // method.pieces, side=side)
     folder = create_run_folder(config, fabric) if resume is None else reopen_run_folder(config, resume, fabric)
     lock = lock_run_folder(folder) if fabric.is_global_zero else None
     resume_hint = shlex.join([*find_launcher().command, entry_point(), "--resume-run", str(folder)])
@@ -121,7 +132,7 @@ def _train_in(
         task.keep_records(folder)
         _introduce(config, fabric, task, folder)
     if config.run.compile:
-        task.method.model.compile()
+        compile_networks(task.method)
     trainer = _trainer(folder, config, fabric, task, batches, split=split, resume_hint=resume_hint)
     finished = False
     try:
@@ -131,9 +142,12 @@ def _train_in(
         if not is_new:
             trainer.resume(folder / "last.pt")
         trainer.fit()
+        with trainer.keeper.stopping_in_order():
+            trainer.judge_best()
         with trainer.keeper.stopping_in_order(), trainer.guard.immediately():
             # A finished run was taken up again, or nothing is evaluated on the way.
-            if not task.is_evaluated and (config.run.pictures or not task.splits):
+            looks = config.evaluation.eval_test_every != 0
+            if not task.is_evaluated and ((config.run.pictures and looks) or not task.splits):
                 task.evaluate("eval", task.method.judged)
             if fabric.is_global_zero:
                 _conclude(config, trainer, task)
@@ -164,7 +178,7 @@ def _trainer(
             images,
             batches,
             workers=config.data.workers if isinstance(images, ImageDataset) else 0,  # what is in memory needs none
-            pin_memory=fabric.device.type == "cuda",
+            device=fabric.device,
         ),
         batches=batches,
         evaluate={prefix: partial(task.evaluate, prefix) for prefix in task.splits},
@@ -234,8 +248,11 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
         say(told)
     if config.data.dataset == "folder":  # of named data sets the protocol is fixed
         warn_of_findings(task.data, copies_answer=config.evaluation.keep_copies)
-    say(f"{network}, on {fabric.device}{processes}; {config.run.precision}")
-    for line in finetuning_told(config, task.method):
+    layout = "" if config.run.memory_format == CONTIGUOUS else f", {config.run.memory_format}"
+    say(f"{network}, on {fabric.device}{processes}; {config.run.precision}{layout}")
+    rows = task.method.images_per_batch() * task.method.num_views // fabric.world_size
+    told = finetuning_told(config, task.method) + accumulation_told(task.method, rows)
+    for line in told + bfloat16_told(config, task.method, fabric.device):
         say(line)
     if task.data.left_out:
         say(f"left out: {len(task.data.left_out):,} images that cannot be read, listed in {folder / LEFT_OUT_FILE}")
@@ -249,10 +266,17 @@ def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) ->
     say(f"run folder: {folder}")
 
 
+def _splits_to_show(trainer: Trainer) -> dict[str, None]:
+    """Those whose figures end a run: the test split, and what chose the epoch where that was looked at less often."""
+    shows_both = trainer.evaluation.eval_test_every != 1 and not trainer.selection.on_test_split
+    return dict.fromkeys(["val", "eval"] if shows_both else ["eval"])
+
+
 def _conclude(config: TrainConfig, trainer: Trainer, task: Task) -> None:
     """The table of the run, what it leaves behind, and its pictures, with their paths."""
     if task.splits:
-        say("\n" + results_table(trainer.state, trainer.answers))
+        tables = [results_table(trainer.state, trainer.answers, split) for split in _splits_to_show(trainer)]
+        say("\n" + "\n\n".join(filter(None, tables)))
         if told := below_baselines(config, trainer.state, trainer.selection.metric):
             warnings.warn(told, BaselineWarning)
     for line in task.closing(trainer.state):

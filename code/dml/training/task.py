@@ -18,7 +18,7 @@ from dml.errors import UserError
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
 from dml.training.checkpoint import TrainingState
-from dml.training.selection import Selection, require_computed
+from dml.training.selection import Selection, require_computed, require_looks
 
 
 class TrainingData(Protocol):
@@ -69,6 +69,7 @@ class Task(ABC):
         evaluation = self.config.evaluation
         if evaluation.select == "val" and self.data.val is None:
             raise UserError(f"--select val needs {self.held_out}: add {self.how_to_hold_out}")
+        require_looks(evaluation, self.selection)
         require_computed(evaluation, self.metric_names())
 
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dml.devices import fit_to_device
 from dml.evaluation.answers import Answers
 from dml.methods.base import Method
 from dml.metric_names import COUNTS, label, value_text
+from dml.models.reading import read_torch_file
 from dml.processes import share_buffers
 from dml.structures import Batch, Progress
 from dml.tracking import Tracker, say
@@ -87,7 +89,9 @@ class Trainer:
         self.tracker, self.folder, self.answers = tracker, folder, answers or {}
         self.after_epoch, self.baselines = after_epoch, baselines
         self._zero_is_said = False
-        self._optimizer = create_optimizer(method.param_groups(), optim)
+        # Not with a scaler of gradients: a fused step unscales them itself, after they would have been clipped.
+        fused = fabric.device.type == "cuda" and getattr(fabric.strategy.precision, "scaler", None) is None
+        self._optimizer = create_optimizer(method.param_groups(), optim, fused=fused)
         self.schedule = Schedule(self._optimizer, optim)
         # The first group is the backbone, which learns at the base rate unless rates go by depth or it is frozen.
         first = next(group for group in method.param_groups() if group.parameters)
@@ -192,6 +196,25 @@ class Trainer:
         """Whether epoch ``epoch`` (from 1) ends with an evaluation."""
         return epoch % self.evaluation.eval_every == 0 or epoch == self.optim.epochs
 
+    def judge_best(self) -> None:
+        """Put figures of the test split beside those that chose the best epoch, by its network, where it is to be
+        looked at when everything is trained, and has not been; on record they belong to that epoch.
+
+        Without best.pt (``keep_best``) the network of the last epoch is judged, under its own epoch.
+        """
+        state = self.state
+        if not self.selection.looks_at_the_end(self.evaluation) or "eval" in state.best | state.latest:
+            return
+        model, epoch = self.method.judged, state.best_epoch if self.keeper.keep_best else state.epoch
+        if epoch != state.epoch:
+            model = copy.deepcopy(model)
+            model.load_state_dict(read_torch_file(self.folder / "best.pt")["model"])
+        found = self._evaluate(epoch, splits=["eval"], model=model)
+        for epoch_of, figures in ((state.best_epoch, state.best), (state.latest_epoch, state.latest)):
+            if epoch_of == epoch:
+                figures |= found
+        self.keeper.save()
+
     def _train(self, plan: np.ndarray) -> Metrics:
         state = self.state
         self.batches.set_epoch(plan, state.epoch, first=state.batches_done)
@@ -269,13 +292,31 @@ class Trainer:
 
     # ------------------------------------------------------------------ evaluation
 
-    def _evaluate(self, epoch: int, training: Metrics | None = None) -> dict[str, Metrics]:
-        """Evaluate every split, then write the epoch's lines, all together."""
+    def _splits_of(self, epoch: int) -> list[str]:
+        """What the evaluation after ``epoch`` epochs is of."""
+        last = epoch == self.optim.epochs
+        looks_at_test = self.selection.looks_at_test(self.evaluation, epoch, last=last)
+        return [prefix for prefix in self.evaluate if prefix != "eval" or looks_at_test]
+
+    def _evaluate(
+        self,
+        epoch: int,
+        training: Metrics | None = None,
+        *,
+        splits: Sequence[str] | None = None,
+        model: torch.nn.Module | None = None,
+    ) -> dict[str, Metrics]:
+        """Evaluate the splits that are due, then write the epoch's lines, all together.
+
+        Args:
+            splits, model: instead of those, and of the network that trains.
+        """
         results, records = {}, {"train": training} if training is not None else {}
+        model = self.method.judged if model is None else model
         with self.keeper.between_steps():
-            for prefix, evaluate in self.evaluate.items():
+            for prefix in self._splits_of(epoch) if splits is None else splits:
                 started = time.perf_counter()
-                results[prefix] = evaluate(self.method.judged)
+                results[prefix] = self.evaluate[prefix](model)
                 counts = self.answers[prefix].counts if prefix in self.answers else {}
                 records[prefix] = results[prefix] | counts | {"seconds": time.perf_counter() - started}
         self._log(epoch, records)

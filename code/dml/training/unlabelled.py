@@ -50,6 +50,8 @@ class UnlabelledTask(Task):
         if self.config.run.visualize:
             raise UserError("--visualize shows test classes, and there are none; tsne.html is drawn at the end")
         for setting in reversed(dataclasses.fields(EvalConfig)):  # --storage-metrics replaces --select-metric
+            if setting.name == "eval_test_every" and self.config.evaluation.eval_test_every == 1:
+                continue  # of a run that is older than the setting
             if setting.name != "eval_distance" and getattr(self.config.evaluation, setting.name) != setting.default:
                 raise UserError(f"--{setting.name.replace('_', '-')}: there are no classes to judge by; leave it out")
 
@@ -80,11 +82,11 @@ class UnlabelledTask(Task):
     def _agreement(self, model: nn.Module) -> float:
         config = self.config
         how = {"distance": config.evaluation.eval_distance, "seed": config.run.seed}
-        return agreement(model, self.training_set(), config.data, self.fabric, **how)
+        return agreement(model, self.training_set(), config.embedding, self.fabric, **how)
 
     def evaluate(self, prefix: str, model: nn.Module) -> dict[str, float]:
         """Embed all images for what is left behind, and see how well their views find each other."""
-        embeddings = embed_records(model, self.data.train, self.config.data, self.fabric, progress="images")
+        embeddings = embed_records(model, self.data.train, self.config.embedding, self.fabric, progress="images")
         how = {"distance": self.config.evaluation.eval_distance, "seed": self.config.run.seed}
         self.collection = Collection(self.data.train, embeddings, **how)
         if self.fabric.is_global_zero and self.collection.collapse:

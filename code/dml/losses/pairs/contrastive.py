@@ -5,29 +5,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dml.losses.criterion import TripletCriterion
-from dml.losses.library import LibraryLoss, library_distance
+from dml.losses.criterion import BatchCriterion, TripletCriterion
+from dml.losses.functional import mean_above_zero, pairs_of
 from dml.losses.memory import MEMORY_OPTIONS, PUBLISHED_SIZE
 from dml.losses.pairs.with_memory import PairLossWithMemory
-from dml.losses.similarity import OffsetDistance, Similarity
+from dml.losses.similarity import OffsetDistance, Similarity, UnitVectors
 from dml.losses.spec import TRIPLET_MINERS, LossSpec
 from dml.miners import Triplets
 from dml.options import Option
 from dml.ranges import at_least
 
 
-def contrastive_all_pairs(
-    *, num_classes: int, embedding_size: int, similarity: Similarity | None = None
-) -> LibraryLoss:
-    """The library's: pairs of a class pulled to distance 0, others pushed beyond 0.5; unit vectors, all pairs."""
-    from pytorch_metric_learning import losses
+class ContrastiveAllPairsLoss(BatchCriterion):
+    """Mean distance of the pairs of a class, plus the mean of ``[0.5 − d]₊`` over the other pairs where it is above 0.
 
-    return LibraryLoss(
-        num_classes=num_classes,
-        embedding_size=embedding_size,
-        loss=losses.ContrastiveLoss(neg_margin=0.5, distance=library_distance(similarity, inverted=False)),
-        similarity=similarity,
-    )
+    The numbers of pytorch-metric-learning's ``ContrastiveLoss`` on unit vectors (METHODS §2c): each mean is over
+    the pairs that cost something. O(B²·D) time, O(B²) memory.
+
+    Args:
+        num_classes, embedding_size, similarity: see ``Criterion``; without a similarity distances of unit vectors.
+    """
+
+    own_similarity = UnitVectors()
+    neg_margin = 0.5
+
+    def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Embeddings of any norm."""
+        distances = self.similarity.distances(embeddings, embeddings)  # (B, B)
+        positives, negatives = pairs_of(labels)
+        pushed = (self.neg_margin - distances).relu()
+        return mean_above_zero(distances * positives) + mean_above_zero(pushed * negatives)
 
 
 class ContrastiveMemoryLoss(PairLossWithMemory):
@@ -101,7 +108,7 @@ class ContrastiveTupleLoss(TripletCriterion):
 SPECS = (
     LossSpec(
         name="contrastive_all_pairs",
-        build=contrastive_all_pairs,
+        build=ContrastiveAllPairsLoss,
         spellings=("Contrastive",),
         recipe="proxy_anchor",
         needs_positives=True,

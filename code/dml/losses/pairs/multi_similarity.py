@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from dml.losses.criterion import BatchCriterion
-from dml.losses.functional import log1p_sum_exp
-from dml.losses.library import LibraryLoss, library_distance
+from dml.losses.functional import log1p_sum_exp, pairs_of
 from dml.losses.memory import MEMORY_OPTIONS, PUBLISHED_SIZE
 from dml.losses.pairs.with_memory import PairLossWithMemory
-from dml.losses.similarity import Similarity
+from dml.losses.similarity import Similarity, UnitVectors
 from dml.losses.spec import LossSpec
 from dml.options import Option
 from dml.ranges import above, at_least, unbounded
@@ -50,27 +49,47 @@ def anchor_costs(
     Returns:
         (B,) costs and (B,) bool.
     """
+    pull, push = pull_and_push(
+        similarities, positives, negatives, scale_pos=scale_pos, scale_neg=scale_neg, threshold=threshold
+    )
+    complete = positives.any(1) & negatives.any(1)
+    return torch.where(complete, pull + push, 0.0), complete
+
+
+def pull_and_push(
+    similarities: Tensor, positives: Tensor, negatives: Tensor, *, scale_pos: float, scale_neg: float, threshold: float
+) -> tuple[Tensor, Tensor]:
+    """(B,) what each anchor's positives cost, and (B,) its negatives; 0 without any. Arguments: ``anchor_costs``."""
     centred = similarities - threshold
     pull = log1p_sum_exp((-scale_pos * centred).masked_fill(~positives, -torch.inf), dim=1)
     push = log1p_sum_exp((scale_neg * centred).masked_fill(~negatives, -torch.inf), dim=1)
-    complete = positives.any(1) & negatives.any(1)
-    return torch.where(complete, pull / scale_pos + push / scale_neg, 0.0), complete
+    return pull / scale_pos, push / scale_neg
 
 
-def multi_similarity_mined(
-    *, num_classes: int, embedding_size: int, similarity: Similarity | None = None
-) -> LibraryLoss:
-    """The library's, with α 2, β 50, λ 0.5 on pairs mined with ε 0.1; the mean is over the batch (METHODS §2c)."""
-    from pytorch_metric_learning import losses, miners
+class MultiSimilarityMinedLoss(BatchCriterion):
+    """Multi-similarity with α 2, β 50, λ 0.5 on pairs mined with ε 0.1; the mean is over the batch (METHODS §2c).
 
-    distance = library_distance(similarity, inverted=True)
-    return LibraryLoss(
-        num_classes=num_classes,
-        embedding_size=embedding_size,
-        loss=losses.MultiSimilarityLoss(alpha=2, beta=50, base=0.5, distance=distance),
-        miner=miners.MultiSimilarityMiner(epsilon=0.1, distance=distance),
-        similarity=similarity,
-    )
+    The numbers of pytorch-metric-learning's ``MultiSimilarityLoss`` after its ``MultiSimilarityMiner``. An anchor
+    that keeps pairs of one kind alone costs what these cost. O(B²·D) time, O(B²) memory.
+
+    NOTE: the library takes a batch that keeps at most one pair of each kind for one without pairs; so does this.
+
+    Args:
+        num_classes, embedding_size, similarity: see ``Criterion``; without a similarity cosines.
+    """
+
+    own_similarity = UnitVectors()
+    scale_pos, scale_neg, threshold, mining_margin = 2.0, 50.0, 0.5, 0.1
+
+    def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Embeddings of any norm."""
+        similarities = self.similarity.similarities(embeddings, embeddings)  # (B, B)
+        pairs = mine_pairs(similarities.detach(), *pairs_of(labels), self.mining_margin)
+        pull, push = pull_and_push(
+            similarities, *pairs, scale_pos=self.scale_pos, scale_neg=self.scale_neg, threshold=self.threshold
+        )
+        several = torch.stack([kept.sum() for kept in pairs]).amax() > 1
+        return ((pull + push).sum() / max(len(labels), 1)) * several
 
 
 class MultiSimilarityMemoryLoss(PairLossWithMemory):
@@ -160,9 +179,7 @@ class MultiSimilarityLoss(BatchCriterion):
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Similarities are those of the embeddings as they come."""
         similarities = self.similarity.similarities(embeddings, embeddings)  # (B, B)
-        same = labels[:, None] == labels
-        positives = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        kept = mine_pairs(similarities.detach(), positives, ~same, self.margin)
+        kept = mine_pairs(similarities.detach(), *pairs_of(labels), self.margin)
         costs, used = anchor_costs(
             similarities, *kept, scale_pos=self.pos_weight, scale_neg=self.neg_weight, threshold=self.thresh
         )
@@ -172,7 +189,7 @@ class MultiSimilarityLoss(BatchCriterion):
 SPECS = (
     LossSpec(
         name="multi_similarity_mined",
-        build=multi_similarity_mined,
+        build=MultiSimilarityMinedLoss,
         spellings=("MS",),
         recipe="proxy_anchor",
         needs_positives=True,

@@ -24,6 +24,8 @@ _CLEARANCE = 1e-10
 class _ArcFace(BatchCriterion):
     """Class vectors and settings of both forms."""
 
+    whole_gradients = ("proxies",)  # dml.processes
+
     def __init__(
         self,
         *,

@@ -34,6 +34,8 @@ class ProxyAnchorLoss(nn.Module):
         similarity: s of samples and proxies; None: the cosine.
     """
 
+    whole_gradients = ("proxies",)  # dml.processes
+
     def __init__(
         self,
         *,

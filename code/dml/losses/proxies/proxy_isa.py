@@ -74,6 +74,8 @@ class ProxyISALoss(nn.Module):
     effective_number: Tensor
     learned_similarity: Tensor
 
+    whole_gradients = ("proxies",)  # dml.processes
+
     def __init__(
         self,
         *,

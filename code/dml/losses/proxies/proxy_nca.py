@@ -24,6 +24,8 @@ PUBLISHED_LENGTH = 3.0  # of embeddings and proxies in the form of distances
 class _ProxyNCA(nn.Module):
     """Proxies, scale and checks of all forms."""
 
+    whole_gradients = ("proxies",)  # dml.processes
+
     def __init__(self, *, num_classes: int, embedding_size: int, scale: float, similarity: Similarity | None):
         super().__init__()
         if num_classes < 2:

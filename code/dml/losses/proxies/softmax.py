@@ -27,6 +27,8 @@ class NormalizedSoftmaxLoss(BatchCriterion):
         UserError: a temperature that is not positive.
     """
 
+    whole_gradients = ("proxies",)  # dml.processes
+
     def __init__(
         self,
         *,

@@ -13,6 +13,7 @@ from dml.conditions import unless
 from dml.errors import UserError
 from dml.losses.criterion import BatchCriterion
 from dml.losses.distances import safe_root
+from dml.losses.proxies.centroids import CentroidScores
 from dml.losses.similarity import Similarity
 from dml.losses.spec import LossSpec, rate_option
 from dml.normalize import l2_normalize_clamped
@@ -28,6 +29,8 @@ class _SoftTriplet(BatchCriterion):
     With S the (B, C) similarity of samples to classes, ``cross-entropy of λ (S − δ · own class)``, plus τ times the
     mean distance between two centroids of a class, halved (METHODS §17). O(B·C·K·D + C·K²·D).
     """
+
+    whole_gradients = ("centroids",)  # dml.processes
 
     def __init__(
         self,
@@ -50,22 +53,27 @@ class _SoftTriplet(BatchCriterion):
         bound = 1 / math.sqrt(num_classes * n_centroids)
         self.centroids = nn.Parameter(torch.empty(num_classes, n_centroids, embedding_size).uniform_(-bound, bound))
 
-    def _classify(self, similarities: Tensor, weights: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
-        """The loss of (B, C, K) similarities under weights of the same shape, with (C, K, D) centroids."""
-        scores = (weights * similarities).sum(2)  # (B, C)
-        margins = self.margin_delta * F.one_hot(labels, self.num_classes)
-        loss = F.cross_entropy(self.lam * (scores - margins), labels)
-        return loss + self.reg_weight * self._spread(centroids)
+    def _cost(self, scores: Tensor, labels: Tensor, products: Tensor) -> Tensor:
+        """The loss of (B, C) similarities to the classes, with the products (P, C) of the pairs of their centroids."""
+        logits = self.lam * scores
+        own = logits.new_full((len(labels), 1), -self.lam * self.margin_delta)
+        loss = F.cross_entropy(logits.scatter_add_(1, labels[:, None], own), labels)
+        return loss + self.reg_weight * self._spread(products) if self.reg_weight else loss
 
-    def _spread(self, centroids: Tensor) -> Tensor:
+    def _spread(self, products: Tensor) -> Tensor:
         """Σ over pairs j < k of a class of sqrt(2 + 1e-5 − 2 z_j · z_k), over C · K · (K − 1); 0 if K = 1.
 
         NOTE: the published code gets no number where a product exceeds 1.000005; here that distance is 0.
         """
-        kinds = centroids.shape[1]
-        first, second = torch.triu_indices(kinds, kinds, 1, device=centroids.device)
-        products = (centroids @ centroids.mT)[:, first, second]  # (C, K (K − 1) / 2)
+        kinds = self.centroids.shape[1]
         return safe_root(2 + _SLACK - 2 * products).sum() / max(self.num_classes * kinds * (kinds - 1), 1)
+
+
+def _pair_products(centroids: Tensor) -> Tensor:
+    """(P, C) products of the pairs of each class's centroids (C, K, D) as they are, P = K (K − 1) / 2."""
+    kinds = centroids.shape[1]
+    apart = [torch.linalg.vecdot(centroids[:, :-shift], centroids[:, shift:]) for shift in range(1, kinds)]
+    return torch.cat(apart, dim=1).T if apart else centroids.new_zeros(0, len(centroids))
 
 
 class SoftTripletAsPublished(_SoftTriplet):
@@ -113,7 +121,8 @@ class SoftTripletAsPublished(_SoftTriplet):
         flat = self.centroids.flatten(0, 1)  # (C·K, D)
         centroids = F.normalize(flat, dim=0).view_as(self.centroids)
         similarities = (embeddings @ centroids.flatten(0, 1).T).unflatten(1, centroids.shape[:2])
-        return self._classify(similarities, (self.gamma * similarities).softmax(1), labels, centroids)
+        scores = ((self.gamma * similarities).softmax(1) * similarities).sum(2)
+        return self._cost(scores, labels, _pair_products(centroids))
 
 
 class SoftTripleLoss(_SoftTriplet):
@@ -133,10 +142,14 @@ class SoftTripleLoss(_SoftTriplet):
 
     def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The embeddings are not normalised, as in the paper, whose networks give unit vectors."""
+        if self.similarity is self.own_similarity:
+            scores, products = CentroidScores.apply(embeddings, self.centroids, self.gamma, self.reg_weight != 0)
+            return self._cost(scores, labels, products)
         centroids = l2_normalize_clamped(self.centroids)
         flat = self.similarity.similarities(embeddings, centroids.flatten(0, 1))
         similarities = flat.unflatten(1, centroids.shape[:2])  # (B, C, K)
-        return self._classify(similarities, (similarities / self.gamma).softmax(2), labels, centroids)
+        scores = ((similarities / self.gamma).softmax(2) * similarities).sum(2)
+        return self._cost(scores, labels, _pair_products(centroids))
 
 
 _OPTIONS = {

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dml.errors import UserError
-from dml.losses.criterion import SetCriterion, mean_norm
-from dml.losses.functional import log1p_sum_exp
-from dml.losses.library import LibraryLoss
+from dml.losses.criterion import BatchCriterion, SetCriterion, mean_norm
+from dml.losses.functional import log1p_sum_exp, room_for
 from dml.losses.spec import LossSpec
 from dml.miners import PairSets
 from dml.options import Option
 from dml.ranges import above, at_least
 
 
-def npairs_unnormalized(*, num_classes: int, embedding_size: int) -> LibraryLoss:
-    """The library's, over dot products of embeddings as they come, no l2 penalty.
+class NPairsLoss(BatchCriterion):
+    """Cross-entropy of ``x_a · x_p`` over one pair (a, p) of each class that has one: its first two images.
 
-    It takes no similarity: its soft-max lives from products without bound.
+    The numbers of pytorch-metric-learning's ``NPairsLoss`` over dot products of embeddings as they come, without an l2
+    penalty (METHODS §2c). It takes no similarity: its soft-max lives from products without bound. O(B²·D) at most.
+
+    Args:
+        num_classes, embedding_size: see ``Criterion``.
     """
-    from pytorch_metric_learning import distances, losses
 
-    return LibraryLoss(
-        num_classes=num_classes,
-        embedding_size=embedding_size,
-        loss=losses.NPairsLoss(distance=distances.DotProductSimilarity(normalize_embeddings=False)),
-    )
+    def __init__(self, *, num_classes: int, embedding_size: int):
+        super().__init__(num_classes=num_classes, embedding_size=embedding_size)
+
+    def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """On a GPU rows without a pair fill up a shape that depends on no label, so that nothing waits for it."""
+        ordered, places = labels.sort(stable=True)
+        follows = ordered[1:] == ordered[:-1]  # (B − 1,) a place and the one before it are of one class
+        is_pair = follows & ~torch.cat([torch.zeros_like(follows[:1]), follows[:-1]])  # of its first image and second
+        most = room_for(is_pair.sum(), at_most=min(len(labels) // 2, self.num_classes))
+        chosen = is_pair.long().argsort(descending=True, stable=True)[:most]
+        used = is_pair[chosen]  # (P,)
+        products = embeddings[places[chosen]] @ embeddings[places[chosen + 1]].T
+        products = products.masked_fill(~used, -torch.inf).masked_fill(~used[:, None], 0.0)
+        costs = F.cross_entropy(products, torch.arange(len(used), device=labels.device), reduction="none")
+        return (costs * used).sum() / used.sum().clamp_min(1)
 
 
 def npair_exponents(products: Tensor, tuples: PairSets) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,7 +89,7 @@ class NPairLoss(SetCriterion):
 SPECS = (
     LossSpec(
         name="npairs_unnormalized",
-        build=npairs_unnormalized,
+        build=NPairsLoss,
         spellings=("NPair",),
         recipe="proxy_anchor",
         needs_positives=True,

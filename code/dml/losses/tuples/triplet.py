@@ -2,29 +2,78 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from dml.losses.criterion import TripletCriterion
-from dml.losses.library import LibraryLoss, library_distance
-from dml.losses.similarity import Similarity
+from dml.losses.criterion import BatchCriterion, TripletCriterion
+from dml.losses.functional import pairs_of, room_for
+from dml.losses.similarity import Similarity, UnitVectors
 from dml.losses.spec import MARGIN_MINERS, LossSpec
 from dml.miners import Triplets
 from dml.options import Option
 from dml.ranges import at_least
 
 
-def triplet_semihard(*, num_classes: int, embedding_size: int, similarity: Similarity | None = None) -> LibraryLoss:
-    """The library's, over semi-hard triplets with margin 0.1 on unit vectors."""
-    from pytorch_metric_learning import losses, miners
+class TripletSemihardLoss(BatchCriterion):
+    """Mean of ``d(a, p) − d(a, n) + 0.1`` over semi-hard triplets: the negative beyond the positive, within the margin.
 
-    distance = library_distance(similarity, inverted=False)
-    return LibraryLoss(
-        num_classes=num_classes,
-        embedding_size=embedding_size,
-        loss=losses.TripletMarginLoss(margin=0.1, distance=distance),
-        miner=miners.TripletMarginMiner(margin=0.1, type_of_triplets="semihard", distance=distance),
-        similarity=similarity,
-    )
+    The numbers of pytorch-metric-learning's ``TripletMarginLoss`` after its ``TripletMarginMiner`` (METHODS §2c), on
+    unit vectors. Given the triplets, the sum is linear in the distances: each counts as often as it stands in one. How
+    often that is, sorted rows tell, so that no triplet is ever formed: O(B²·(D + log B)) time, O(B²) memory.
+
+    Args:
+        num_classes, embedding_size, similarity: see ``Criterion``; without a similarity distances of unit vectors.
+    """
+
+    own_similarity = UnitVectors()
+    margin = 0.1
+
+    def batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Embeddings of any norm."""
+        distances = self.similarity.distances(embeddings, embeddings)  # (B, B)
+        weights = semihard_weights(distances.detach(), *pairs_of(labels), self.margin)
+        num_triplets = weights.clamp_min(0).sum()
+        # The weights of an anchor sum to 0: taking something from its distances changes nothing but the rounding.
+        shares = weights.abs()
+        centre = (shares * distances.detach()).sum(1, keepdim=True) / shares.sum(1, keepdim=True).clamp_min(1)
+        total = (weights * (distances - centre)).sum()
+        return total / num_triplets.clamp_min(1) + self.margin * (num_triplets > 0).to(total.dtype)
+
+
+def semihard_weights(distances: Tensor, positives: Tensor, negatives: Tensor, margin: float) -> Tensor:
+    """How often each distance stands in a triplet with ``0 < d(a, n) − d(a, p) < margin``: as d(a, p), or less than 0.
+
+    Args:
+        distances: (B, B), detached; row a.
+        positives, negatives: (B, B) bool, the pairs.
+
+    Returns:
+        (B, B) of the distances' type: the number of n for a positive pair, minus the number of p for a negative one.
+    """
+    ordered, places = distances.masked_fill(~negatives, torch.inf).sort(dim=1)
+    most = room_for(positives.sum(1), at_most=len(positives))
+    partners = positives.to(distances.dtype).topk(most, dim=1).indices  # (B, P), positives first
+    is_positive, pulled = positives.gather(1, partners), distances.gather(1, partners)
+    first = torch.searchsorted(ordered, pulled, right=True)
+    last = torch.searchsorted(ordered, _largest_within(pulled, margin), right=True)
+    counts = ((last - first).clamp_min(0) * is_positive).to(distances.dtype)  # (B, P) of n for each pair (a, p)
+    # Pair (a, p) has the negatives first..last − 1 of the row: one use more from the first on, one less after the last.
+    steps = distances.new_zeros(len(distances), distances.shape[1] + 1)
+    is_used = (counts > 0).to(steps.dtype)
+    steps.scatter_add_(1, first, is_used).scatter_add_(1, last, -is_used)
+    uses = steps[:, :-1].cumsum(1)
+    weights = torch.empty_like(uses).scatter_(1, places, -uses)
+    return weights.scatter_add_(1, partners, counts)
+
+
+def _largest_within(distances: Tensor, margin: float) -> Tensor:
+    """The largest number whose difference from a distance, rounded, is below the margin: next to their sum, or it."""
+    sums = distances + margin
+    up = torch.full_like(sums, torch.inf)
+    largest = sums.nextafter(-up).nextafter(-up)
+    for candidate in (sums.nextafter(-up), sums, sums.nextafter(up)):
+        largest = torch.where(candidate - distances < margin, candidate, largest)
+    return largest
 
 
 class TripletLoss(TripletCriterion):
@@ -52,7 +101,7 @@ class TripletLoss(TripletCriterion):
 SPECS = (
     LossSpec(
         name="triplet_semihard",
-        build=triplet_semihard,
+        build=TripletSemihardLoss,
         spellings=("Triplet",),
         recipe="proxy_anchor",
         needs_positives=True,

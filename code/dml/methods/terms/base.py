@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dml.data.samplers import Sampler
+from dml.methods.pieces import in_pieces
 from dml.models import EmbeddingNet
 from dml.normalize import widen
 from dml.processes import gather_rows
@@ -26,6 +27,7 @@ class Seen:
         model: the network that is trained.
         progress: where the training stands.
         mixed: whether networks run in mixed precision, which terms themselves do not.
+        pieces: into how many pieces a batch is cut for the networks, see ``in_pieces``.
     """
 
     batch: Batch
@@ -34,12 +36,13 @@ class Seen:
     model: EmbeddingNet
     progress: Progress
     mixed: bool = False
+    pieces: int = 1
 
     def embeddings_by(self, network: nn.Module, images: Tensor | None = None) -> Tensor:
         """(N, D') what ``network`` makes of the batch's images, or of (V·B, 3, H, W) ``images`` in their place."""
         images = self.batch.images if images is None else images
         with torch.autocast(images.device.type, enabled=self.mixed):
-            embedding = network(images).embedding
+            embedding = in_pieces(network, images, self.pieces).embedding
         return gather_rows(widen(embedding), self.batch.num_views)
 
 
