@@ -40,7 +40,7 @@ def connect(file: Path) -> sqlite3.Connection:
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA journal_mode = PERSIST")  # a file less to make, and to force to the disk, for each transaction
     db.execute("PRAGMA trusted_schema = OFF")
-    db.execute("PRAGMA cache_size = -65536")  # KB: thumbnails of a transaction, which else is forced to the disk in parts
+    db.execute("PRAGMA cache_size = -65536")  # KB: what a transaction changes, or it is forced to the disk in parts
     return db
 
 
