@@ -62,12 +62,14 @@ def test_two_processes_hold_the_same_memory():
 
 
 def test_the_memory_is_not_sent_around():
-    """Data-parallel training leaves out exactly the memory's buffers; counters and proxies stay with it."""
+    """Data-parallel training leaves out the memory's buffers, and proxies, whose gradient every process has whole;
+    counters stay with it."""
     criterion = ProxyISALoss(num_classes=C, embedding_size=D, memory_size=20)
     method = SupervisedMethod(model=Unit(), criterion=criterion, sampler=RandomSampler(np.zeros(B, int), batch_size=B))
     ignored = set(method._ddp_params_and_buffers_to_ignore)
-    assert ignored == {name for name in method.state_dict() if name.startswith("criterion.memory.")}
-    assert "criterion.memory.class_sums" in ignored
+    memory = {name for name in method.state_dict() if name.startswith("criterion.memory.")}
+    assert ignored == memory | {"criterion.proxies"}
+    assert "criterion.memory.class_sums" in memory
 
 
 def test_the_features_of_the_training_set_are_not_sent_around():
