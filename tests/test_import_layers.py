@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "code" / "dml"
 LAYERS = (
-    ("errors", "devices", "memory", "version"),
+    ("errors", "devices", "memory", "version", "columns", "confidence"),
     ("ranges", "conditions", "places"),
     (
         *("structures", "registry", "options", "normalize", "metric_names", "metrics_file", "redact", "wandb_settings"),

@@ -8,7 +8,7 @@ WIDTH = 80  # characters of the usual terminal
 _GAP = 2
 
 
-def aligned(cells: Sequence[Sequence[str]], *, titles: int = 1, width: int = WIDTH, right: bool = True) -> str:
+def aligned(cells: Sequence[Sequence[str]], *, titles: int = 1, width: int = WIDTH, left: bool = False) -> str:
     """Rows of ``cells``, the first one headings, as text; columns that do not fit beside each other go on below, behind
     the same titles.
 
@@ -16,7 +16,7 @@ def aligned(cells: Sequence[Sequence[str]], *, titles: int = 1, width: int = WID
         cells: as many in each row.
         titles: how many columns, the first ones, name a row.
         width: characters of a line, as far as the titles and one more column leave a choice.
-        right: whether titles, too, stand at the right of their column.
+        left: whether titles stand at the left of their columns; all else stands at the right.
     """
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     named = list(range(min(titles, len(widths))))
@@ -26,7 +26,7 @@ def aligned(cells: Sequence[Sequence[str]], *, titles: int = 1, width: int = WID
         if blocks[-1] and taken + widths[column] > width:
             blocks.append([])
         blocks[-1].append(column)
-    return "\n\n".join(_block(cells, [*named, *block], widths, named if not right else []) for block in blocks)
+    return "\n\n".join(_block(cells, [*named, *block], widths, named if left else []) for block in blocks)
 
 
 def _block(cells: Sequence[Sequence[str]], columns: Sequence[int], widths: Sequence[int], left: Sequence[int]) -> str:

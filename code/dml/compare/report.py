@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dml.columns import WIDTH, aligned
 from dml.compare.plan import Plan
 from dml.compare.results import DIVERGED, PRUNED, Result, is_number
 from dml.compare.state import MethodState
@@ -58,7 +59,7 @@ def report(plan: Plan, states: Sequence[MethodState]) -> Report:
         values = values_of(states, metric)
         rows = _rows(values, metric)
         unit = ", in per cent" if is_share(metric) else ""
-        plain.append(f"{label(metric)}{unit}\n{_aligned(rows)}")
+        plain.append(f"{label(metric)}{unit}\n{aligned(rows, left=True)}")
         marked.append(f"## {label(metric)}{unit}\n\n{_piped(rows)}")
         for column in (SINGLE, TOGETHER):
             if differences := compare(values[column]):
@@ -181,17 +182,6 @@ def _csv(values: Values, metric: str) -> list[str]:
     ]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of the same width, the names cut where a line would be longer than 80."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    widths[0] = min(widths[0], 80 - sum(width + 2 for width in widths[1:]))
-    lines = []
-    for name, *cells in rows:
-        aligned = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-        lines.append("  ".join([name[: widths[0]].ljust(widths[0]), *aligned]))
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
-
-
 def _piped(rows: Sequence[Sequence[str]]) -> str:
     bold = [[f"**{cell.removesuffix(' *')}**" if cell.endswith(" *") else cell for cell in row] for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in bold]
@@ -202,5 +192,5 @@ def _folded(text: str) -> str:
     """Lines of at most 80 columns."""
     import textwrap
 
-    wrap: Callable[[str], list[str]] = lambda line: textwrap.wrap(line, 80, subsequent_indent="    ") or [""]  # noqa: E731
-    return "\n".join(part for line in text.splitlines() for part in ([line] if len(line) <= 80 else wrap(line)))
+    wrap: Callable[[str], list[str]] = lambda line: textwrap.wrap(line, WIDTH, subsequent_indent="    ") or [""]  # noqa: E731
+    return "\n".join(part for line in text.splitlines() for part in ([line] if len(line) <= WIDTH else wrap(line)))

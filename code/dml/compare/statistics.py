@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-CONFIDENCE = 0.95
+from dml.confidence import CONFIDENCE, half_width
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Estimate:
         mean, number = statistics.fmean(values), len(values)
         if number == 1:
             return cls(mean, None, 1)
-        return cls(mean, _quantile(number - 1) * statistics.stdev(values) / math.sqrt(number), number)
+        return cls(mean, half_width(statistics.stdev(values), number), number)
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,3 @@ def _paired_p(differences: Sequence[float]) -> float | None:
 
     t = abs(mean) / (deviation / math.sqrt(len(differences)))
     return float(2 * stdtr(len(differences) - 1, -t))
-
-
-def _quantile(freedom: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dml.confidence import half_width
 from dml.errors import UserError
 from dml.metric_names import ANSWERED, COUNTS, METRICS, label, metric_key, without_twins
 from dml.report.differences import unsaid_differences
@@ -35,11 +36,7 @@ class Statistic:
     @property
     def interval(self) -> float | None:
         """Half the width of the mean's 95 % confidence interval, by Student's t; None of a single value."""
-        if self.deviation is None:
-            return None
-        from scipy import stats  # here: its import takes a second
-
-        return float(stats.t.ppf(0.975, self.n - 1)) * self.deviation / self.n**0.5
+        return None if self.deviation is None else half_width(self.deviation, self.n)
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Statistic:
