@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from dml.data.image_cache import ImageCache
+if TYPE_CHECKING:  # whose import takes a second
+    from torch import Tensor
 
 
 class ImageKey(NamedTuple):
@@ -18,6 +18,16 @@ class ImageKey(NamedTuple):
     path: str
     upright: bool
     bits: int | None
+
+
+class KeptImages(Protocol):
+    """Decoded images, see ``dml.data.image_cache``."""
+
+    def array_of(self, key: ImageKey) -> np.ndarray | None:
+        """(H, W, 3) uint8 RGB; None: it is not kept."""
+
+    def tensor_of(self, key: ImageKey) -> Tensor | None:
+        """The same as a tensor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +51,7 @@ class ImageRecords:
     class_names: tuple[str, ...]
     upright: bool = field(default=False, kw_only=True)
     bits: int | None = field(default=None, kw_only=True)
-    cache: ImageCache | None = field(default=None, kw_only=True, repr=False)
+    cache: KeptImages | None = field(default=None, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.paths),):
