@@ -108,6 +108,7 @@ class Shell:
         for name in ("photos", "new_photos", "labelled_photos", "FOLDER", "LAYOUT", ".venv/bin"):
             (folder / name).mkdir(parents=True)
         (folder / ".venv" / "bin" / "activate").touch()
+        (folder / "mobilenet_v2.pth").touch()
         for name in NOTED:
             stub = stubs / name
             stub.write_text('#!/bin/sh\n{ printf "%s\\0" "${0##*/}" "$@"; echo; } >> "$NOTES"\n')
