@@ -162,6 +162,24 @@ def test_other_errors_are_left_as_they_are(dataset):
     assert not isinstance(error.value, OSError)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_process_that_dies_while_its_batch_is_taken_over(dataset, monkeypatch, told):
+    """Its connection breaks first, and only then does the system tell that it is dead; or it lives, and that was all."""
+
+    def broken():
+        raise ConnectionResetError("Connection reset by peer")
+
+    def wait(_):
+        if told:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    monkeypatch.setattr("dml.data.loader.DEATH_IS_TOLD", 0.05)
+    monkeypatch.setattr("dml.data.loader.time.sleep", wait)
+    expected, said = (LoadingError, "was killed") if told else (ConnectionResetError, "reset by peer")
+    with pytest.raises(expected, match=said):
+        load(Harmed(dataset, broken), workers=1)
+
+
 def test_a_batch_lies_in_shared_memory_when_it_leaves_its_process(dataset):
     """There an error of a full one is raised where it reaches the main process."""
     seen = []

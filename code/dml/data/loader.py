@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from dml.errors import UserError
 from dml.signals import STOP_SIGNALS
 from dml.structures import Batch
 
+DEATH_IS_TOLD = 5.0  # seconds within which the system tells of a process's end, however busy it is
 AT_ONCE = 4  # images of 224 × 224 numbers are a MB or two
 
 
@@ -116,6 +118,10 @@ class Loader(DataLoader[Batch]):
                 batches = super().__iter__()
             for batch in batches:
                 yield self._with_images_there(batch)
+        except (ConnectionError, EOFError) as error:  # of a process that dies while a batch is taken over from it
+            if (death := _awaited_death()) is None or (reason := loading_error_of(death)) is None:
+                raise
+            raise reason from error
         except RuntimeError as error:
             if (reason := loading_error_of(error)) is None:
                 raise
@@ -137,6 +143,17 @@ def _scaled(images: Tensor, scale: Callable[[Tensor], Tensor]) -> Tensor:
     for number, part in enumerate(others, start=1):
         whole[number * AT_ONCE :][: len(part)] = scale(part)
     return whole
+
+
+def _awaited_death() -> RuntimeError | None:
+    """What torch says of a loading process that has just died, as soon as the system has told it; None: of none."""
+    try:
+        end = time.monotonic() + DEATH_IS_TOLD
+        while time.monotonic() < end:
+            time.sleep(0.02)
+    except RuntimeError as death:
+        return death
+    return None
 
 
 def loading_error_of(error: RuntimeError) -> LoadingError | None:
