@@ -164,7 +164,7 @@ def test_other_errors_are_left_as_they_are(dataset):
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_process_that_dies_while_its_batch_is_taken_over(dataset, monkeypatch, told):
-    """Its connection breaks first, and only then does the system tell that it is dead; or it lives, and that was all."""
+    """Its connection breaks before the system tells that it is dead; or it lives, and that was all."""
 
     def broken():
         raise ConnectionResetError("Connection reset by peer")
