@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from dml.data import reading
 from dml.data.formats import open_image
-from dml.data.reading import image_of, read_image, turn_of
 from dml.data.records import ImageRecords
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -51,7 +51,7 @@ def pixels_of(records: ImageRecords, index: int) -> Tensor:
     if records.cache is not None and (kept := records.cache.tensor_of(records.key(index))) is not None:
         return kept.permute(2, 0, 1)
     if type(records) is not ImageRecords:
-        return tensor_of(image_of(records, index))
+        return tensor_of(reading.image_of(records, index))
     return read_pixels(records.paths[index], upright=records.upright, bits=records.bits)
 
 
@@ -72,7 +72,7 @@ def read_pixels(path: str | os.PathLike[str], *, upright: bool = False, bits: in
             pixels = None
         if pixels is not None:
             return pixels
-    return tensor_of(read_image(path, upright=upright, bits=bits))
+    return tensor_of(reading.read_image(path, upright=upright, bits=bits))
 
 
 def tensor_of(image: Image.Image) -> Tensor:
@@ -91,7 +91,7 @@ def jpeg_pixels(path: Path, *, upright: bool) -> Tensor | None:
         kind = Kind(image.mode, "progressive" in image.info)
         if image.format != "JPEG" or kind not in exact_kinds() or image.info.get("adobe_transform", 1) != 1:
             return None
-        if upright and turn_of(image) is not None:
+        if upright and reading.turn_of(image) is not None:
             return None
     with _silence():
         return _decode(content)
