@@ -174,7 +174,7 @@ def test_nothing_opens_a_test_image_before_all_is_trained(plan_file, unreadable,
 def test_a_run_that_looks_would_be_found_out(plan_file, unreadable, tmp_path):
     """What the test before this one relies on."""
     plan = read_plan(plan_file)
-    line = trial_command(plan, plan.methods[0], 0, {}, 1).line(Places(tmp_path, ("--data-dir", str(unreadable))))
+    line = trial_command(plan, plan.methods[0], 0, {}, 1).line(Places(tmp_path, ("--data-dir", str(unreadable))), "cub")
     line[line.index("--eval-test-every") + 1] = "1"
     with pytest.raises(UnreadableImageError, match="digit_5"):
         running.train(line)

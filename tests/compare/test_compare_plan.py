@@ -46,6 +46,9 @@ def plan_with(plan_file, tmp_path, old: str, new: str):
         ("--loss MS", "--loss MS --epochs 9", "[methods.plain] leave out --epochs: [budget] says it for all"),
         ("--loss MS", "--loss MS --fold 1/3", "[methods.plain] leave out --fold: [protocol] sets it for every run"),
         ("--loss MS", "--loss MS --eval-test-every 1", "[methods.plain] leave out --eval-test-every: the test split"),
+        ("generation = 2", "final = 'some'", "[protocol] final: 'some' is not one of folds, all"),
+        ("generation = 2", "search_folds = 3", "[protocol] search_folds: 3 of 2 folds"),
+        ("[methods.plain]", "[methods.plain]\nsource = 'plain'", "[methods.plain] source: 'plain' is none of the meth"),
         (LR, "lr = [1, 2]", "[methods.anchor.search] lr: reads {low = 1e-5"),
         (LR, "lr = {low = 1, high = 1}", "[methods.anchor.search] lr: low 1 is not below high 1"),
         (LR, "lr = {low = 0, high = 1, log = true}", "[methods.anchor.search] lr: log = true needs a low above 0"),
@@ -91,7 +94,7 @@ def test_every_run_leaves_the_test_split_alone(plan_file, tmp_path):
     plan = read_plan(plan_file)
     anchor = plan.methods[0]
     for command in (trial_command(plan, anchor, 0, {}, 1), final_command(plan, anchor, {}, 1, 1)):
-        words = " ".join(command.line(Places(tmp_path)))
+        words = " ".join(command.line(Places(tmp_path), "cub"))
         assert "--select val" in words
         assert "--eval-test-every 0" in words
 
@@ -106,7 +109,7 @@ def test_numbers_are_what_is_typed():
 @pytest.mark.parametrize("file", sorted((ROOT / "plans").glob("*.toml")), ids=lambda file: file.stem)
 def test_shipped_plans(file, tmp_path):
     plan = read_plan(file)
-    needs = {"birds2010": ("--weights", str(tmp_path / "weights.pth"))}.get(file.stem, ())
+    needs = ("--weights", str(tmp_path / "weights.pth")) if ".pth" in file.read_text() else ()
     (tmp_path / "weights.pth").touch()
     places = Places(tmp_path, ("--data-dir", str(tmp_path)), needs)
     check_commands(plan, places)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dml.cli.outputs import require_writable
+from dml.cli.outputs import require_writable, require_writable_file
 from dml.cli.parser import Parser, place, spellings_of
 from dml.config import ROOT
 from dml.errors import UserError
@@ -29,11 +29,13 @@ class CompareCommand:
     data_dir: Path | None = None
     weights: Path | None = None
     workers: int | None = None
+    record: Path | None = None
 
     def words(self) -> list[str]:
         """Those that start one more process of the same comparison."""
         found = [str(self.plan.absolute()), "--out", str(self.out)]
-        for flag, value in (("data-dir", self.data_dir), ("weights", self.weights), ("workers", self.workers)):
+        places = {"data-dir": self.data_dir, "weights": self.weights, "workers": self.workers, "record": self.record}
+        for flag, value in places.items():
             found += [] if value is None else [f"--{flag}", str(value)]
         return found
 
@@ -67,6 +69,12 @@ def compare_parser() -> Parser:
         "--weights", type=place, metavar="FILE", help="of every run, its --weights: pretrained ones of the network"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="of every run, its data loading processes")
+    parser.add_argument(
+        "--record",
+        type=place,
+        metavar="FILE",
+        help="a file of JSON lines that what runs came to is added to; what is in it is not run again, on any machine",
+    )
     parser.declare("jobs", within=at_least(1))
     parser.declare("workers", within=at_least(0))
     return parser
@@ -94,5 +102,8 @@ def _command(typed: dict) -> CompareCommand:
                 raise UserError(f"--{name.replace('_', '-')} {typed[name]}: is not there")
     out = from_home(typed.pop("out", ROOT / "logs" / "compare" / typed["plan"].stem)).absolute()
     require_writable(out, flag="--out")
+    if "record" in typed:
+        typed["record"] = from_home(typed["record"]).absolute()
+        require_writable_file(typed["record"], flag="--record")
     typed["slurm"] = tuple(typed.get("slurm", ()))
     return CompareCommand(**typed | {"out": out})

@@ -23,6 +23,8 @@ from dml.metric_names import metric_key
 
 PLACES = ("data_dir", "log_dir", "run_name", "workers", "gpu_id", "wandb", "project", "group", "feature_cache")
 """Settings that say where something is or how it is run: two runs that differ in them alone are one."""
+FILES = ("weights", "source_ckpt", "init_from")
+"""Settings that are files: two runs of files of one name are one, for files move."""
 OF_THE_PROTOCOL = {
     **dict.fromkeys(("epochs", "trials"), "[budget] says it for all"),
     **dict.fromkeys(("metrics", "select_metric", "storage_metrics", "eval_metric"), "[protocol] says it for all"),
@@ -41,11 +43,13 @@ class Places:
         out: its folder.
         flags: words for every run that change nothing but places: ``--data-dir``, ``--workers``.
         first_flags: those for runs that begin: ``--weights``.
+        record: the file that keeps what runs came to; None: their folders alone do.
     """
 
     out: Path
     flags: tuple[str, ...] = ()
     first_flags: tuple[str, ...] = ()
+    record: Path | None = None
 
     @property
     def runs(self) -> Path:
@@ -61,45 +65,71 @@ class Command:
         words: its command line, without name and places.
         name: of the run folder; it ends in a digest of what determines the run.
         caches: whether features of its images can be those of other runs.
+        source: the run whose network it begins with, and the flag that says so.
     """
 
     program: str
     words: tuple[str, ...]
     name: str
     caches: bool = False
+    source: tuple[str, Command] | None = None
 
-    def line(self, places: Places, folder: Path | None = None) -> list[str]:
+    def folder(self, places: Places, data: str) -> Path:
+        """Its run folder; ``data`` is the name of the images."""
+        return places.runs / data / self.name
+
+    def line(self, places: Places, data: str, folder: Path | None = None) -> list[str]:
         """The words that begin it, or with ``folder`` those that continue it."""
         if folder is not None:
             return [self.program, "--resume-run", str(folder), *places.flags]
         where = ["--log-dir", str(places.runs), "--run-name", self.name, "--wandb", "disabled", "--pictures", "0"]
         where += ["--feature-cache", str(places.out / "features")] if self.caches else []
+        if self.source is not None:
+            flag, source = self.source
+            where += [flag, str(source.folder(places, data) / "best.pt")]
         return [self.program, *self.words, *places.first_flags, *places.flags, *where]
 
 
-def trial_command(plan: Plan, method: Method, number: int, values: Mapping[str, Any], fold: int) -> Command:
+def trial_command(
+    plan: Plan, method: Method, number: int, values: Mapping[str, Any], fold: int, source: Command | None = None
+) -> Command:
     """The run of a trial on one fold, counted from 1."""
     words = [*_words(plan, method, values, seed=plan.protocol.search_seed, fold=fold), "--save", "0"]
-    return _named(plan, method, words, f"{method.name}_t{number:02d}_f{fold}")
+    return _named(method, words, f"{method.name}_t{number:02d}_f{fold}", source)
 
 
-def final_command(plan: Plan, method: Method, values: Mapping[str, Any], seed: int, fold: int) -> Command:
-    """The run of a method's best settings with one seed on one fold."""
+def final_command(
+    plan: Plan, method: Method, values: Mapping[str, Any], seed: int, fold: int | None, source: Command | None = None
+) -> Command:
+    """The run of a method's best settings with one seed on one fold; None: on all training classes."""
     words = [*_words(plan, method, values, seed=seed, fold=fold), "--save", "1"]
-    return _named(plan, method, words, f"{method.name}_s{seed}_f{fold}")
+    return _named(method, words, f"{method.name}_s{seed}{'' if fold is None else f'_f{fold}'}", source)
 
 
-def _words(plan: Plan, method: Method, values: Mapping[str, Any], *, seed: int, fold: int) -> list[str]:
-    protocol = plan.protocol
+def source_command(
+    plan: Plan, method: Method, values: Mapping[str, Any], fold: int, source: Command | None = None
+) -> Command:
+    """The run of a method's best settings whose network the trials of another method begin with, on one fold."""
+    words = [*_words(plan, method, values, seed=plan.protocol.search_seed, fold=fold), "--save", "1"]
+    return _named(method, words, f"{method.name}_source_f{fold}", source)
+
+
+def _words(plan: Plan, method: Method, values: Mapping[str, Any], *, seed: int, fold: int | None) -> list[str]:
+    protocol, epochs = plan.protocol, str(plan.budget.epochs)
     found = [f"{flag_of(name)}={int(v) if isinstance(v, bool) else v}" for name, v in values.items()]
-    told = ["--epochs", str(plan.budget.epochs), "--seed", str(seed), "--fold", f"{fold}/{protocol.folds}"]
-    told += ["--select", "val", "--select-metric", protocol.select_metric, "--eval-test-every", "0"]
+    told = ["--epochs", epochs, "--seed", str(seed), "--select-metric", protocol.select_metric]
+    if fold is None:  # the last epoch alone is evaluated, so that nothing can be chosen
+        told += ["--eval-every", epochs]
+    else:
+        told += ["--fold", f"{fold}/{protocol.folds}", "--select", "val", "--eval-test-every", "0"]
     return [*plan.flags, *method.flags, *found, *told, "--metrics", *protocol.metrics]
 
 
-def _named(plan: Plan, method: Method, words: Sequence[str], name: str) -> Command:
+def _named(method: Method, words: Sequence[str], name: str, source: Command | None) -> Command:
     caches = bool(_typed(method.program, words).get("cache_features"))
-    return Command(method.program, tuple(words), f"{name}_{run_digest(method.program, words)[:8]}", caches)
+    digest = run_digest(method.program, words if source is None else [*words, method.source_flag, source.name])
+    named = None if source is None else (method.source_flag, source)
+    return Command(method.program, tuple(words), f"{name}_{digest[:8]}", caches, named)
 
 
 def run_digest(program: str, words: Sequence[str]) -> str:
@@ -107,11 +137,15 @@ def run_digest(program: str, words: Sequence[str]) -> str:
     return digest_of({"program": program, "typed": _typed(program, words)})
 
 
-def search_digest(plan: Plan, method: Method) -> str:
-    """Of what determines a method's trials, but for their number."""
+def search_digest(plan: Plan, method: Method, source: Command | None = None) -> str:
+    """Of what determines a method's trials, but for their number; ``source``: of those on the first fold."""
     words = _words(plan, method, {}, seed=plan.protocol.search_seed, fold=1)
     protocol = plan.protocol
-    how = (protocol.folds, protocol.generation, protocol.prune, protocol.prune_after)
+    how: tuple = (protocol.folds, protocol.generation, protocol.prune, protocol.prune_after)
+    if protocol.search_folds:
+        how = (*how, protocol.search_folds)
+    if source is not None:
+        how = (*how, source.name)
     ranges = {name: vars(found) for name, found in method.search.items()}
     return digest_of({"run": run_digest(method.program, words), "how": how, "ranges": ranges})
 
@@ -130,7 +164,7 @@ def _parser(program: str) -> Parser:
 def _typed(program: str, words: Sequence[str]) -> dict[str, Any]:
     with raising():
         typed = _parser(program).parse_typed(words)
-    for name in ("weights", "source_ckpt", "init_from"):  # by their names, for files move
+    for name in FILES:
         if name in typed:
             typed[name] = Path(typed[name]).name
     return {name: value for name, value in typed.items() if name not in PLACES}
@@ -179,7 +213,10 @@ def _check_report(plan: Plan, config: TrainConfig) -> None:
 
 
 def _resolved(plan: Plan, method: Method, values: Mapping[str, Any], places: Places) -> TrainConfig:
-    command = final_command(plan, method, values, plan.protocol.seeds[0], 1)
+    command = final_command(plan, method, values, plan.protocol.seeds[0], plan.protocol.final_folds[0])
+    line = command.line(places, "")
+    if method.source is not None and method.source_flag == "--source-ckpt":  # which is asked for, and read later
+        line += [method.source_flag, "best.pt"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return resolve(command.line(places))
+        return resolve(line)

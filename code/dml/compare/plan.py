@@ -20,6 +20,7 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
+FINAL = ("folds", "all")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TRAINING = tuple(name for name in PROGRAMS if name != "classify.py")
 
@@ -43,6 +44,9 @@ class Protocol:
 
     Attributes:
         folds: k of the k-fold cross-validation over training classes, 2 or more.
+        search_folds: on how many of them, the first ones, a trial trains; 0: on all.
+        final: what the best settings are trained on: ``folds``, each of them, its held-out classes choosing the epoch;
+            or ``all``, all training classes at once, the last epoch being the result.
         seeds: of the trainings with the best settings; each also draws the folds.
         search_seed: of the trainings and folds of the search, and of what it draws.
         select_metric: on held-out classes it chooses a run's best epoch and a method's best settings.
@@ -56,6 +60,8 @@ class Protocol:
     """
 
     folds: int = 4
+    search_folds: int = 0
+    final: str = "folds"
     seeds: tuple[int, ...] = (1, 2, 3)
     search_seed: int = 0
     select_metric: str = "map_at_r"
@@ -66,6 +72,16 @@ class Protocol:
     prune_after: int = 1
     keep_trials: bool = False
 
+    @property
+    def folds_of_trial(self) -> int:
+        """How many trainings a trial is."""
+        return self.search_folds or self.folds
+
+    @property
+    def final_folds(self) -> tuple[int | None, ...]:
+        """What the best settings are trained on with each seed: folds, from 1; None: all training classes."""
+        return (None,) if self.final == "all" else tuple(range(1, self.folds + 1))
+
 
 @dataclass(frozen=True)
 class Method:
@@ -75,12 +91,20 @@ class Method:
         program: the entry point that trains it.
         flags: words of its command line.
         search: setting → the values to try; empty: the flags are taken as they are.
+        source: the method whose network it begins with: that of the same seed on the same classes, as ``--source-ckpt``
+            of ``train_target.py``, as ``--init-from`` of the others; None: of none.
     """
 
     name: str
     program: str
     flags: tuple[str, ...]
     search: Mapping[str, SearchRange]
+    source: str | None = None
+
+    @property
+    def source_flag(self) -> str:
+        """By which it is given the checkpoint of its source."""
+        return "--source-ckpt" if self.program == "train_target.py" else "--init-from"
 
 
 @dataclass(frozen=True)
@@ -141,13 +165,16 @@ def _method(name: str, methods: dict[str, Any]) -> Method:
     where, table = f"[methods.{name}]", _table(methods, name, "methods.")
     if not NAME.fullmatch(name):
         raise UserError(f"{where}: a name has letters, digits, dots, - and _, since run folders are called by it")
-    _only(table, f"{where} ", "program", "flags", "search")
+    _only(table, f"{where} ", "program", "flags", "search", "source")
     program = own_name(str(table.get("program", "train.py")))
     if program not in TRAINING:
         raise UserError(f"{where} program: {program!r} is not one of {', '.join(TRAINING)}")
     search = _table(table, "search", f"methods.{name}.")
     ranges = {key: range_of(f"[methods.{name}.search] {key}", value) for key, value in search.items()}
-    return Method(name, program, tuple(_words(table, where)), ranges)
+    source, before = table.get("source"), list(methods)[: list(methods).index(name)]
+    if source is not None and source not in before:
+        raise UserError(f"{where} source: {source!r} is none of the methods above it ({', '.join(before) or 'none'})")
+    return Method(name, program, tuple(_words(table, where)), ranges, source)
 
 
 def _words(table: Mapping[str, Any], where: str) -> list[str]:
@@ -207,9 +234,14 @@ def _check(budget: Budget, protocol: Protocol) -> None:
     least |= {"[protocol] folds": (protocol.folds, 2), "[protocol] generation": (protocol.generation, 1)}
     least |= {"[protocol] prune_after": (protocol.prune_after, 0), "[protocol] search_seed": (protocol.search_seed, 0)}
     least |= {"[protocol] seeds": (min(protocol.seeds), 0)}
+    least |= {"[protocol] search_folds": (protocol.search_folds, 0)}
     for where, (value, smallest) in least.items():
         if value < smallest:
             raise UserError(f"{where}: {value} is less than {smallest}")
+    if protocol.search_folds > protocol.folds:
+        raise UserError(f"[protocol] search_folds: {protocol.search_folds} of {protocol.folds} folds")
+    if protocol.final not in FINAL:
+        raise UserError(f"[protocol] final: {protocol.final!r} is not one of {', '.join(FINAL)}")
     for name in (protocol.select_metric, *protocol.report):
         if not is_metric(metric_key(name)):
             raise UserError(f"[protocol] report and select_metric: there is no metric {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,20 +35,32 @@ class Report:
     csv: str
 
 
-def values_of(states: Sequence[MethodState], metric: str) -> Values:
+def values_of(plan: Plan, states: Sequence[MethodState], metric: str) -> Values:
     """The figures of a metric of all final runs that did not diverge."""
     found: Values = {column: {state.method.name: {} for state in states} for column in COLUMNS}
     for state in states:
         name = state.method.name
         for seed, runs in state.seeds.items():
-            for fold, result in enumerate(runs.results, start=1):
-                if result is not None and result.state != DIVERGED and is_number(result.best.get(metric)):
-                    found[VALIDATION][name][seed, fold] = result.best[metric]
+            found[VALIDATION][name] |= _best_of({seed: runs.results}, metric)
             if runs.judged is not None:
                 for fold, metrics in enumerate(runs.judged.single, start=1):
                     found[SINGLE][name][seed, fold] = metrics[metric]
                 found[TOGETHER][name][seed,] = runs.judged.concatenated[metric]
+        if state.chosen is not None and not found[VALIDATION][name]:  # final runs held out nothing
+            found[VALIDATION][name] = _best_of({plan.protocol.search_seed: state.chosen.results}, metric)
+    if plan.protocol.final == "all":
+        del found[TOGETHER]
     return found
+
+
+def _best_of(results: Mapping[int, Sequence[Result | None]], metric: str) -> dict[tuple[int, ...], float]:
+    """(seed, fold) → figure on held-out classes at the best epoch, of the runs that have one."""
+    return {
+        (seed, fold): result.best[metric]
+        for seed, of_folds in results.items()
+        for fold, result in enumerate(of_folds, start=1)
+        if result is not None and result.state != DIVERGED and is_number(result.best.get(metric))
+    }
 
 
 def report(plan: Plan, states: Sequence[MethodState]) -> Report:
@@ -56,13 +68,13 @@ def report(plan: Plan, states: Sequence[MethodState]) -> Report:
     plain, marked = [_caption(plan)], [f"# {plan.file.stem}", _caption(plan)]
     lines = ["metric,column,method,seed,fold,value"]
     for metric in map(metric_key, plan.protocol.report):
-        values = values_of(states, metric)
+        values = values_of(plan, states, metric)
         rows = _rows(values, metric)
         unit = ", in per cent" if is_share(metric) else ""
         plain.append(f"{label(metric)}{unit}\n{aligned(rows, left=True)}")
         marked.append(f"## {label(metric)}{unit}\n\n{_piped(rows)}")
         for column in (SINGLE, TOGETHER):
-            if differences := compare(values[column]):
+            if column in values and (differences := compare(values[column])):
                 said = [_difference(d, metric) for d in differences]
                 marked.append(f"Differences, {column}:\n\n" + "\n".join(f"* {text}" for text in said))
                 if column == SINGLE:
@@ -86,7 +98,7 @@ def write_report(out: Path, plan: Plan, states: Sequence[MethodState]) -> Report
     write_text_atomically(made.csv, out / "report.csv")
     write_text_atomically(plan.file.read_text(encoding="utf-8"), out / "plan.toml")
     metrics = [metric_key(name) for name in plan.protocol.report]
-    draw_bars({metric: estimates(values_of(states, metric)) for metric in metrics}, out / "bars.png")
+    draw_bars({metric: estimates(values_of(plan, states, metric)) for metric in metrics}, out / "bars.png")
     return made
 
 
@@ -101,16 +113,16 @@ def estimates(values: Values) -> dict[str, dict[str, Estimate | None]]:
 def _rows(values: Values, metric: str) -> list[list[str]]:
     """The table with its head; the best mean of each column has a star."""
     found = estimates(values)
-    methods = list(values[VALIDATION])
+    methods, columns = list(values[VALIDATION]), list(values)
     sign = -1 if metric_of(metric).lower_is_better else 1
     best = {
         column: max((sign * e.mean for e in of_methods.values() if e is not None), default=None)
         for column, of_methods in found.items()
     }
-    rows = [["method", *COLUMNS]]
+    rows = [["method", *columns]]
     for name in methods:
         cells = [name]
-        for column in COLUMNS:
+        for column in columns:
             estimate = found[column][name]
             cells.append(_cell(estimate, metric, starred=estimate is not None and sign * estimate.mean == best[column]))
         rows.append(cells)
@@ -136,15 +148,26 @@ def _difference(found: Difference, metric: str) -> str:
 
 def _caption(plan: Plan) -> str:
     protocol, budget = plan.protocol, plan.budget
-    seeds = len(protocol.seeds)
-    return (
+    seeds = f"{len(protocol.seeds)} {'seed' if len(protocol.seeds) == 1 else 'seeds'}"
+    every = "every fold" if not protocol.search_folds else f"the first {protocol.search_folds} of the folds"
+    searched = (
         f"{protocol.folds}-fold cross-validation over training classes; {budget.trials} trials of a method, each on"
-        f" every fold, {budget.epochs} epochs; the best by {label(metric_key(protocol.select_metric))} on held-out"
-        f" classes, trained with {seeds} {'seed' if seeds == 1 else 'seeds'} on each fold, then looked at once on the"
-        f" test classes. {VALIDATION}, {SINGLE}: mean over {seeds * protocol.folds} runs; {TOGETHER}: over"
-        f" {seeds} {'seed' if seeds == 1 else 'seeds'}, of the embeddings of all folds side by side. ± is the 95 %"
-        " confidence interval by Student's t, * the best of a column. Differences are of runs with the same seed and"
-        " fold, p by the paired t-test after Holm's correction, * below 0.05."
+        f" {every}, {budget.epochs} epochs; the best by {label(metric_key(protocol.select_metric))} on held-out"
+        f" classes, trained with {seeds} on"
+    )
+    ended = (
+        " ± is the 95 % confidence interval by Student's t, * the best of a column. Differences are of runs with the"
+        " same seed and fold, p by the paired t-test after Holm's correction, * below 0.05."
+    )
+    if protocol.final == "all":
+        return (
+            f"{searched} all training classes, the last epoch looked at once on the test classes. {VALIDATION}: of the"
+            f" best trial; {SINGLE}: mean over {seeds}.{ended}"
+        )
+    return (
+        f"{searched} each fold, then looked at once on the test classes. {VALIDATION}, {SINGLE}: mean over"
+        f" {len(protocol.seeds) * protocol.folds} runs; {TOGETHER}: over {seeds}, of the embeddings of all folds side"
+        f" by side.{ended}"
     )
 
 
@@ -154,7 +177,8 @@ def _settings(plan: Plan, states: Sequence[MethodState]) -> list[str]:
         words = " ".join(f"{name}={value}" for name, value in (state.best or {}).items())
         if state.best is None:
             words = "no trial trained to the end" if state.is_searched else "the search goes on"
-        ended = [trial.results[-1].state for trial in state.trials if trial.has_ended(plan.protocol.folds)]
+        folds = plan.protocol.folds_of_trial
+        ended = [trial.results[-1].state for trial in state.trials if trial.has_ended(folds)]
         pruned, diverged = ended.count(PRUNED), ended.count(DIVERGED)
         counts = f" ({len(ended)} trials, {pruned} pruned, {diverged} diverged)" if state.trials else ""
         runs = [result for seed in state.seeds.values() for result in seed.results if result is not None]

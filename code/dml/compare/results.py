@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,12 @@ def read_result(folder: Path) -> Result | None:
         stored = json_object(read_utf8(file), str(file))
     except FileNotFoundError:
         return None
-    return Result(**stored | {"curve": {int(epoch): value for epoch, value in stored["curve"].items()}})
+    return result_from(stored)
+
+
+def result_from(stored: Mapping[str, Any]) -> Result:
+    """The result that ``asdict`` made a JSON object of. TypeError, KeyError or ValueError for another object."""
+    return Result(**{**stored, "curve": {int(epoch): value for epoch, value in stored["curve"].items()}})
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:

@@ -61,11 +61,6 @@ class Stop:
             raise KeyboardInterrupt
 
 
-def folder_of(command: Command, places: Places, data: str) -> Path:
-    """The run folder; ``data`` is the name of the images."""
-    return places.runs / data / command.name
-
-
 def is_still_going(folder: Path) -> bool:
     """Whether a process trains in a run folder: one whose starter was killed may be on its way to a stop."""
     if not folder.is_dir():
@@ -89,6 +84,7 @@ def train(
     """Begin or continue a run, and write its result down.
 
     Args:
+        data: name of the images.
         metric: that selects.
         keep: whether its checkpoints stay.
         is_to_stop: curve so far → the epoch at which it is pruned, or None; None: it is not.
@@ -97,11 +93,11 @@ def train(
         UserError: it ended with an error, which is no matter of its settings.
         KeyboardInterrupt: it was stopped from outside.
     """
-    folder = folder_of(command, places, data)
+    folder = command.folder(places, data)
     begun = (folder / "config.json").is_file()
     if folder.is_dir() and not begun:
         shutil.rmtree(folder)  # killed when it was made
-    line = command.line(places, folder if begun else None)
+    line = command.line(places, data, folder if begun else None)
     output = places.out / "output" / f"{command.name}.txt"
     process = start(_train, line, output)
     stopped_at = None

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dml.compare.commands import Command, Places, digest_of, final_command, search_digest, trial_command
+from dml.compare.commands import Command, Places, digest_of, final_command, search_digest, source_command, trial_command
 from dml.compare.judging import Judged, read_judged
 from dml.compare.plan import Method, Plan
+from dml.compare.record import Record
 from dml.compare.results import DIVERGED, Result, read_result
-from dml.compare.running import folder_of
 from dml.compare.study import Journal, Trial, best_trial, propose
+from dml.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,19 @@ class MethodState:
     Attributes:
         trials: those that were chosen so far.
         is_searched: whether no trial of the plan is left.
+        chosen: the trial whose settings were best; None: the search goes on, no trial trained to the end, or nothing is
+            searched.
         best: the settings that were best; None: the search goes on, or no trial trained to the end.
+        source: where the method stands whose networks it begins with.
         seeds: seed → the runs with them.
     """
 
     method: Method
     trials: list[Trial] = field(default_factory=list)
     is_searched: bool = False
+    chosen: Trial | None = None
     best: dict | None = None
+    source: MethodState | None = None
     seeds: dict[int, SeedState] = field(default_factory=dict)
 
     @property
@@ -91,26 +97,29 @@ class Comparison:
 
     def __init__(self, plan: Plan, places: Places, data: str):
         self.plan, self.places, self.data = plan, places, data
+        self.record = Record(places.record)
         self._results: dict[str, Result] = {}
-        self._searches = {method.name: f"{method.name}_{search_digest(plan, method)[:8]}" for method in plan.methods}
         self._commands: dict[tuple, Command] = {}
 
     def folder(self, command: Command) -> Path:
         """Its run folder."""
-        return folder_of(command, self.places, self.data)
+        return command.folder(self.places, self.data)
 
     def look(self) -> list[MethodState]:
         """Where every method stands; chooses the settings of the next trials. Held: the comparison's lock."""
         journal = Journal(self.places.out) if any(method.search for method in self.plan.methods) else None
-        return [self._method(method, journal) for method in self.plan.methods]
+        states: dict[str, MethodState] = {}
+        for method in self.plan.methods:
+            states[method.name] = self._method(method, journal, states.get(method.source or ""))
+        return list(states.values())
 
     def units(self, states: Sequence[MethodState]) -> Iterator[Unit]:
-        """What can be done now, searches first."""
-        protocol = self.plan.protocol
+        """What can be done now, searches first; of a run whose source is not trained yet, the source."""
         for state in states:
             for trial in state.trials:
-                if not trial.has_ended(protocol.folds):
-                    yield self._trial_unit(state, trial)
+                if not trial.has_ended(self.plan.protocol.folds_of_trial):
+                    unit = self._trial_unit(state, trial)
+                    yield self._missing_source(unit.command) or unit
         for state in states:
             for seed in state.seeds.values():
                 if all(seed.results) and not seed.is_done:
@@ -120,28 +129,42 @@ class Comparison:
             for seed in state.seeds.values():
                 for command, result in zip(seed.commands, seed.results, strict=True):
                     if result is None:
-                        yield Unit(command.name, command)
+                        yield self._missing_source(command) or Unit(command.name, command)
 
-    def _method(self, method: Method, journal: Journal | None) -> MethodState:
-        state, plan = MethodState(method), self.plan
+    def _missing_source(self, command: Command) -> Unit | None:
+        """What is to be trained before ``command``. UserError if that diverged."""
+        if command.source is None:
+            return None
+        source = command.source[1]
+        if (found := self._result(source, with_network=True)) is None:
+            return self._missing_source(source) or Unit(source.name, source)
+        if found.state == DIVERGED:
+            raise UserError(f"{command.name} cannot be trained: its source {source.name} diverged")
+        return None
+
+    def _method(self, method: Method, journal: Journal | None, source: MethodState | None) -> MethodState:
+        state, plan = MethodState(method, source=source), self.plan
+        if source is not None and source.best is None:
+            return state
         if method.search:
             self._search(state, journal)
-            best = best_trial(state.trials, plan.protocol) if state.is_searched else None
-            state.best = None if best is None else best.values
+            state.chosen = best_trial(state.trials, plan.protocol) if state.is_searched else None
+            state.best = None if state.chosen is None else state.chosen.values
         else:
             state.is_searched, state.best = True, {}
         if state.best is not None:
-            state.seeds = {seed: self._seed(method, state.best, seed) for seed in plan.protocol.seeds}
+            state.seeds = {seed: self._seed(state, seed) for seed in plan.protocol.seeds}
         return state
 
     def _search(self, state: MethodState, journal: Journal) -> None:
         """Read the trials, and choose another generation when all before it have ended."""
         method, protocol, epochs = state.method, self.plan.protocol, self.plan.budget.epochs
-        study = journal.study(self._searches[method.name], protocol)
-        number, folds = self.plan.trials_of(method), protocol.folds
+        digest = search_digest(self.plan, method, self._source_of_trials(state, 1))
+        study = journal.study(f"{method.name}_{digest[:8]}", protocol)
+        number, folds = self.plan.trials_of(method), protocol.folds_of_trial
         chosen = journal.chosen(study)
         while True:
-            trials = [self._trial(method, place, values) for place, values in enumerate(chosen)]
+            trials = [self._trial(state, place, values) for place, values in enumerate(chosen)]
             ended = [trial for trial in trials if trial.has_ended(folds)]
             begun = len(chosen) - len(chosen) % protocol.generation
             first = begun if len(chosen) > begun else len(chosen)  # of the generation that is to be chosen
@@ -156,10 +179,10 @@ class Comparison:
         state.trials = trials[:number]
         state.is_searched = len(chosen) >= number and all(trial.has_ended(folds) for trial in state.trials)
 
-    def _trial(self, method: Method, number: int, values: dict) -> Trial:
+    def _trial(self, state: MethodState, number: int, values: dict) -> Trial:
         results = []
-        for fold in range(1, self.plan.protocol.folds + 1):
-            result = self._result(self._trial_command(method, number, values, fold))
+        for fold in range(1, self.plan.protocol.folds_of_trial + 1):
+            result = self._result(self._trial_command(state, number, values, fold))
             if result is None:
                 break
             results.append(result)
@@ -172,28 +195,47 @@ class Comparison:
         protocol = self.plan.protocol
         place = len(trial.results)
         before = state.trials[: trial.number - trial.number % protocol.generation]
-        earlier = tuple(t.results[place].curve for t in before if t.value(protocol.folds) is not None)
-        command = self._trial_command(state.method, trial.number, trial.values, place + 1)
+        earlier = tuple(t.results[place].curve for t in before if t.value(protocol.folds_of_trial) is not None)
+        command = self._trial_command(state, trial.number, trial.values, place + 1)
         return Unit(command.name, command, True, earlier)
 
-    def _trial_command(self, method: Method, number: int, values: dict, fold: int) -> Command:
-        key = (method.name, number, fold)
+    def _trial_command(self, state: MethodState, number: int, values: dict, fold: int) -> Command:
+        key = (state.method.name, "trial", number, fold)
         if key not in self._commands:
-            self._commands[key] = trial_command(self.plan, method, number, values, fold)
+            source = self._source_of_trials(state, fold)
+            self._commands[key] = trial_command(self.plan, state.method, number, values, fold, source)
         return self._commands[key]
 
-    def _seed(self, method: Method, values: dict, seed: int) -> SeedState:
-        folds = range(1, self.plan.protocol.folds + 1)
-        key = (method.name, "final", seed)
+    def _source_of_trials(self, state: MethodState, fold: int) -> Command | None:
+        """The run whose network a method's trials on a fold begin with."""
+        if (source := state.source) is None:
+            return None
+        key = (source.method.name, "source", fold)
         if key not in self._commands:
-            self._commands[key] = tuple(final_command(self.plan, method, values, seed, fold) for fold in folds)
-        commands = self._commands[key]
-        name = f"{method.name}_s{seed}_{digest_of([command.name for command in commands])[:8]}"
-        file = self.places.out / "tests" / f"{name}.json"
-        return SeedState(commands, tuple(map(self._result, commands)), file, read_judged(file))
+            above = self._source_of_trials(source, fold)
+            self._commands[key] = source_command(self.plan, source.method, source.best or {}, fold, above)
+        return self._commands[key]
 
-    def _result(self, command: Command) -> Result | None:
-        """What a run came to; what has ended once stays so."""
+    def _final_command(self, state: MethodState, seed: int, fold: int | None) -> Command:
+        key = (state.method.name, "final", seed, fold)
+        if key not in self._commands:
+            source = None if state.source is None else self._final_command(state.source, seed, fold)
+            self._commands[key] = final_command(self.plan, state.method, state.best or {}, seed, fold, source)
+        return self._commands[key]
+
+    def _seed(self, state: MethodState, seed: int) -> SeedState:
+        commands = tuple(self._final_command(state, seed, fold) for fold in self.plan.protocol.final_folds)
+        name = f"{state.method.name}_s{seed}_{digest_of([command.name for command in commands])[:8]}"
+        file = self.places.out / "tests" / f"{name}.json"
+        judged = read_judged(file) or self.record.judged(name)
+        results = tuple(self._result(command, with_network=judged is None) for command in commands)
+        return SeedState(commands, results, file, judged)
+
+    def _result(self, command: Command, *, with_network: bool = False) -> Result | None:
+        """What a run came to; what has ended once stays so. ``with_network``: a record alone is not enough."""
         if command.name not in self._results and (found := read_result(self.folder(command))) is not None:
             self._results[command.name] = found
-        return self._results.get(command.name)
+        if (known := self._results.get(command.name)) is not None:
+            return known
+        recorded = self.record.result(command.name)
+        return None if with_network and recorded is not None and recorded.state != DIVERGED else recorded

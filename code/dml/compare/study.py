@@ -78,7 +78,7 @@ def import_optuna() -> Any:
 def best_trial(trials: Sequence[Trial], protocol: Protocol) -> Trial | None:
     """The first of those of the best value; None where none trained to the end."""
     sign = -1 if metric_of(metric_key(protocol.select_metric)).lower_is_better else 1
-    judged = [(trial, trial.value(protocol.folds)) for trial in trials]
+    judged = [(trial, trial.value(protocol.folds_of_trial)) for trial in trials]
     judged = [(trial, sign * value) for trial, value in judged if is_number(value)]
     return max(judged, key=lambda pair: pair[1])[0] if judged else None
 
@@ -198,7 +198,7 @@ class Journal:
             for step, value in trial.curve(epochs).items():
                 if step not in there.intermediate_values:
                     self.storage.set_trial_intermediate_value(there._trial_id, step, value)
-            value = trial.value(protocol.folds)
+            value = trial.value(protocol.folds_of_trial)
             self.storage.set_trial_state_values(
                 there._trial_id, _state(trial, protocol), None if value is None else [value]
             )
@@ -223,7 +223,7 @@ def _state(trial: Trial, protocol: Protocol) -> Any:
 
     if any(result.state == DIVERGED for result in trial.results):
         return TrialState.FAIL
-    return TrialState.PRUNED if trial.value(protocol.folds) is None else TrialState.COMPLETE
+    return TrialState.PRUNED if trial.value(protocol.folds_of_trial) is None else TrialState.COMPLETE
 
 
 def _frozen(trial: Trial, distributions: Mapping[str, Any], protocol: Protocol, epochs: int) -> Any:
@@ -231,7 +231,7 @@ def _frozen(trial: Trial, distributions: Mapping[str, Any], protocol: Protocol, 
 
     return create_trial(
         state=_state(trial, protocol),
-        value=trial.value(protocol.folds),
+        value=trial.value(protocol.folds_of_trial),
         params=trial.values,
         distributions=dict(distributions),
         intermediate_values=trial.curve(epochs),

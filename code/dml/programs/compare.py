@@ -23,7 +23,7 @@ from dml.config import ROOT
 from dml.errors import UserError
 from dml.tracking import say
 
-FINAL_RUN = re.compile(r"(.+)_s\d+_f\d+_[0-9a-f]{8}")
+FINAL_RUN = re.compile(r"(.+)_s\d+(?:_f\d+)?_[0-9a-f]{8}")
 """The name of a run of a method's best settings."""
 
 
@@ -59,15 +59,16 @@ def run(command: CompareCommand) -> None:
 
 def told(plan: Plan, states: Sequence[MethodState], places: Places, data: str) -> str:
     """How far each method is, and what of the folder belongs to no part of the plan as it is now."""
-    folds, lines = plan.protocol.folds, []
+    folds, lines = plan.protocol.folds_of_trial, []
+    seeds, final_runs = len(plan.protocol.seeds), len(plan.protocol.seeds) * len(plan.protocol.final_folds)
     known: set[str] = set()
     for state in states:
         ended = sum(trial.has_ended(folds) for trial in state.trials)
         runs = [result for seed in state.seeds.values() for result in seed.results]
-        final = f"{sum(result is not None for result in runs)} of {len(plan.protocol.seeds) * folds} final runs"
+        final = f"{sum(result is not None for result in runs)} of {final_runs} final runs"
         searched = f"{ended} of {plan.trials_of(state.method)} trials, " if state.method.search else ""
         tested = sum(seed.judged is not None for seed in state.seeds.values())
-        lines.append(f"{state.method.name}: {searched}{final}, {tested} of {len(plan.protocol.seeds)} seeds tested")
+        lines.append(f"{state.method.name}: {searched}{final}, {tested} of {seeds} seeds tested")
         known |= {command.name for seed in state.seeds.values() for command in seed.commands}
     return "\n".join(
         [f"comparison in {places.out}", *(f"  {line}" for line in lines), *_left(states, places.runs / data, known)]
@@ -116,4 +117,4 @@ def _places(command: CompareCommand) -> Places:
     movable = () if command.data_dir is None else ("--data-dir", str(command.data_dir))
     movable += () if command.workers is None else ("--workers", str(command.workers))
     weights = () if command.weights is None else ("--weights", str(Path(command.weights)))
-    return Places(command.out, movable, weights)
+    return Places(command.out, movable, weights, command.record)
