@@ -21,6 +21,7 @@ Choice = TypeVar("Choice", bound=Hashable)
 
 QUERIES = "queries"
 ANSWERED = "queries with an answer"
+TOTAL_SECONDS = "total_seconds"
 COUNTS = ("queries", "queries_with_answer")
 """Keys of a record that say over how many queries its metrics are; no metrics themselves."""
 
@@ -84,6 +85,7 @@ METRICS: dict[str, MetricName] = {
     **CLASSIFICATION_METRICS,
     **OWN_METRICS,
     "loss": MetricName("loss", is_share=False, lower_is_better=True),
+    TOTAL_SECONDS: MetricName("seconds", is_share=False, lower_is_better=True),
 }
 
 

@@ -20,8 +20,6 @@ NETWORKS = (
     *("vit_tiny_patch16_224", "vit_medium_patch16_gap_240", "vit_small_patch14_reg4_dinov2"),
     *("deit_tiny_distilled_patch16_224", "swin_tiny_patch4_window7_224", "hiera_tiny_224"),
 )
-# Most CPUs have no bfloat16 for convolutions by groups, which then take minutes; those of FastViT have crashed torch.
-IN_BFLOAT16 = ("resnet18d", "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "swin_tiny_patch4_window7_224")
 SIDE = 64
 pytestmark = pytest.mark.slow
 
@@ -52,9 +50,9 @@ def test_the_contract_of_a_backbone(name):
     assert found.embedding.shape == (2, 8)
     assert (found.features[0] - found.features[1]).abs().max() > 1e-4  # random weights tell images apart
 
-    if name in IN_BFLOAT16:
-        with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
-            assert model(batch).embedding.isfinite().all()
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        in_bfloat16 = model(batch[:1]).embedding  # of one image: CPUs without bfloat16 take many times as long for two
+    torch.testing.assert_close(in_bfloat16, found.embedding[:1], rtol=0, atol=0.1)
 
     blocks, behind = backbone.blocks()
     parameters = [id(parameter) for block in (*blocks, behind) for parameter in block]

@@ -65,6 +65,7 @@ class Command:
         words: its command line, without name and places.
         name: of the run folder; it ends in a digest of what determines the run.
         caches: whether features of its images can be those of other runs.
+        method: what the plan calls it.
         source: the run whose network it begins with, and the flag that says so.
     """
 
@@ -72,6 +73,7 @@ class Command:
     words: tuple[str, ...]
     name: str
     caches: bool = False
+    method: str = ""
     source: tuple[str, Command] | None = None
 
     def folder(self, places: Places, data: str) -> Path:
@@ -129,7 +131,7 @@ def _named(method: Method, words: Sequence[str], name: str, source: Command | No
     caches = bool(_typed(method.program, words).get("cache_features"))
     digest = run_digest(method.program, words if source is None else [*words, method.source_flag, source.name])
     named = None if source is None else (method.source_flag, source)
-    return Command(method.program, tuple(words), f"{name}_{digest[:8]}", caches, named)
+    return Command(method.program, tuple(words), f"{name}_{digest[:8]}", caches, method.name, named)
 
 
 def run_digest(program: str, words: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dml.compare.commands import FILES, PLACES
+from dml.compare.commands import FILES, PLACES, Command
 from dml.compare.judging import Judged
 from dml.compare.results import Result, result_from
 from dml.errors import UserError
@@ -45,19 +45,20 @@ class Record:
         """The figures on the test classes of that name."""
         return self._judged.get(name)
 
-    def keep_result(self, name: str, result: Result, folder: Path, *, whole: bool) -> None:
+    def keep_result(self, command: Command, result: Result, folder: Path, *, whole: bool) -> None:
         """Add a run that has ended; ``whole``: with its settings and its last figures, for tables.
 
         One process at a time may add.
         """
-        if self.file is None or name in self._results:
+        if self.file is None or command.name in self._results:
             return
-        line: dict[str, Any] = {"run": name, "result": asdict(result)}
+        line: dict[str, Any] = {"run": command.name, "result": asdict(result)}
         if whole:
             run = read_run(folder)
-            line |= line_of_run(replace(run, stored=without_places(run.stored)))
+            told = {"comparison": {"method": command.method}}
+            line |= line_of_run(replace(run, stored=without_places(run.stored) | told))
         self._add(line)
-        self._results[name] = result
+        self._results[command.name] = result
 
     def keep_judged(self, name: str, judged: Judged) -> None:
         """Add figures on the test classes. One process at a time may add."""

@@ -114,7 +114,7 @@ class Worker:
         )
         with held(self.places.out):
             record = self.comparison.record
-            record.keep_result(command.name, result, folder, whole=not unit.is_trial and result.state == FINISHED)
+            record.keep_result(command, result, folder, whole=not unit.is_trial and result.state == FINISHED)
         say(f"{command.name}: {self._told(result)}")
         return True
 

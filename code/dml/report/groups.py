@@ -25,10 +25,12 @@ CHANGES_NOTHING = (
     *("loss.options.miner_distance_upper_cutoff", "loss.options.miner_rho_distance_upper_cutoff"),
 )
 """Settings that no figure depends on but for chance: they tell no groups apart, and no caption names them."""
+METHOD = "comparison.method"
+"""Of a run of compare.py that a record holds: what its plan calls it."""
 NAMING = ("data.dataset", "model.model", "model.embedding_size", "loss.loss")
 # What people look for first after those.
 FIRST_FIELDS = (
-    *(NAMING[0], *DATA, *NAMING[1:]),
+    *(NAMING[0], *DATA, METHOD, *NAMING[1:]),
     *("optim.lr", "noise.noisy_ratio", "data.sampler", "data.batch_size", "data.IPC"),
     *("optim.epochs", "optim.optimizer"),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from dml.data.run_split import data_digest_of_run
 from dml.errors import UserError
-from dml.metric_names import best_of
+from dml.metric_names import TOTAL_SECONDS, best_of
 from dml.metrics_file import json_object, read_record, read_utf8
 from dml.places import from_home
 from dml.report.data import DATA, with_data
@@ -27,7 +27,8 @@ class Run:
     Attributes:
         name: where it was read from.
         config: setting → value, the names being section and field: ``optim.lr``, ``loss.options.margin``.
-        epochs: epoch → key → value, epoch 0 being before training; only finite numbers.
+        epochs: epoch → key → value, epoch 0 being before training; only finite numbers. Among them ``total_seconds`` of
+            each split: of all training and evaluation up to there.
         stored: the configuration as it was recorded, section by section.
         baselines: title → metric → value on the test split, of what needs no training.
     """
@@ -70,6 +71,12 @@ class Run:
         """Whether any of ``keys`` is on record, at any epoch."""
         return any(key in line for line in self.epochs.values() for key in keys)
 
+    @property
+    def is_judged_once(self) -> bool:
+        """Whether one epoch after the first step was evaluated, the last, so that nothing chose it."""
+        evaluated = [epoch for epoch, line in self.epochs.items() if epoch > 0 and self.select_metric in line]
+        return evaluated == [self.last_epoch]
+
 
 def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> Run:
     """A run from its configuration, section by section, and the lines of its record.
@@ -90,7 +97,16 @@ def run_from_lines(name: str, config: Mapping[str, Any], lines: Iterable[Mapping
     reached = max(epochs, default=0)
     if reached < last:
         raise UserError(f"unfinished, {reached} of {last} epochs on record")
-    return Run(name, settings, epochs, config)
+    return Run(name, settings, _with_total_seconds(epochs), config)
+
+
+def _with_total_seconds(epochs: Mapping[int, dict[str, float]]) -> dict[int, dict[str, float]]:
+    found, total = {}, 0.0
+    for epoch, line in sorted(epochs.items()):
+        total += sum(value for key, value in line.items() if key.endswith("/seconds"))
+        splits = {key.partition("/")[0] for key in line} - {"train"} if total else ()
+        found[epoch] = line | {f"{split}/{TOTAL_SECONDS}": total for split in splits}
+    return found
 
 
 def read_run(folder: Path) -> Run:
@@ -109,7 +125,11 @@ def read_run(folder: Path) -> Run:
 
 def line_of_run(run: Run) -> dict[str, Any]:
     """What a record of many runs has of one: a JSON object of less than the run folder's kilobytes."""
-    lines = [{"epoch": epoch, **values} for epoch, values in sorted(run.epochs.items())]
+    computed = f"/{TOTAL_SECONDS}"
+    lines = [
+        {"epoch": epoch, **{key: value for key, value in values.items() if not key.endswith(computed)}}
+        for epoch, values in sorted(run.epochs.items())
+    ]
     return {"config": run.stored, "lines": lines, "baselines": run.baselines}
 
 

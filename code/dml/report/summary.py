@@ -9,7 +9,7 @@ from typing import Any
 
 from dml.confidence import half_width
 from dml.errors import UserError
-from dml.metric_names import ANSWERED, COUNTS, METRICS, label, metric_key, without_twins
+from dml.metric_names import ANSWERED, COUNTS, METRICS, TOTAL_SECONDS, label, metric_key, without_twins
 from dml.report.differences import unsaid_differences
 from dml.report.groups import ABSENT, Group
 from dml.report.runs import Run
@@ -67,7 +67,8 @@ class Row:
 
 
 def choose_metrics(runs: Sequence[Run], names: Sequence[str] = (), *, split: str = "eval") -> list[str]:
-    """The metrics ``names``, in either spelling, or all that the runs have of ``split``, without timings.
+    """The metrics ``names``, in either spelling, or all that the runs have of ``split``, without timings, of which
+    ``total_seconds`` can be asked for.
 
     Raises:
         UserError: a metric that no run has.
@@ -82,13 +83,17 @@ def choose_metrics(runs: Sequence[Run], names: Sequence[str] = (), *, split: str
             raise UserError(f"--metrics {name}: no run has it. They have, as {split}/...: {', '.join(known)}")
     if not known:
         raise UserError(f"no run has metrics of --split {split}")
-    return wanted or shown
+    return wanted or [name for name in shown if name != TOTAL_SECONDS]
 
 
 def summarise(groups: Sequence[Group], metrics: Sequence[str], *, split: str = "eval") -> list[Row]:
-    """Two rows for each group: its runs at their best epochs, and at their last. Below them a row for each of what
-    needs no training, where the runs looked at that on the test split."""
-    rows = [_row(group, choice, metrics, split) for group in groups for choice in ("best", "last")]
+    """Two rows for each group: its runs at their best epochs, and at their last; one where nothing but the last epoch
+    of its runs was evaluated. Below them a row for each of what needs no training, where the runs looked at that on
+    the test split."""
+    rows = []
+    for group in groups:
+        choices = ("last",) if all(run.is_judged_once for run in group.runs) else ("best", "last")
+        rows += [_row(group, choice, metrics, split) for choice in choices]
     return rows + (_baseline_rows(groups, metrics) if split == "eval" else [])
 
 
@@ -144,10 +149,12 @@ def explain(groups: Sequence[Group], *, empty: int = 0, split: str = "eval") -> 
         empty: how many more groups there are, which have no figure to show.
         split: whose figures they are.
     """
-    keys = sorted({run.select_metric for group in groups for run in group.runs})
+    keys = sorted({run.select_metric for group in groups for run in group.runs if not run.is_judged_once})
     chosen = {"eval": "the test split, as published, which is optimistic", "val": "held-out images"}
     by = [f"{label(key.partition('/')[2])} on {chosen[key.partition('/')[0]]}" for key in keys]
-    figures = f"Mean ± sample standard deviation over n runs. Best epoch of each run by {'; '.join(by)}."
+    figures = "Mean ± sample standard deviation over n runs."
+    if not all(run.is_judged_once for group in groups for run in group.runs):
+        figures += f" Best epoch of each run by {'; '.join(by)}."
     left_out = [f"Left out, having none of these figures: {empty} group{'s' * (empty > 1)}."] if empty else []
     return " ".join([figures, *_unanswered(groups, split), *unsaid_differences(groups), *left_out])
 
