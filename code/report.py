@@ -16,7 +16,8 @@ from dml.cli.entry import guarded
 from dml.cli.report import parse_report, with_used_settings
 from dml.errors import UserError
 from dml.report.groups import group_runs, refuse_repeated_seeds
-from dml.report.runs import read_runs
+from dml.report.reading import read_runs
+from dml.report.record import add_runs
 from dml.report.settings import with_all_settings
 from dml.report.summary import choose_metrics, explain, summarise
 from dml.report.tables import FORMATS
@@ -34,6 +35,8 @@ def main() -> None:
         print(f"left out {name}: {reason}", file=sys.stderr)
     if not runs:
         raise UserError("no finished run is left to report on")
+    if command.record is not None:
+        print(f"{command.record}: {add_runs(command.record, runs)} more runs", file=sys.stderr)
     runs = with_used_settings(with_all_settings(runs))
     metrics = choose_metrics(runs, command.metrics, split=command.split)
     keys = [f"{command.split}/{metric}" for metric in metrics]

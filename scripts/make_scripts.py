@@ -2,13 +2,15 @@
 
 python scripts/make_scripts.py
 
-A figure measured later is added to the table by hand, as ``measured`` of its script; this program only reads it.
+A figure measured later comes from results/rows.jsonl, which scripts/reproduce.sh adds runs to, or is added to the table
+by hand, as ``measured`` of its script; this program only reads both.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import statistics
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -21,6 +23,13 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "code"))
+
+from dml.metric_names import label  # noqa: E402
+from dml.report.record import read_runs_of_record  # noqa: E402
+from dml.report.runs import Run  # noqa: E402
+
+RECORD = ROOT / "results" / "rows.jsonl"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 FIGURES = re.compile(r"\S+ \d[\d.]*( ± [\d.]+)?(, \S+ \d[\d.]*( ± [\d.]+)?)*")
 TEMPLATE = """\
@@ -121,13 +130,34 @@ class Script:
         )
 
 
-def read_table(file: Path = ROOT / "scripts" / "commands.toml") -> dict[str, Script]:
-    """Path → script, for every row. Raises TableError for a row that does not fit."""
-    table = tomllib.loads(file.read_text())
+def measured_rows(record: Path) -> dict[str, dict[str, str]]:
+    """Path → ``measured`` and ``measured_how`` of the rows that ``scripts/reproduce.sh`` has run: mean and sample
+    standard deviation over seeds, in per cent, of the metric that the best epoch is chosen by, at that epoch."""
+    runs: dict[str, list[Run]] = {}
+    for run in read_runs_of_record(record) if record.is_file() else ():
+        name, found, _ = run.name.partition("__seed_")
+        if found:
+            runs.setdefault(name.replace("__", "/"), []).append(run)
+    return {path: _measured(of_path) for path, of_path in runs.items()}
+
+
+def _measured(runs: list[Run]) -> dict[str, str]:
+    split, _, metric = runs[0].select_metric.partition("/")
+    values = [100 * run.epochs[run.best_epoch][f"eval/{metric}"] for run in runs if run.best_epoch is not None]
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    chosen = "the test split" if split == "eval" else "held-out classes"
+    how = f"best epoch on {chosen}, {len(values)} seed{'s' * (len(values) > 1)}, results/rows.jsonl"
+    return {"measured": f"{label(metric)} {statistics.fmean(values):.2f}{spread}", "measured_how": how}
+
+
+def read_table(file: Path = ROOT / "scripts" / "commands.toml", record: Path = RECORD) -> dict[str, Script]:
+    """Path → script, for every row; what was measured is the table's, else the record's. Raises TableError for a row
+    that does not fit."""
+    table, measured = tomllib.loads(file.read_text()), measured_rows(record)
     scripts = {}
     for path, row in table["scripts"].items():
         try:
-            scripts[path] = _script(path, row, table)
+            scripts[path] = _script(path, measured.get(path, {}) | row, table)
         except KeyError as error:
             raise TableError(f"{path}: {error} is missing, or not in the table") from None
         except (TableError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Where files and folders are: the repository's own, and those that begin with ``~``."""
+"""Where files and folders are: the repository's own, those that begin with ``~``, and which settings name some."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 from dml.errors import UserError
+
+PLACES = ("data_dir", "log_dir", "run_name", "workers", "gpu_id", "wandb", "project", "group", "feature_cache")
+"""Settings that say where something is or how it is run: two runs that differ in them alone are one."""
+FILES = ("weights", "source_ckpt", "init_from")
+"""Settings that are files: two runs of files of one name are one, for files move."""
 
 
 def expanded(place: str | Path) -> Path:

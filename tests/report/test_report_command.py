@@ -11,7 +11,7 @@ from made_runs import make_run, write_record
 
 from dml.cli.report import with_used_settings
 from dml.report.groups import ABSENT, group_runs
-from dml.report.runs import read_runs
+from dml.report.reading import read_runs
 from dml.report.wandb_runs import read_wandb_runs
 from entrypoints import run_inside
 

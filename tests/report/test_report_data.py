@@ -11,7 +11,8 @@ from made_runs import make_run
 
 from dml.data.run_split import FILE_NAME, SplitTable
 from dml.report.groups import group_runs
-from dml.report.runs import read_runs, run_from_lines
+from dml.report.reading import read_runs
+from dml.report.runs import run_from_lines
 from dml.training.split_file import with_digest
 from entrypoints import run_inside
 

@@ -16,7 +16,8 @@ from dml.report.correlation import correlations, observations, pair_counts
 from dml.report.groups import Group, group_runs
 from dml.report.legend import MOST_GROUPS, styles, titles
 from dml.report.plots import draw_correlations, draw_curves, draw_scatter
-from dml.report.runs import Run, read_runs
+from dml.report.reading import read_runs
+from dml.report.runs import Run
 from dml.report.summary import choose_metrics, summarise
 from dml.report.write import write_report
 

@@ -12,7 +12,7 @@ from made_runs import make_run, write_record
 from dml.cli.stml import parse_stml
 from dml.cli.train import parse_train
 from dml.report.groups import CHANGES_NOTHING, group_runs
-from dml.report.runs import read_runs
+from dml.report.reading import read_runs
 from dml.report.settings import with_all_settings
 from dml.report.summary import explain
 from entrypoints import ROOT, run_inside
@@ -132,7 +132,7 @@ def test_torch_is_loaded_only_where_something_lacks(tmp_path):
     for seed in range(2):
         recorded(tmp_path / str(seed), trained(seed, "--run-name", "a") if seed else trained(seed))
     program = (
-        "import sys; from dml.report.runs import read_runs; from dml.report.settings import with_all_settings;"
+        "import sys; from dml.report.reading import read_runs; from dml.report.settings import with_all_settings;"
         f" with_all_settings(read_runs([{str(tmp_path)!r}])[0]); print('torch' in sys.modules)"
     )
     command = [sys.executable, "-c", program]

@@ -13,7 +13,8 @@ from made_runs import make_run, write_record
 
 from dml.report.groups import ABSENT, Group, group_runs
 from dml.report.marks import BEST, CLOSE, marks_of
-from dml.report.runs import read_run, read_runs
+from dml.report.reading import read_runs
+from dml.report.runs import read_run
 from dml.report.summary import Row, Statistic, choose_metrics, explain, summarise
 from dml.report.tables import comma_separated, escape_latex, latex, markdown, text
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dml.cli.outputs import require_writable
+from dml.cli.outputs import require_writable, require_writable_file
 from dml.cli.parser import Parser, place, spellings_of
 from dml.config import OWN_SECTIONS, ROOT, SECTIONS
 from dml.errors import UserError
@@ -29,6 +29,7 @@ class ReportCommand:
     split: str = "eval"
     format: str | None = None
     out: Path | None = None
+    record: Path | None = None
 
 
 def report_parser() -> Parser:
@@ -40,7 +41,10 @@ def report_parser() -> Parser:
     )
     logs = str(ROOT / "logs")
     parser.add_argument(
-        "places", nargs="*", metavar="FOLDER", help=f"run folders, folders of them, or patterns in quotes ({logs})"
+        "places",
+        nargs="*",
+        metavar="FOLDER",
+        help=f"run folders, folders of them, or patterns in quotes; files of --record ({logs})",
     )
     parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="read the runs of a W&B project instead of folders")
     parser.add_argument(
@@ -69,6 +73,12 @@ def report_parser() -> Parser:
         "--format", choices=list(FORMATS), help="of the table that is printed (default: text in a terminal, else md)"
     )
     parser.add_argument("--out", type=place, metavar="DIR", help="write tables in every format and the pictures there")
+    parser.add_argument(
+        "--record",
+        type=place,
+        metavar="FILE",
+        help="add the runs that are not in it yet to a file of JSON lines, from which the same tables can be made",
+    )
     return parser
 
 
@@ -83,6 +93,11 @@ def parse_report(arguments: Sequence[str] | None = None) -> ReportCommand:
     if "out" in typed:
         try:
             require_writable(typed["out"], flag="--out")
+        except UserError as error:
+            parser.error(str(error))
+    if "record" in typed:
+        try:
+            require_writable_file(typed["record"], flag="--record")
         except UserError as error:
             parser.error(str(error))
     return ReportCommand(places or (str(ROOT / "logs"),), **typed)

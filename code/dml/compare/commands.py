@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,8 @@ from dml.data import DATASETS
 from dml.errors import UserError
 from dml.evaluation.metrics import metric_keys
 from dml.metric_names import metric_key
+from dml.places import FILES, PLACES
 
-PLACES = ("data_dir", "log_dir", "run_name", "workers", "gpu_id", "wandb", "project", "group", "feature_cache")
-"""Settings that say where something is or how it is run: two runs that differ in them alone are one."""
-FILES = ("weights", "source_ckpt", "init_from")
-"""Settings that are files: two runs of files of one name are one, for files move."""
 OF_THE_PROTOCOL = {
     **dict.fromkeys(("epochs", "trials"), "[budget] says it for all"),
     **dict.fromkeys(("metrics", "select_metric", "storage_metrics", "eval_metric"), "[protocol] says it for all"),
@@ -66,6 +63,7 @@ class Command:
         name: of the run folder; it ends in a digest of what determines the run.
         caches: whether features of its images can be those of other runs.
         method: what the plan calls it.
+        is_trial: whether it is one of the search.
         source: the run whose network it begins with, and the flag that says so.
     """
 
@@ -74,6 +72,7 @@ class Command:
     name: str
     caches: bool = False
     method: str = ""
+    is_trial: bool = False
     source: tuple[str, Command] | None = None
 
     def folder(self, places: Places, data: str) -> Path:
@@ -97,7 +96,7 @@ def trial_command(
 ) -> Command:
     """The run of a trial on one fold, counted from 1."""
     words = [*_words(plan, method, values, seed=plan.protocol.search_seed, fold=fold), "--save", "0"]
-    return _named(method, words, f"{method.name}_t{number:02d}_f{fold}", source)
+    return replace(_named(method, words, f"{method.name}_t{number:02d}_f{fold}", source), is_trial=True)
 
 
 def final_command(
@@ -131,7 +130,7 @@ def _named(method: Method, words: Sequence[str], name: str, source: Command | No
     caches = bool(_typed(method.program, words).get("cache_features"))
     digest = run_digest(method.program, words if source is None else [*words, method.source_flag, source.name])
     named = None if source is None else (method.source_flag, source)
-    return Command(method.program, tuple(words), f"{name}_{digest[:8]}", caches, method.name, named)
+    return Command(method.program, tuple(words), f"{name}_{digest[:8]}", caches, method.name, source=named)
 
 
 def run_digest(program: str, words: Sequence[str]) -> str:

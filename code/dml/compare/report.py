@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,9 @@ def report(plan: Plan, states: Sequence[MethodState]) -> Report:
     settings = _settings(plan, states)
     plain.append("\n".join(["best settings:", *(f"  {text}" for text in settings)]))
     marked.append("## Settings\n\n" + "\n".join(f"* {text}" for text in settings))
+    if commands := list(_commands(states)):
+        first = "The final runs of the first seed, without places (`--data-dir`, `--weights`)"
+        marked.append(f"## Commands\n\n{first}:\n\n```\n" + "\n".join(commands) + "\n```")
     effort = _effort(plan, states)
     plain.append(effort)
     marked.append(effort)
@@ -186,6 +190,14 @@ def _settings(plan: Plan, states: Sequence[MethodState]) -> list[str]:
         warned = f"; {lost} of {len(runs)} final runs diverged and are left out" if lost else ""
         said.append(f"{state.method.name}: {words or 'as the plan has them'}{counts}{warned}")
     return said
+
+
+def _commands(states: Sequence[MethodState]) -> Iterator[str]:
+    """The command lines of the final runs of the first seed, each with its name; of a source's network the name."""
+    for state in states:
+        for command in next(iter(state.seeds.values())).commands if state.seeds else ():
+            source = () if command.source is None else (command.source[0], f"{command.source[1].name}/best.pt")
+            yield shlex.join(["python", f"code/{command.program}", *command.words, *source, "--run-name", command.name])
 
 
 def _effort(plan: Plan, states: Sequence[MethodState]) -> str:

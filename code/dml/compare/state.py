@@ -22,7 +22,6 @@ class Unit:
     Attributes:
         name: of the lock that it is claimed by.
         command: a training; None: the look at the test split through ``networks``.
-        is_trial: whether it is one of the search.
         earlier: of a trial, the curves that decide whether it is pruned.
         networks: run folders, in the order of the folds.
         file: where the figures of the test split are kept.
@@ -30,10 +29,14 @@ class Unit:
 
     name: str
     command: Command | None = None
-    is_trial: bool = False
     earlier: tuple[dict[int, float], ...] = ()
     networks: tuple[Path, ...] = ()
     file: Path | None = None
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is a training of the search."""
+        return self.command is not None and self.command.is_trial
 
 
 @dataclass
@@ -106,11 +109,16 @@ class Comparison:
         return command.folder(self.places, self.data)
 
     def look(self) -> list[MethodState]:
-        """Where every method stands; chooses the settings of the next trials. Held: the comparison's lock."""
+        """Where every method stands; chooses the settings of the next trials, and adds to the record what has ended.
+        Held: the comparison's lock."""
+        self.record.read_on()
         journal = Journal(self.places.out) if any(method.search for method in self.plan.methods) else None
         states: dict[str, MethodState] = {}
         for method in self.plan.methods:
             states[method.name] = self._method(method, journal, states.get(method.source or ""))
+        for command in self._commands.values():
+            if (result := self._results.get(command.name)) is not None:
+                self.record.keep_result(command, result, self.folder(command))
         return list(states.values())
 
     def units(self, states: Sequence[MethodState]) -> Iterator[Unit]:
@@ -197,7 +205,7 @@ class Comparison:
         before = state.trials[: trial.number - trial.number % protocol.generation]
         earlier = tuple(t.results[place].curve for t in before if t.value(protocol.folds_of_trial) is not None)
         command = self._trial_command(state, trial.number, trial.values, place + 1)
-        return Unit(command.name, command, True, earlier)
+        return Unit(command.name, command, earlier)
 
     def _trial_command(self, state: MethodState, number: int, values: dict, fold: int) -> Command:
         key = (state.method.name, "trial", number, fold)
@@ -227,7 +235,9 @@ class Comparison:
         commands = tuple(self._final_command(state, seed, fold) for fold in self.plan.protocol.final_folds)
         name = f"{state.method.name}_s{seed}_{digest_of([command.name for command in commands])[:8]}"
         file = self.places.out / "tests" / f"{name}.json"
-        judged = read_judged(file) or self.record.judged(name)
+        if (judged := read_judged(file)) is not None:
+            self.record.keep_judged(name, judged)
+        judged = judged or self.record.judged(name)
         results = tuple(self._result(command, with_network=judged is None) for command in commands)
         return SeedState(commands, results, file, judged)
 

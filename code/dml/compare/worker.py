@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from dml.compare.commands import Places
-from dml.compare.judging import judge, read_judged
+from dml.compare.judging import judge
 from dml.compare.plan import Plan
-from dml.compare.results import FINISHED, Result
+from dml.compare.results import Result
 from dml.compare.running import Stop, end, is_still_going, raise_for, start, train, wait_for
 from dml.compare.state import Comparison, MethodState, Unit
 from dml.compare.study import is_to_stop
@@ -112,9 +112,6 @@ class Worker:
             keep=protocol.keep_trials or not unit.is_trial,
             **({"is_to_stop": stop} if unit.is_trial and unit.earlier else {}),
         )
-        with held(self.places.out):
-            record = self.comparison.record
-            record.keep_result(command, result, folder, whole=not unit.is_trial and result.state == FINISHED)
         say(f"{command.name}: {self._told(result)}")
         return True
 
@@ -134,9 +131,6 @@ class Worker:
             raise
         if process.exitcode:
             raise_for(process.exitcode, unit.name, output)
-        if (judged := read_judged(unit.file)) is not None:
-            with held(self.places.out):
-                self.comparison.record.keep_judged(unit.name, judged)
         say(f"{unit.name}: tested")
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -123,30 +123,6 @@ def read_run(folder: Path) -> Run:
     return replace(run, baselines=_baselines_of(folder))
 
 
-def line_of_run(run: Run) -> dict[str, Any]:
-    """What a record of many runs has of one: a JSON object of less than the run folder's kilobytes."""
-    computed = f"/{TOTAL_SECONDS}"
-    lines = [
-        {"epoch": epoch, **{key: value for key, value in values.items() if not key.endswith(computed)}}
-        for epoch, values in sorted(run.epochs.items())
-    ]
-    return {"config": run.stored, "lines": lines, "baselines": run.baselines}
-
-
-def read_runs_of_record(file: Path) -> list[Run]:
-    """The runs in a record of ``compare.py``, of its lines those of ``line_of_run``. UserError naming a bad line."""
-    runs = []
-    for number, line in enumerate(read_record(file), start=1):
-        if "config" not in line:
-            continue
-        try:
-            found = run_from_lines(str(line["run"]), line["config"], line["lines"])
-            runs.append(replace(found, baselines=line.get("baselines", {})))
-        except (UserError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{file}, line {number}: not a run ({error})") from None
-    return runs
-
-
 def _baselines_of(folder: Path) -> dict[str, dict[str, float]]:
     """Of a run that looked at what needs no training. UserError for a file that says something else."""
     if not (folder / BASELINES_FILE).is_file():
@@ -157,32 +133,7 @@ def _baselines_of(folder: Path) -> dict[str, dict[str, float]]:
     return {title: {key: value for key, value in row.items() if _is_number(value)} for title, row in found.items()}
 
 
-def read_runs(places: Sequence[str], leave_out: Sequence[str] = ()) -> tuple[list[Run], dict[str, str]]:
-    """The finished runs in ``places`` but for those in ``leave_out``: run folders, folders above them, or patterns of
-    either; or records of ``compare.py``, files that end in .jsonl.
-
-    Returns:
-        the runs, and of each folder that was skipped the reason.
-
-    Raises:
-        UserError: a place without any run folder.
-    """
-    records = [file for place in places if (file := from_home(place)).suffix == ".jsonl" and file.is_file()]
-    runs, skipped = [run for file in records for run in read_runs_of_record(file)], {}
-    places = [place for place in places if from_home(place) not in records]
-    folders, unwanted = ({f: None for place in among for f in _run_folders(place)} for among in (places, leave_out))
-    unwanted = {folder.resolve() for folder in unwanted}
-    for folder in folders:
-        if folder.resolve() in unwanted:
-            continue
-        try:
-            runs.append(read_run(folder))
-        except (UserError, OSError) as error:
-            skipped[str(folder)] = str(error)
-    return runs, skipped
-
-
-def _run_folders(place: str) -> list[Path]:
+def run_folders(place: str) -> list[Path]:
     """Folders with any file of a run: one without its configuration is to be named, too. UserError if none."""
     path = from_home(place)
     # A pattern may be absolute, which Path.glob refuses.
