@@ -21,7 +21,18 @@ from dml.errors import UserError
 from dml.evaluation.metrics import metric_keys
 from dml.metric_names import metric_key
 
-PLACES = ("data_dir", "log_dir", "run_name", "workers", "gpu_id", "wandb", "project", "group", "feature_cache")
+PLACES = (
+    "data_dir",
+    "log_dir",
+    "run_name",
+    "workers",
+    "gpu_id",
+    "wandb",
+    "tracker",
+    "project",
+    "group",
+    "feature_cache",
+)
 """Settings that say where something is or how it is run: two runs that differ in them alone are one."""
 OF_THE_PROTOCOL = {
     **dict.fromkeys(("epochs", "trials"), "[budget] says it for all"),
