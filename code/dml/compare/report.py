@@ -53,7 +53,7 @@ def values_of(states: Sequence[MethodState], metric: str) -> Values:
 
 def report(plan: Plan, states: Sequence[MethodState]) -> Report:
     """Everything that is known of a comparison, whether it is finished or not."""
-    plain, marked = [_caption(plan)], [f"# {plan.file.stem}", _caption(plan)]
+    plain, marked = [_caption(plan, best="*")], [f"# {plan.file.stem}", _caption(plan, best="bold")]
     lines = ["metric,column,method,seed,fold,value"]
     for metric in map(metric_key, plan.protocol.report):
         values = values_of(states, metric)
@@ -125,7 +125,8 @@ def _cell(estimate: Estimate | None, metric: str, *, starred: bool) -> str:
 
 
 def _number(value: float, metric: str, sign: str = "") -> str:
-    return f"{100 * value:{sign}.2f}" if is_share(metric) else f"{value:{sign}.4f}"
+    text = f"{100 * value:{sign}.2f}" if is_share(metric) else f"{value:{sign}.4f}"
+    return text.replace("-", "−")
 
 
 def _difference(found: Difference, metric: str) -> str:
@@ -134,7 +135,7 @@ def _difference(found: Difference, metric: str) -> str:
     return f"{found.first} − {found.second}: {_number(found.estimate.mean, metric, '+')}{spread}{p}"
 
 
-def _caption(plan: Plan) -> str:
+def _caption(plan: Plan, *, best: str) -> str:
     protocol, budget = plan.protocol, plan.budget
     seeds = len(protocol.seeds)
     return (
@@ -143,8 +144,8 @@ def _caption(plan: Plan) -> str:
         f" classes, trained with {seeds} {'seed' if seeds == 1 else 'seeds'} on each fold, then looked at once on the"
         f" test classes. {VALIDATION}, {SINGLE}: mean over {seeds * protocol.folds} runs; {TOGETHER}: over"
         f" {seeds} {'seed' if seeds == 1 else 'seeds'}, of the embeddings of all folds side by side. ± is the 95 %"
-        " confidence interval by Student's t, * the best of a column. Differences are of runs with the same seed and"
-        " fold, p by the paired t-test after Holm's correction, * below 0.05."
+        f" confidence interval by Student's t, {best} the best of a column. Differences are of runs with the same seed"
+        " and fold, p by the paired t-test after Holm's correction, * below 0.05."
     )
 
 
@@ -170,7 +171,8 @@ def _effort(plan: Plan, states: Sequence[MethodState]) -> str:
         results += [result for trial in state.trials for result in trial.results]
         results += [result for seed in state.seeds.values() for result in seed.results if result is not None]
     hours = sum(result.seconds for result in results) / 3600
-    return f"{len(results)} runs, {hours:.2f} hours of training and evaluation."
+    spent = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+    return f"{len(results)} runs, {spent} of training and evaluation."
 
 
 def _csv(values: Values, metric: str) -> list[str]:
