@@ -1,4 +1,5 @@
-"""Write every script that trains from one table, scripts/commands.toml, and fill the results tables of our pages.
+"""Write every script that trains from one table, scripts/commands.toml, fill the results tables of our pages, and write
+the papers' figures for code/report.py.
 
 python scripts/make_scripts.py
 
@@ -9,7 +10,10 @@ by hand, as ``measured`` of its script; this program only reads both.
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import re
+import shlex
 import statistics
 import sys
 import textwrap
@@ -31,6 +35,10 @@ from dml.report.runs import Run  # noqa: E402
 
 RECORD = ROOT / "results" / "rows.jsonl"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+REPORTED = ROOT / "code" / "dml" / "report" / "reported.csv"
+KEYS = {"MAP@R": "map_at_r", "NMI": "nmi", "RP": "r_precision", "top-1": "top_1"}
+SECTIONS = {"train_target.py": "transfer", "main.py": "self_taught", "classify.py": "classification"}
+"""The section of settings that an entry point's runs have and others have not."""
 FIGURES = re.compile(r"\S+ \d[\d.]*( ± [\d.]+)?(, \S+ \d[\d.]*( ± [\d.]+)?)*")
 TEMPLATE = """\
 #!/usr/bin/env bash
@@ -236,13 +244,46 @@ def _fill(columns: list[str], cells: list[str], scripts: dict[str, Script]) -> l
     return filled
 
 
+def reported_table(scripts: dict[str, Script]) -> str:
+    """What the papers report, a line for each figure: data set, loss, what it is combined with, network, embedding size
+    (none of a classifier), metric as in a record, figure, paper."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["dataset", "loss", "with", "network", "embedding_size", "metric", "value", "paper"])
+    for script in scripts.values():
+        for more, result in {"": script.result, **script.variants}.items():
+            what = _reported_of(script, more)
+            for name, value in result.figures().items():
+                key = KEYS.get(name) or f"recall_at_{name.removeprefix('R@')}"
+                writer.writerow([*what, key, value, script.paper])
+    return file.getvalue()
+
+
+def _reported_of(script: Script, more: str) -> list[str]:
+    """Data set, loss, what it is combined with, network and embedding size, as the run's configuration has them."""
+    words = shlex.split(" ".join([*script.flags, more]))
+    typed = {word: value for word, value in zip(words, [*words[1:], ""], strict=True) if word.startswith("--")}
+    typed = {flag.replace("_", "-"): value for flag, value in typed.items()}
+    network, size = typed.get("--model", typed.get("--arch", "")), typed.get("--embedding-size", "")
+    if script.program == "classify.py":
+        mix = typed.get("--mix", "none")
+        loss = "introspective_" * ("--introspective" in typed) + "cross_entropy" + f"_{mix}" * (mix != "none")
+        return [typed["--dataset"], loss, SECTIONS[script.program], network, ""]
+    beside = [SECTIONS[script.program]] if script.program in SECTIONS else []
+    beside += ["introspective", "mixup"] * ("--introspective" in typed)  # IDML mixes batches, too
+    beside += ["memory"] * ("--enableMemory" in typed)
+    if script.program == "main.py":  # what the paper calls GoogLeNet
+        network = network.replace("googlenet", "inception_v1")
+    return [typed["--dataset"], typed.get("--loss", "stml"), " ".join(beside), network, size]
+
+
 def create_parser() -> argparse.ArgumentParser:
     """It takes no options."""
     return argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write scripts and pages; exit code 0, or 1 where the table does not fit."""
+    """Write scripts, pages and figures; exit code 0, or 1 where the table does not fit."""
     create_parser().parse_args(argv)
     try:
         scripts = read_table()
@@ -254,6 +295,7 @@ def main(argv: list[str] | None = None) -> int:
         file.parent.mkdir(exist_ok=True)
         file.write_text(script.text())
         file.chmod(0o755)
+    REPORTED.write_text(reported_table(scripts))
     for page in PAGES:
         page.write_text(fill_tables(page.read_text(), scripts))
     return 0

@@ -7,6 +7,7 @@ value that does not resolve are errors.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -46,7 +47,7 @@ from printed_commands import PAGES, Printed, blocks, flags, headings, links, of_
 
 COMMANDS = [command for page in PAGES for command in of_page(page)]
 COMMANDS += [command for program in sorted(ROOT.glob("code/*.py")) for command in of_docstring(program)]
-NOTED = ("python", "python3", "torchrun", "srun", "sbatch", "make", "pip", "wandb")
+NOTED = ("python", "python3", "torchrun", "srun", "sbatch", "make", "pip", "wandb", "tensorboard")
 
 
 def slurm_parser() -> argparse.ArgumentParser:
@@ -67,6 +68,14 @@ def check_report(words: list[str]) -> None:
     assert all(is_metric(metric_key(name)) for name in command.metrics)
     settings = {item.name for section in (*SECTIONS.values(), LossConfig) for item in fields(section)}
     assert {name.rpartition(".")[2] for name in command.group_by} <= settings
+
+
+def workspace_parser() -> argparse.ArgumentParser:
+    """Of a program in a folder that is called like a package."""
+    spec = importlib.util.spec_from_file_location("workspace_program", ROOT / "scripts" / "wandb" / "workspace.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.create_parser()
 
 
 def check_benchmark(words: list[str]) -> None:
@@ -90,6 +99,7 @@ PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "scripts/download_source_models.py": lambda words: download_source_models.create_parser().parse_args(words),
     "scripts/make_scripts.py": lambda words: make_scripts.create_parser().parse_args(words),
     "scripts/benchmark.py": check_benchmark,
+    "scripts/wandb/workspace.py": lambda words: workspace_parser().parse_args(words),
 }
 
 
@@ -172,8 +182,12 @@ class Shell:
         elif program == "pip":
             assert rest[0] == "install"
             assert rest[1] != "-r" or (self.folder / rest[2]).is_file()
+        elif words[:2] == ["wandb", "sweep"]:
+            assert (self.folder / rest[-1]).is_file(), f"there is no {rest[-1]}"
+        elif program == "tensorboard":
+            assert rest == ["--logdir", "logs"]
         else:
-            assert words[:2] in (["wandb", "login"], ["wandb", "sync"])
+            assert words[:2] in (["wandb", "login"], ["wandb", "sync"], ["wandb", "agent"])
 
 
 def test_there_is_something_to_check():
@@ -260,7 +274,7 @@ def known_flags() -> set[str]:
     parsers += [export_parser(), compare_parser()]
     parsers += [search_parser(action) for action in ACTIONS]
     parsers += [module.create_parser() for module in (benchmark, download_dataset, download_source_models)]
-    parsers += [verify_dataset.create_parser(), get_args_parser(), slurm_parser()]
+    parsers += [verify_dataset.create_parser(), workspace_parser(), get_args_parser(), slurm_parser()]
     return {option for parser in parsers for option in parser._option_string_actions} | {
         "--shm-size",  # docker's
         *("--my-margin", "--my-weight"),  # of what CONTRIBUTING.md has its readers add

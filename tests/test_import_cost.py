@@ -12,7 +12,7 @@ from entrypoints import ROOT
 
 LATER = {
     *("torchvision", "pytorch_metric_learning", "sklearn", "scipy", "matplotlib", "plotly", "wandb", "adamp"),
-    *("lightning_fabric", "torch._dynamo", "timm", "optuna", "submitit"),
+    *("lightning_fabric", "torch._dynamo", "timm", "optuna", "submitit", "tensorboard"),
 }
 PROGRAM = """
 import json, runpy, sys

@@ -23,6 +23,7 @@ LAYERS = (
     ("losses",),
     ("methods",),
     ("tracking",),
+    ("tensorboard", "wandb_backend"),
     ("evaluation",),
     ("training",),
     ("report",),

@@ -10,7 +10,7 @@ import pytest
 import make_scripts
 from dml.losses import LOSSES
 from entrypoints import ROOT
-from make_scripts import PAGES, TableError, fill_tables, read_table
+from make_scripts import PAGES, REPORTED, TableError, fill_tables, read_table, reported_table
 
 SCRIPTS = read_table()
 TABLE = ROOT / "scripts" / "commands.toml"
@@ -26,6 +26,10 @@ def test_the_committed_scripts_are_the_table_s():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_tables_of_our_pages_say_what_the_table_says(page):
     assert fill_tables(page.read_text(), SCRIPTS) == page.read_text()
+
+
+def test_the_figures_that_reports_show_are_the_table_s():
+    assert REPORTED.read_text() == reported_table(SCRIPTS)
 
 
 def test_every_script_is_on_a_page():

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from dml.tracking import Tracker, WandbBackend, table
+from dml.tracking import Tracker, table
+from dml.wandb_backend import WandbBackend
 
 
 def test_record_is_one_json_object_a_line(tmp_path):
@@ -54,7 +55,8 @@ class _Broken:
 
 
 class _Kept:
-    def __init__(self):
+    def __init__(self, *, is_local: bool = False):
+        self.is_local = is_local
         self.pictures = []
 
     def log_pictures(self, pictures, step):
@@ -63,12 +65,13 @@ class _Kept:
 
 @pytest.mark.parametrize("sends_images", [False, True])
 def test_pictures_that_may_show_images_stay_unless_they_are_to_be_sent(tmp_path, sends_images):
-    backend = _Kept()
-    tracker = Tracker(tmp_path, backend, sends_images=sends_images)
+    backend, local = _Kept(), _Kept(is_local=True)
+    tracker = Tracker(tmp_path, backend, None, local, sends_images=sends_images)
     for name in ("curves", "confusion", "gallery", "t-SNE page", "tsne_2d_epoch_0", "whatever comes next"):
         tracker.log_pictures({name: tmp_path / name})
     assert backend.pictures[:2] == ["curves", "confusion"]
     assert len(backend.pictures) == (6 if sends_images else 2)
+    assert len(local.pictures) == 6
 
 
 def test_a_failing_dashboard_is_one_warning():

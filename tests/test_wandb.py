@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,14 @@ from types import SimpleNamespace
 import pytest
 
 from dml.cli.train import parse_train
-from dml.tracking import INIT_TIMEOUT, Tracker, open_wandb
+from dml.tracking import Tracker
+from dml.wandb_backend import INIT_TIMEOUT, open_wandb
 from dml.wandb_settings import choose_mode, has_credentials, run_identity, server, setting
 from entrypoints import SMALL, run
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "x" * 40
-OTHERWISE = {"project": "p", "group": "g", "name": "n"}
+OTHERWISE = {"project": "p", "group": "g", "name": "n", "job_type": "j"}
 NOTHING_TYPED = dict.fromkeys(OTHERWISE)
 
 
@@ -145,9 +147,11 @@ def test_typed_then_environment_then_default_and_a_continued_run_keeps_them(home
     assert len(plain.pop("id")) == 8
     assert plain == {"entity": None, **OTHERWISE}
     variables = {"PROJECT": "mine", "RUN_GROUP": "ours", "NAME": "so", "RUN_ID": "abc", "ENTITY": "team"}
+    variables["JOB_TYPE"] = "work"
     for name, value in variables.items():
         monkeypatch.setenv(f"WANDB_{name}", value)
     of_environment = {"id": "abc", "entity": "team", "project": "mine", "group": "ours", "name": "so"}
+    of_environment["job_type"] = "work"
     assert run_identity(second, typed=NOTHING_TYPED, otherwise=OTHERWISE) == of_environment
     typed = {"project": "typed", "group": None, "name": "typed"}
     expected = of_environment | {"project": "typed", "name": "typed"}
@@ -169,6 +173,7 @@ class Wandb:
     Attributes:
         inits: the arguments of each run.
         rows: (step, names) of what each run keeps.
+        defined: (name, x-axis, summary) of each metric.
         server: the step at which a run that is continued online begins.
         fault: what going online raises.
     """
@@ -177,7 +182,7 @@ class Wandb:
     Html = Image = staticmethod(str)
 
     def __init__(self):
-        self.inits, self.rows, self.modes = [], [], []
+        self.inits, self.rows, self.modes, self.defined = [], [], [], []
         self.server, self.fault = 0, None
 
     def init(self, **arguments):
@@ -194,8 +199,11 @@ class Wandb:
                 names, _ = rows.get(step, ([], False))
                 rows[step] = ([*names, *values], commit)
 
+        def define_metric(name, **arguments):
+            self.defined.append((name, arguments.get("step_metric"), arguments.get("summary")))
+
         config = SimpleNamespace(update=lambda *_, **__: None)
-        return SimpleNamespace(config=config, log=log, define_metric=lambda *_, **__: None, finish=lambda **_: None)
+        return SimpleNamespace(config=config, log=log, define_metric=define_metric, finish=lambda **_: None)
 
     def teardown(self):
         self.inits.append("teardown")
@@ -209,7 +217,8 @@ def wandb(home, monkeypatch) -> Wandb:
 
 
 def opened(folder: Path, mode: str = "auto"):
-    return open_wandb(mode, folder=folder, typed=NOTHING_TYPED, otherwise=OTHERWISE, config={"a": 1})
+    tags = ("cub", "t" * 100)
+    return open_wandb(mode, folder=folder, typed=NOTHING_TYPED, otherwise=OTHERWISE, config={"a": 1}, tags=tags)
 
 
 @pytest.mark.parametrize("mode", ["auto", "disabled"])
@@ -230,7 +239,31 @@ def test_the_folder_the_server_and_the_mode(tmp_path, wandb, monkeypatch):
     assert [getattr(init["settings"], "init_timeout", None) for init in wandb.inits] == [INIT_TIMEOUT, None]
     assert wandb.modes == ["offline", "offline"]
     assert os.environ["WANDB_MODE"] == "online", "the environment was left changed"
-    assert not any(key in init for init in wandb.inits for key in ("tags", "notes", "job_type")), "W&B reads these"
+    assert not any("notes" in init for init in wandb.inits), "W&B reads these"
+
+
+def test_a_new_run_has_tags_and_a_continued_one_keeps_what_it_was_given(tmp_path, wandb, monkeypatch):
+    opened(tmp_path, "offline")
+    opened(tmp_path, "offline")
+    assert [init.get("tags") for init in wandb.inits] == [["cub", "t" * 64], None]
+    assert [init["job_type"] for init in wandb.inits] == ["j", "j"]
+    monkeypatch.setenv("WANDB_TAGS", "mine")
+    (tmp_path / "other").mkdir()
+    opened(tmp_path / "other", "offline")
+    assert "tags" not in wandb.inits[-1], "W&B reads these"
+
+
+def test_summaries_hold_the_best_value_and_the_last(tmp_path, wandb):
+    tracker = Tracker(tmp_path, opened(tmp_path, "offline"))
+    assert wandb.defined == [("epoch", None, None), ("*", "epoch", None)]
+    for epoch in (1, 2):
+        tracker.log(epoch, "train", {"loss": 0.5, "seconds": 1.0})
+        tracker.log(epoch, "val", {"recall_at_1": 0.5, "dists_at_intra": 0.1})
+    assert wandb.defined[2:] == [
+        ("train/loss", "epoch", "min,last"),
+        ("val/recall_at_1", "epoch", "max,last"),
+        ("val/dists_at_intra", "epoch", "min,last"),
+    ]
 
 
 def test_a_server_that_cannot_be_reached_means_offline_not_nothing(tmp_path, wandb, monkeypatch):
@@ -286,8 +319,9 @@ def test_a_continued_run_goes_on_at_its_step(tmp_path, wandb, monkeypatch, mode)
 PROGRAM = """
 import sys
 from pathlib import Path
-from dml.tracking import Tracker, open_wandb
-words = {"project": "p", "group": "g", "name": "n"}
+from dml.tracking import Tracker
+from dml.wandb_backend import open_wandb
+words = {"project": "p", "group": "g", "name": "n", "job_type": "j"}
 folder = Path(sys.argv[1])
 tracker = Tracker(folder, open_wandb("auto", folder=folder, typed={}, otherwise=words, config={}))
 tracker.log(1, "train", {"loss": 0.5})
@@ -333,11 +367,56 @@ def test_a_training_heeds_the_environment_and_a_typed_flag_more(home, digits, tm
     folder = tmp_path / "folder" / "offline"
     found = json.loads((folder / "wandb.json").read_text())
     # --run-name was typed, too
-    assert found == {"id": "i", "entity": None, "project": "typed", "group": "g", "name": "offline"}
+    expected = {"id": "i", "entity": None, "project": "typed", "group": "g", "name": "offline", "job_type": "train"}
+    assert found == expected
     assert len(list(folder.glob("wandb/offline-run-*/*.wandb"))) == 1
     monkeypatch.setenv("WANDB_MODE", "disabled")
     run("train.py", *words, "disabled")
     assert not (tmp_path / "folder" / "disabled" / "wandb.json").exists()
+
+
+def records_of(file: Path) -> list:
+    """What W&B wrote for its server: behind 7 bytes, LevelDB's log, whose pieces never cross a border of 32 KiB."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, place, text, records = file.read_bytes(), 7, b"", []
+    while place + 7 <= len(data):
+        if 32768 - place % 32768 < 7:  # no room for a head
+            place += 32768 - place % 32768
+            continue
+        length, kind = struct.unpack("<HB", data[place + 4 : place + 7])
+        text += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # all of it, or its last piece
+            records.append(Record())
+            records[-1].ParseFromString(text)
+            text = b""
+    return records
+
+
+def test_two_segments_of_a_training_are_one_run(home, digits, tmp_path):
+    words = ["--dataset", "folder", "--data-dir", digits, "--log-dir", tmp_path, *SMALL, "--wandb", "offline"]
+    run("train.py", *words, "--run-name", "one", "--epochs", "1")
+    folder = tmp_path / "folder" / "one"
+    run("train.py", "--resume-run", folder, "--epochs", "2", "--wandb", "offline")
+    segments = [records_of(file) for file in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+    assert len(segments) == 2
+    runs = [next(record.run for record in records if record.WhichOneof("record_type") == "run") for records in segments]
+    assert {run.run_id for run in runs} == {json.loads((folder / "wandb.json").read_text())["id"]}
+    assert {(run.run_group, run.job_type) for run in runs} == {("folder_Proxy_Anchor", "train")}
+    assert [list(run.tags) for run in runs] == [["folder", "resnet18", "Proxy_Anchor"], []]
+    metrics = {
+        record.metric.name: record.metric for record in segments[0] if record.WhichOneof("record_type") == "metric"
+    }
+    assert (metrics["eval/recall_at_1"].summary.max, metrics["eval/recall_at_1"].summary.last) == (True, True)
+    assert (metrics["train/loss"].summary.min, metrics["train/loss"].step_metric) == (True, "epoch")
+    epochs = []
+    for records in segments:
+        for record in records:
+            items = {item.key or item.nested_key[0]: item.value_json for item in record.history.item}
+            if "train/loss" in items:
+                epochs.append(int(items["epoch"]))
+    assert epochs == [1, 2]
 
 
 def test_wandb_is_told_no_secret_of_the_command_line(home, tmp_path, monkeypatch):

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from dml.errors import UserError
 
-PLACES = ("data_dir", "log_dir", "run_name", "workers", "gpu_id", "wandb", "project", "group", "feature_cache")
+PLACES = (
+    *("data_dir", "log_dir", "run_name", "workers", "gpu_id", "wandb", "tracker", "project", "group", "feature_cache"),
+)
 """Settings that say where something is or how it is run: two runs that differ in them alone are one."""
 FILES = ("weights", "source_ckpt", "init_from")
 """Settings that are files: two runs of files of one name are one, for files move."""

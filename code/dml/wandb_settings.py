@@ -31,7 +31,10 @@ MODES = {
     "disabled": "disabled",
 }
 # What the variable of a setting is called where it is not WANDB_ and the setting's name.
-VARIABLES = {"run_name": "WANDB_NAME"}
+VARIABLES = {"run_name": "WANDB_NAME", "run_job_type": "WANDB_JOB_TYPE", "run_tags": "WANDB_TAGS"}
+
+OF_IDENTITY = {"project": "project", "group": "run_group", "name": "run_name", "job_type": "run_job_type"}
+"""What wandb.init calls it → the setting."""
 
 
 def setting(name: str) -> str | None:
@@ -112,16 +115,21 @@ def _mode_of_environment() -> tuple[str, str]:
     return ("online" if has_credentials() else "disabled"), "a login"
 
 
+def has_identity(folder: Path) -> bool:
+    """Whether a run folder belongs to a W&B run already."""
+    return any((folder / name).exists() for name in (IDENTITY_FILE, ID_FILE))
+
+
 def run_identity(
     folder: Path, *, typed: Mapping[str, str | None], otherwise: Mapping[str, str]
 ) -> dict[str, str | None]:
-    """Which W&B run belongs to a run folder: ``id``, ``entity``, ``project``, ``group`` and ``name``.
+    """Which W&B run belongs to a run folder: ``id``, ``entity``, ``project``, ``group``, ``name`` and ``job_type``.
 
     Settled when it is first asked for and kept in the folder: a continued run goes on where it began, whatever the
     environment says by then.
 
     Args:
-        typed: project, group and name that flags say, or None.
+        typed: project, group, name and job type that flags say, or None.
         otherwise: what they are if neither a flag nor the environment says so.
 
     Raises:
@@ -134,9 +142,6 @@ def run_identity(
     identity = {
         "id": old.read_text(encoding="utf-8").strip() if old.exists() else setting("run_id") or uuid.uuid4().hex[:8],
         "entity": setting("entity"),
-    } | {
-        key: typed.get(key) or setting(name) or otherwise[key]
-        for key, name in (("project", "project"), ("group", "run_group"), ("name", "run_name"))
-    }
+    } | {key: typed.get(key) or setting(name) or otherwise[key] for key, name in OF_IDENTITY.items()}
     file.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
     return identity

@@ -178,9 +178,8 @@ def test_a_continued_run_may_find_its_files_elsewhere_and_nothing_else_changed(t
     assert there.config.data.data_dir == str(Path("elsewhere").absolute())
     assert (there.config.data.workers, there.config.data.cache_images, there.config.optim.lr) == (3, "disk", 0.5)
     said = error_of(capsys, "--resume-run", str(tmp_path), "--workers", "3", "--lr", "1", "--seed", "2")
-    may_change = (
-        "--data-dir, --source-ckpt, --workers, --cache-images, --gpu-id, --compile, --wandb, --wandb-pictures, --epochs"
-    )
+    may_change = "--data-dir, --source-ckpt, --workers, --cache-images, --gpu-id, --compile, --wandb, --wandb-pictures"
+    may_change += ", --tracker, --epochs"
     assert f"leave out --lr, --seed (only {may_change} may change)" in said
 
 

@@ -32,7 +32,7 @@ from dml.training.extension import with_epochs
 # trains, where that changes no step.
 MOVABLE = (
     *("data_dir", "source_ckpt", "workers", "cache_images", "gpu_id", "compile", "wandb", "wandb_pictures"),
-    "epochs",
+    *("tracker", "epochs"),
 )
 
 

@@ -66,7 +66,7 @@ def _best_of(results: Mapping[int, Sequence[Result | None]], metric: str) -> dic
 
 def report(plan: Plan, states: Sequence[MethodState]) -> Report:
     """Everything that is known of a comparison, whether it is finished or not."""
-    plain, marked = [_caption(plan)], [f"# {plan.file.stem}", _caption(plan)]
+    plain, marked = [_caption(plan, best="*")], [f"# {plan.file.stem}", _caption(plan, best="bold")]
     lines = ["metric,column,method,seed,fold,value"]
     for metric in map(metric_key, plan.protocol.report):
         values = values_of(plan, states, metric)
@@ -141,7 +141,8 @@ def _cell(estimate: Estimate | None, metric: str, *, starred: bool) -> str:
 
 
 def _number(value: float, metric: str, sign: str = "") -> str:
-    return f"{100 * value:{sign}.2f}" if is_share(metric) else f"{value:{sign}.4f}"
+    text = f"{100 * value:{sign}.2f}" if is_share(metric) else f"{value:{sign}.4f}"
+    return text.replace("-", "−")
 
 
 def _difference(found: Difference, metric: str) -> str:
@@ -150,7 +151,7 @@ def _difference(found: Difference, metric: str) -> str:
     return f"{found.first} − {found.second}: {_number(found.estimate.mean, metric, '+')}{spread}{p}"
 
 
-def _caption(plan: Plan) -> str:
+def _caption(plan: Plan, *, best: str) -> str:
     protocol, budget = plan.protocol, plan.budget
     seeds = f"{len(protocol.seeds)} {'seed' if len(protocol.seeds) == 1 else 'seeds'}"
     every = "every fold" if not protocol.search_folds else f"the first {protocol.search_folds} of the folds"
@@ -160,8 +161,8 @@ def _caption(plan: Plan) -> str:
         f" classes, trained with {seeds} on"
     )
     ended = (
-        " ± is the 95 % confidence interval by Student's t, * the best of a column. Differences are of runs with the"
-        " same seed and fold, p by the paired t-test after Holm's correction, * below 0.05."
+        f" ± is the 95 % confidence interval by Student's t, {best} the best of a column. Differences are of runs with"
+        " the same seed and fold, p by the paired t-test after Holm's correction, * below 0.05."
     )
     if protocol.final == "all":
         return (
@@ -206,7 +207,8 @@ def _effort(plan: Plan, states: Sequence[MethodState]) -> str:
         results += [result for trial in state.trials for result in trial.results]
         results += [result for seed in state.seeds.values() for result in seed.results if result is not None]
     hours = sum(result.seconds for result in results) / 3600
-    return f"{len(results)} runs, {hours:.2f} hours of training and evaluation."
+    spent = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+    return f"{len(results)} runs, {spent} of training and evaluation."
 
 
 def _csv(values: Values, metric: str) -> list[str]:

@@ -284,10 +284,17 @@ class RunConfig(Section):
         "Weights & Biases; auto: as WANDB_MODE says, else online only where credentials are there already",
         choices=("online", "offline", "disabled", "auto"),
     )
+    tracker: str | None = option(
+        None,
+        "a further dashboard; tensorboard: event files in tensorboard/ of the run folder",
+        choices=("tensorboard",),
+    )
     project: str | None = option(
         None, "W&B project; unset: WANDB_PROJECT, else deep-metric-learning", used_if=SENT_TO_WANDB
     )
-    group: str | None = option(None, "W&B group; unset: WANDB_RUN_GROUP, else data set and loss", used_if=NAMES_A_GROUP)
+    group: str | None = option(
+        None, "W&B group; unset: WANDB_RUN_GROUP, else data set and method", used_if=NAMES_A_GROUP
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -105,14 +105,15 @@ class TrainConfig:
         parts = [
             self.model.model.replace("/", "_").replace(":", "_"),
             *([f"{self.model.embedding_size}d"] if self.classification is None else []),
-            self._loss_name(),
+            self.method_name,
             f"lr{self.optim.lr:g}",
             f"bs{self.data.batch_size}",
             f"seed{self.run.seed}",
         ]
         return "_".join([*parts, self.run.remark] if self.run.remark else parts)
 
-    def _loss_name(self) -> str:
+    @property
+    def method_name(self) -> str:
         """The loss and what it is combined with."""
         of_sections = [switch.in_run_name for switch in self._switches() if switch.in_run_name]
         return "_".join(

@@ -13,7 +13,7 @@ from dml.report.runs import Run
 CHANGES_NOTHING = (
     # The draw, and where and under which name it was run.
     *("run.seed", "run.run_name", "run.remark", "run.log_dir", "run.gpu_id", "run.wandb", "run.project", "run.group"),
-    *("data.data_dir", "data.workers", "data.cache_images", "data.strict", "run.wandb_pictures"),
+    *("data.data_dir", "data.workers", "data.cache_images", "data.strict", "run.wandb_pictures", "run.tracker"),
     # What else is computed, drawn or kept.
     *("run.pictures", "run.visualize", "run.save", "run.as_source"),
     *("evaluation.metrics", "evaluation.train_metrics", "evaluation.storage_metrics", "evaluation.eval_first"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dml.confidence import half_width
@@ -12,6 +12,7 @@ from dml.errors import UserError
 from dml.metric_names import ANSWERED, COUNTS, METRICS, TOTAL_SECONDS, label, metric_key, without_twins
 from dml.report.differences import unsaid_differences
 from dml.report.groups import ABSENT, Group
+from dml.report.reported import Reported, reported_of
 from dml.report.runs import Run
 from dml.tracking import TIMINGS
 
@@ -55,6 +56,7 @@ class Row:
         metrics: name → statistic; a metric that no run has is left out.
         images: name and digest of what they are about.
         title: of what needs no training; empty of a group.
+        reported: metric → what the paper reports for all runs of the group, of a row at the best epoch.
     """
 
     fields: dict[str, str]
@@ -64,6 +66,7 @@ class Row:
     metrics: dict[str, Statistic]
     images: tuple[Any, ...] = ()
     title: str = ""
+    reported: dict[str, float] = field(default_factory=dict)
 
 
 def choose_metrics(runs: Sequence[Run], names: Sequence[str] = (), *, split: str = "eval") -> list[str]:
@@ -139,7 +142,16 @@ def _row(group: Group, choice: str, metrics: Sequence[str], split: str) -> Row:
             lines.append(run.epochs[epoch])
     values = {name: [line[f"{split}/{name}"] for line in lines if f"{split}/{name}" in line] for name in metrics}
     found = {name: Statistic.of(numbers) for name, numbers in values.items() if numbers}
-    return Row(group.fields, choice, tuple(sorted(set(epochs))), len(lines), found, group.runs[0].images)
+    paper = paper_of(group) if choice == "best" and split == "eval" else None
+    reported = {name: paper.metrics[name] for name in metrics if name in paper.metrics} if paper else {}
+    epochs = tuple(sorted(set(epochs)))
+    return Row(group.fields, choice, epochs, len(lines), found, group.runs[0].images, reported=reported)
+
+
+def paper_of(group: Group) -> Reported | None:
+    """What is reported for all runs of a group."""
+    found = [reported_of(run.config) for run in group.runs]
+    return found[0] if all(paper is found[0] for paper in found) else None
 
 
 def explain(groups: Sequence[Group], *, empty: int = 0, split: str = "eval") -> str:
@@ -156,7 +168,16 @@ def explain(groups: Sequence[Group], *, empty: int = 0, split: str = "eval") -> 
     if not all(run.is_judged_once for group in groups for run in group.runs):
         figures += f" Best epoch of each run by {'; '.join(by)}."
     left_out = [f"Left out, having none of these figures: {empty} group{'s' * (empty > 1)}."] if empty else []
-    return " ".join([figures, *_unanswered(groups, split), *unsaid_differences(groups), *left_out])
+    papers = _papers(groups) if split == "eval" else []
+    return " ".join([figures, *papers, *_unanswered(groups, split), *unsaid_differences(groups), *left_out])
+
+
+def _papers(groups: Sequence[Group]) -> list[str]:
+    """A sentence on what is reported, where anything is."""
+    found = dict.fromkeys(paper.paper for group in groups if (paper := paper_of(group)) is not None)
+    return [f"Reported: the figure of the paper, of its best epoch on the test split ({'; '.join(found)})."] * bool(
+        found
+    )
 
 
 def _unanswered(groups: Sequence[Group], split: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dml.columns import WIDTH, aligned
@@ -27,10 +27,10 @@ _TEX = {None: "{}", BEST: r"\mathbf{{}}", CLOSE: r"\underline{{}}"}
 def text(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: Sequence[str] = ()) -> str:
     """Aligned columns in the 80 characters of a terminal: those that do not fit stand below."""
     marks, given = marks_of(rows, metrics), _given(_shown_columns(rows), columns)
-    cells = [[*given.headings, *(f"{_heading(name)}  " for name in metrics)]]
+    shown = _with_reported(rows, metrics)
+    cells = [[*given.headings, *(f"{_heading(*column)}  " for column in shown)]]
     for place, row in enumerate(rows):
-        numbers = (_TEXT[marks.get((place, name))].format(_cell(row, name, "{} ± {}")) for name in metrics)
-        cells.append([*given.cells(place), *numbers])
+        cells.append([*given.cells(place), *_numbers(row, shown, _TEXT, marks, place)])
     said = textwrap.fill(_with_marks(caption, marks, "*", "~"), WIDTH)
     return f"{aligned(cells, titles=len(given.headings))}\n\n{said}\n"
 
@@ -38,10 +38,10 @@ def text(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: 
 def markdown(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns: Sequence[str] = ()) -> str:
     """A table as GitHub shows it, shares in per cent; the caption below."""
     marks, given = marks_of(rows, metrics), _given(_shown_columns(rows), columns)
-    lines = [[*given.headings, *map(_heading, metrics)]]
+    shown = _with_reported(rows, metrics)
+    lines = [[*given.headings, *(_heading(*column) for column in shown)]]
     for place, row in enumerate(rows):
-        numbers = (_MARKDOWN[marks.get((place, name))].format(_cell(row, name, "{} ± {}")) for name in metrics)
-        lines.append([*given.cells(place), *numbers])
+        lines.append([*given.cells(place), *_numbers(row, shown, _MARKDOWN, marks, place)])
     escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in line] for line in lines]
     escaped.insert(1, ["---"] * len(lines[0]))
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped) + f"\n\n{_with_marks(caption, marks)}\n"
@@ -51,14 +51,18 @@ def latex(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, columns:
     """A table for the packages booktabs and adjustbox, no wider than its page, shares in per cent; a thin rule between
     groups."""
     marks, given = marks_of(rows, metrics), _given(_shown_columns(rows), columns)
-    headings = [*given.headings, *map(_heading, metrics)]
-    alignment = "l" * len(given.headings) + "r" * len(metrics)
+    shown = _with_reported(rows, metrics)
+    headings = [*given.headings, *(_heading(*column) for column in shown)]
+    alignment = "l" * len(given.headings) + "r" * len(shown)
     body = [" & ".join(map(escape_latex, headings)) + r" \\", r"\midrule"]
     for place, row in enumerate(rows):
         if place and row.fields != rows[place - 1].fields:
             body.append(r"\addlinespace")
         cells = [*map(escape_latex, given.cells(place))]
-        for name in metrics:
+        for name, reported in shown:
+            if reported:
+                cells.append(_reported(row, name))
+                continue
             mean = _TEX[marks.get((place, name))]
             cells.append(_cell(row, name, f"${mean} \\pm {{}}$", alone=f"${mean}$" if (place, name) in marks else "{}"))
         body.append(" & ".join(cell.replace(NOTHING, "--") for cell in cells) + r" \\")
@@ -88,12 +92,16 @@ def comma_separated(rows: Sequence[Row], metrics: Sequence[str], *, caption: str
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    parts = [f"{name}_{part}" for name in metrics for part in ("mean", "std", "n")]
+    shown = _with_reported(rows, metrics)
+    parts = [f"{name}_{part}" for name, more in shown for part in (("reported",) if more else ("mean", "std", "n"))]
     given = _given(_plain_columns(rows), columns)
     writer.writerow([*given.headings, *parts])
     for place, row in enumerate(rows):
         numbers: list[float | int | None] = []
-        for name in metrics:
+        for name, reported in shown:
+            if reported:
+                numbers.append(row.reported.get(name))
+                continue
             found = row.metrics.get(name)
             numbers += [None, None, 0] if found is None else [found.mean, found.deviation, found.n]
         writer.writerow([*given.cells(place), *numbers])
@@ -166,8 +174,39 @@ def _epoch(row: Row) -> str:
     return f"{row.choice} ({first if first == last else f'{first} to {last}'})"
 
 
-def _heading(metric: str) -> str:
-    return f"{label(metric)} (%)" if is_share(metric) else label(metric)
+def _with_reported(rows: Sequence[Row], metrics: Sequence[str]) -> list[tuple[str, bool]]:
+    """A column for each metric, and behind it one for what papers report of it, where they do of any row."""
+    return [
+        (name, reported)
+        for name in metrics
+        for reported in (False, True)
+        if not reported or any(name in row.reported for row in rows)
+    ]
+
+
+def _heading(metric: str, reported: bool = False) -> str:
+    named = f"{label(metric)} reported" if reported else label(metric)
+    return f"{named} (%)" if is_share(metric) else named
+
+
+def _numbers(
+    row: Row,
+    shown: Sequence[tuple[str, bool]],
+    patterns: Mapping[str | None, str],
+    marks: Mapping[tuple[int, str], str],
+    place: int,
+) -> list[str]:
+    """The cells of the columns of ``_with_reported``, marked by ``patterns``."""
+    return [
+        patterns[None].format(_reported(row, name))
+        if reported
+        else patterns[marks.get((place, name))].format(_cell(row, name, "{} ± {}"))
+        for name, reported in shown
+    ]
+
+
+def _reported(row: Row, metric: str) -> str:
+    return _number(metric, row.reported[metric]) if metric in row.reported else NOTHING
 
 
 def _cell(row: Row, metric: str, with_deviation: str, alone: str = "{}") -> str:

@@ -23,7 +23,8 @@ from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
 from dml.methods.base import Method
 from dml.models.memory_format import CONTIGUOUS
 from dml.recipes import DATASET_DEFAULTS, RECIPES
-from dml.tracking import WANDB_PROJECT, Tracker, open_wandb, say
+from dml.tensorboard import TensorBoardBackend
+from dml.tracking import Tracker, say
 from dml.training.accumulation import accumulation_told, check_pieces
 from dml.training.advice import BaselineWarning, below_baselines, rising_loss
 from dml.training.compiling import compile_networks
@@ -42,6 +43,7 @@ from dml.training.split_file import keep_split, with_digest
 from dml.training.task import Task, TrainingData
 from dml.training.trainer import Trainer
 from dml.training.use import how_to_train_on_all, what_is_tested
+from dml.wandb_backend import WANDB_PROJECT, open_wandb
 from dml.writing import write_text_atomically
 
 NO_IMAGES = (
@@ -212,8 +214,9 @@ def _mend_hint(resume_hint: str) -> str:
 
 def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
     is_own = config.data.dataset == OWN
-    backend, sends_images = None, config.run.wandb_pictures or not is_own
+    backend, board, sends_images = None, None, config.run.wandb_pictures or not is_own
     if fabric.is_global_zero:
+        board = None if config.run.tracker is None else TensorBoardBackend(folder)
         backend = open_wandb(
             config.run.wandb,
             folder=folder,
@@ -224,14 +227,16 @@ def _tracker(config: TrainConfig, fabric: Fabric, folder: Path) -> Tracker:
             },
             otherwise={
                 "project": WANDB_PROJECT,
-                "group": f"{config.data.name}_{config.loss.loss}",
+                "group": f"{config.data.name}_{config.method_name}",
                 "name": folder.name,
+                "job_type": config.program.removesuffix(".py"),
             },
             config=with_digest(config.record(), config.data.name, folder),
+            tags=(config.data.name, config.model.model, config.method_name),
         )
     if backend is not None and is_own:
         say(f"W&B is given {IMAGES_TOO if sends_images else NO_IMAGES}")
-    return Tracker(folder, backend, sends_images=sends_images)
+    return Tracker(folder, backend, board, sends_images=sends_images)
 
 
 def _introduce(config: TrainConfig, fabric: Fabric, task: Task, folder: Path) -> None:
