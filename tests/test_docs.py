@@ -24,6 +24,7 @@ from torch.distributed.run import get_args_parser
 import benchmark
 import download_dataset
 import download_source_models
+import gpu_check
 import make_scripts
 import verify_dataset
 from benchmarks import BENCHMARKS
@@ -90,6 +91,7 @@ PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "scripts/download_source_models.py": lambda words: download_source_models.create_parser().parse_args(words),
     "scripts/make_scripts.py": lambda words: make_scripts.create_parser().parse_args(words),
     "scripts/benchmark.py": check_benchmark,
+    "scripts/gpu_check.py": lambda words: gpu_check.create_parser().parse_args(words),
 }
 
 
@@ -261,6 +263,7 @@ def known_flags() -> set[str]:
     parsers += [search_parser(action) for action in ACTIONS]
     parsers += [module.create_parser() for module in (benchmark, download_dataset, download_source_models)]
     parsers += [verify_dataset.create_parser(), get_args_parser(), slurm_parser()]
+    parsers += gpu_check.create_parser()._subparsers._group_actions[0].choices.values()
     return {option for parser in parsers for option in parser._option_string_actions} | {
         "--shm-size",  # docker's
         *("--my-margin", "--my-weight"),  # of what CONTRIBUTING.md has its readers add

@@ -179,8 +179,8 @@ def test_the_archive(tmp_path, monkeypatch):
     assert rows[0] == "path,label,split" and len(rows) == 5
     monkeypatch.setattr(packing, "MOST_BYTES", 100)
     with pytest.warns(UserWarning), pytest.raises(UserError, match=r"more than 0$"):
-        packing.pack(archive, tmp_path, tmp_path / "weights.pth")
-    assert not archive.exists()
+        packing.pack(tmp_path / "b.tar.gz", tmp_path, tmp_path / "weights.pth")
+    assert not (tmp_path / "b.tar.gz").exists()
 
 
 def test_what_processes_exchange_with_one(tmp_path):
