@@ -25,6 +25,7 @@ from torch.distributed.run import get_args_parser
 import benchmark
 import download_dataset
 import download_source_models
+import gpu_check
 import make_scripts
 import verify_dataset
 from benchmarks import BENCHMARKS
@@ -100,6 +101,7 @@ PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "scripts/make_scripts.py": lambda words: make_scripts.create_parser().parse_args(words),
     "scripts/benchmark.py": check_benchmark,
     "scripts/wandb/workspace.py": lambda words: workspace_parser().parse_args(words),
+    "scripts/gpu_check.py": lambda words: gpu_check.create_parser().parse_args(words),
 }
 
 
@@ -275,6 +277,7 @@ def known_flags() -> set[str]:
     parsers += [search_parser(action) for action in ACTIONS]
     parsers += [module.create_parser() for module in (benchmark, download_dataset, download_source_models)]
     parsers += [verify_dataset.create_parser(), workspace_parser(), get_args_parser(), slurm_parser()]
+    parsers += gpu_check.create_parser()._subparsers._group_actions[0].choices.values()
     return {option for parser in parsers for option in parser._option_string_actions} | {
         "--shm-size",  # docker's
         *("--my-margin", "--my-weight"),  # of what CONTRIBUTING.md has its readers add

@@ -27,7 +27,8 @@ folder, first, last = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 store = Store(folder)
 for start in range(first, last, 7):
     numbers = range(start, min(start + 7, last))
-    items = [NewItem(f"{folder}/{n}.jpg", "a", n, n, sha256(b"%d" % n).digest(), b"x" * 3000) for n in numbers]
+    jpeg = {n: b"%d." % n * (n % 900) for n in numbers}
+    items = [NewItem(f"{folder}/{n}.jpg", "a", n, n, sha256(b"%d" % n).digest(), jpeg[n]) for n in numbers]
     store.add(items, np.repeat(np.array(numbers, np.float32)[:, None], 64, 1))
     print(numbers[-1], flush=True)
 """
@@ -45,13 +46,15 @@ def writer(folder: Path, first: int, last: int) -> subprocess.Popen:
 
 
 def numbers_in(folder: Path) -> list[int]:
-    """Of all items, each with an embedding that is its own."""
+    """Of all items, each with an embedding and a thumbnail that are its own."""
     store = Store(folder)
     assert not store.faults()
     snapshot = store.snapshot()
     items = store.every_item()
     numbers = [int(Path(item.path).stem) for item in items]
     assert np.array_equal(snapshot.vectors[[item.row for item in items]], np.repeat(np.c_[numbers], 64, 1))
+    for number, item in zip(numbers, items, strict=True):
+        assert store.thumbnail(item.id) == b"%d." % number * (number % 900)
     assert len({item.id for item in items}) == len({item.row for item in items}) == len(items)
     return sorted(numbers)
 

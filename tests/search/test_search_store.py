@@ -27,7 +27,13 @@ def new(folder: Path, number: int, label: str | None = "a", content: str | None 
     path = folder / f"{number}.jpg"
     path.write_text(content or f"photograph {number}")
     stat = path.stat()
-    return NewItem(str(path), label, stat.st_size, stat.st_mtime_ns, sha256(path.read_bytes()).digest(), b"jpeg")
+    digest = sha256(path.read_bytes()).digest()
+    return NewItem(str(path), label, stat.st_size, stat.st_mtime_ns, digest, jpeg(number))
+
+
+def jpeg(number: int) -> bytes:
+    """A thumbnail, each of another length."""
+    return b"%d." % number * number
 
 
 def vectors(*numbers: int) -> np.ndarray:
@@ -35,8 +41,10 @@ def vectors(*numbers: int) -> np.ndarray:
 
 
 def content(store: Store) -> dict[str, float]:
-    """Name of each item → the number in its embedding."""
+    """Name of each item → the number in its embedding; each has the thumbnail of its name."""
     snapshot = store.snapshot()
+    for item in store.every_item():
+        assert store.thumbnail(item.id) == jpeg(int(Path(item.name).stem))
     return {item.name: float(snapshot.vectors[item.row, 0]) for item in store.every_item()}
 
 
@@ -48,7 +56,7 @@ def test_what_is_added_is_there(store, tmp_path):
     assert content(again) == {"1.jpg": 1, "2.jpg": 2}
     assert again.labels() == {"a": 1}
     assert again.ids_of("a") == [added.ids[0]]
-    assert again.thumbnail(added.ids[1]) == b"jpeg"
+    assert again.thumbnail(added.ids[1]) == b"2.2."
     assert again.item(added.ids[1]).label is None
     assert not again.faults()
 
@@ -68,6 +76,7 @@ def test_a_photograph_that_moved_keeps_its_number(store, tmp_path):
     moved = store.add([new(tmp_path, 5, "b", content="photograph 1")], vectors(1))
     assert (moved.known, len(store)) == (1, 1)
     assert (store.item(number).name, store.item(number).label) == ("5.jpg", "b")
+    assert store.thumbnail(number) == jpeg(1)
 
 
 def test_a_changed_file_takes_the_place_of_its_item(store, tmp_path):
@@ -83,7 +92,9 @@ def test_files_that_were_exchanged(store, tmp_path):
     store.add([new(tmp_path, 1), new(tmp_path, 2)], vectors(1, 2))
     swapped = [new(tmp_path, 1, content="photograph 2"), new(tmp_path, 2, content="photograph 1")]
     store.add(swapped, vectors(2, 1))
-    assert content(store) == {"1.jpg": 2, "2.jpg": 1}
+    snapshot = store.snapshot()
+    found = {item.name: snapshot.vectors[item.row, 0] for item in store.every_item()}
+    assert found == {"1.jpg": 2, "2.jpg": 1}
     assert not store.faults()
     assert {state_of(item) for item in store.every_item()} == {PRESENT}
 
@@ -103,17 +114,19 @@ def test_states_of_a_file(store, tmp_path):
 
 def test_what_a_killed_process_left_behind_the_last_row_counts_for_nothing(store, tmp_path):
     store.add([new(tmp_path, 1)], vectors(1))
-    with (store.folder / "embeddings.0.f32").open("ab") as file:
-        file.write(b"half a ro")
+    for name in ("embeddings.0.f32", "thumbnails.0.jpegs"):
+        with (store.folder / name).open("ab") as file:
+            file.write(b"half a ro")
     assert content(Store(store.folder)) == {"1.jpg": 1}
     store.add([new(tmp_path, 2)], vectors(2))
     assert content(store) == {"1.jpg": 1, "2.jpg": 2}
     assert not store.faults()
+    assert (store.folder / "thumbnails.0.jpegs").read_bytes() == jpeg(1) + jpeg(2)
 
 
 def test_an_error_while_adding_adds_nothing(store, tmp_path):
     item = new(tmp_path, 1)
-    broken = NewItem(item.path, item.label, item.size, item.time, b"other", None)  # no thumbnail: refused by SQLite
+    broken = NewItem(item.path, item.label, None, item.time, b"other", b"jpeg")  # no size: refused by SQLite
     with pytest.raises(sqlite3.IntegrityError):
         store.add([new(tmp_path, 2), broken], vectors(1, 2))
     assert len(store) == 0
@@ -133,7 +146,8 @@ def test_removing_leaves_no_trace_and_frees_the_rows(store, tmp_path):
     assert [store.item(number).row for number in (ids[1], ids[6])] == [0, 4]
     assert store.items_at([1], seen) is None  # numbers of before
     assert seen.vectors[4, 0] == 4  # still mapped
-    assert [path.name for path in store.folder.glob("*.f32")] == ["embeddings.1.f32"]
+    assert {path.name for path in store.folder.glob("*.*.*")} == {"embeddings.1.f32", "thumbnails.1.jpegs"}
+    assert (store.folder / "thumbnails.1.jpegs").read_bytes() == b"".join(jpeg(number) for number in (1, 2, 4, 5, 6))
     assert not store.faults()
     (late,) = store.add([new(tmp_path, 9)], vectors(9)).ids
     assert late > ids[7]
@@ -163,6 +177,19 @@ def test_damage_is_told(store, tmp_path):
         store.snapshot()
 
 
+def test_lost_thumbnails_are_told(store, tmp_path):
+    first, second = store.add([new(tmp_path, 1), new(tmp_path, 2)], vectors(1, 2)).ids
+    file = store.folder / "thumbnails.0.jpegs"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert store.faults() == ["1 items have no thumbnail"]
+    assert (store.thumbnail(first), store.thumbnail(second)) == (jpeg(1), None)
+    with pytest.raises(UserError, match=r"thumbnails.0.jpegs has 5 bytes of 6: it is damaged"):
+        store.add([new(tmp_path, 3)], vectors(3))
+    file.unlink()
+    assert store.faults() == ["2 items have no thumbnail"]
+    assert len(store) == 2
+
+
 def test_what_is_no_index(tmp_path, store):
     with pytest.raises(UserError, match=r"nowhere does not exist: `python code/search\.py index` makes one"):
         Store(tmp_path / "nowhere")
@@ -171,7 +198,7 @@ def test_what_is_no_index(tmp_path, store):
     with pytest.raises(UserError, match=r"x\.index is there already"):
         Store.create(store.folder, dimensions=D, about={})
     store.tell(format="dml-index-9")
-    with pytest.raises(UserError, match='format "dml-index-9", this version reads dml-index-1'):
+    with pytest.raises(UserError, match='format "dml-index-9", this version reads dml-index-2: make it anew'):
         Store(store.folder)
     (store.folder / DATABASE).write_text("a web page, say, that was saved in its place")
     with pytest.raises(UserError, match="is damaged, or no index"):

@@ -28,7 +28,7 @@ from dml.search.items import CHANGED, GONE, Photograph, Verification, state_of
 from dml.search.photographs import photographs_in
 from dml.search.store import Store
 
-COMMITTED, PATIENCE = 2048, 15.0  # photographs, or seconds, after which what was embedded is there for good
+COMMITTED, PATIENCE = 8192, 15.0  # photographs, or seconds, after which what was embedded is there for good
 PRECISION = 0.95
 
 

@@ -15,7 +15,6 @@ from dml.search.items import Item
 PATIENCE = 600.0  # seconds to wait for another process that writes
 COLUMNS = "id, row, path, label, size, time, digest"
 SCHEMA = """
-PRAGMA page_size = 32768;  -- thumbnails have some KB
 BEGIN;
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE items (
@@ -26,10 +25,11 @@ CREATE TABLE items (
     size INTEGER NOT NULL,
     time INTEGER NOT NULL,
     digest BLOB NOT NULL UNIQUE,
-    checksum INTEGER NOT NULL
+    checksum INTEGER NOT NULL,  -- CRC-32 of the embedding
+    thumbnail_start INTEGER NOT NULL,  -- bytes
+    thumbnail_size INTEGER NOT NULL
 );
 CREATE INDEX items_by_label ON items (label);
-CREATE TABLE thumbnails (item INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);
 COMMIT;
 """
 
@@ -70,8 +70,3 @@ def item_of_row(row: Sequence[Any]) -> Item:
     """Of a row of ``COLUMNS``."""
     number, place, path, label, size, time, digest = row
     return Item(number, place, os.fsdecode(path), label, size, time, digest)
-
-
-def row_of_item(item: Item) -> tuple[Any, ...]:
-    """In the order of ``COLUMNS``."""
-    return item.id, item.row, os.fsencode(item.path), item.label, item.size, item.time, item.digest

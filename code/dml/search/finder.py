@@ -10,8 +10,10 @@ from dml.errors import UserError
 from dml.neighbours import nearest_neighbours
 from dml.search.engines import EXACT, Engine, EngineSettings, open_engine
 from dml.search.exact import ExactSearch
+from dml.search.growing_files import IndexFolderError
 from dml.search.items import Item
-from dml.search.store import IndexFolderError, Snapshot, Store
+from dml.search.opened import Snapshot
+from dml.search.store import Store
 
 _BEYOND = 2  # times as many as asked for are had from an engine
 _TRIES = 10  # to find rows under the same numbers before and after a search

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dml.search.items import PRESENT, Item, NewItem, state_of
 
@@ -75,7 +75,7 @@ class Plan:
         else:
             # A look at it without a label does not take its label away.
             label = same.label if new.label is None and same.path == new.path else new.label
-            item = replace(same, path=new.path, label=label, size=new.size, time=new.time)
+            item = same._replace(path=new.path, label=label, size=new.size, time=new.time)
             self.known += 1
             if item != same:
                 self.retold.append(item)

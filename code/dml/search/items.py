@@ -6,6 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _PIECE = 2**20  # bytes read at a time
 
@@ -26,9 +27,8 @@ class Photograph:
     label: str | None = None
 
 
-@dataclass(frozen=True)
-class Item:
-    """A photograph of an index.
+class Item(NamedTuple):
+    """A photograph of an index; a tuple, since there are many of them.
 
     Attributes:
         id: its number, which no other item of the index ever has.

@@ -1,83 +1,45 @@
-"""The folder of an index: rows of SQLite that are the truth, and the embeddings that they point at.
+"""The folder of an index as it is written to, where at any moment what was committed is there, once.
 
-``items.sqlite`` has the items, their thumbnails and what is to be known of the index; ``VectorFiles`` the embeddings.
 Whatever kills a process and whenever:
 
-* embeddings are appended, and forced to the disk, before the transaction that names their rows is committed. What a
-  killed process left behind the last committed row belongs to nobody, and the next one writes over it;
-* a committed row is never written again, so that who searches may keep the file mapped. What is removed leaves a dead
-  row behind; when these are many, the living ones are copied into a file of the next generation G;
+* embeddings and thumbnails are appended to their files, and forced to the disk, before the transaction that names them
+  is committed. What a killed process left behind them belongs to nobody, and the next one cuts it off;
+* what a committed row names is never written again, so that who searches may keep the files mapped. What is removed
+  leaves a dead row behind; when these are many, the living ones are copied into files of the next generation G;
 * who writes holds SQLite's lock for writers, which ends with its process. Others wait.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
-import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dml.errors import UserError
-from dml.search.database import COLUMNS, SCHEMA, connect, item_of_row, tell, transaction
+from dml.search.database import COLUMNS, SCHEMA, connect, tell, transaction
+from dml.search.growing_files import IndexFolderError, sync_folder
 from dml.search.growth import Added, Plan
-from dml.search.items import Item, NewItem
-from dml.search.vectors import VECTOR, IndexFolderError, VectorFiles, sync_folder
+from dml.search.items import NewItem
+from dml.search.opened import DATABASE, FORMAT, OpenedIndex
+from dml.search.thumbnails import ThumbnailFiles
+from dml.search.vectors import VECTOR, VectorFiles
 from dml.writing import naming
 
-FORMAT = "dml-index-1"
-DATABASE = "items.sqlite"
 MOST_DEAD = 0.25  # of the rows, before the living ones are copied
-_ASKED = 500  # items that one query of SQLite names
+_INSERT = f"INSERT INTO items ({COLUMNS}, checksum, thumbnail_start, thumbnail_size) VALUES ({', '.join('?' * 10)})"
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The embeddings as they are at one moment.
-
-    Attributes:
-        generation: of the file; rows have other numbers in another one.
-        change: the number of the last change of the items.
-        vectors: (R, D) float32, memory-mapped; those of dead rows too.
-    """
-
-    generation: int
-    change: int
-    vectors: np.ndarray
-
-
-class Store:
-    """An opened index folder. Its methods may be called by several threads.
-
-    Args:
-        folder: made by ``Store.create``.
-
-    Raises:
-        IndexFolderError: it is none.
-    """
-
-    def __init__(self, folder: Path):
-        self.folder, self._lock = folder, threading.RLock()
-        if not (folder / DATABASE).is_file():
-            what = "is no index" if folder.exists() else "does not exist"
-            raise IndexFolderError(f"{folder} {what}: `python code/search.py index` makes one")
-        try:
-            self._db = connect(folder / DATABASE)
-            about = dict(self._db.execute("SELECT key, value FROM about"))
-        except sqlite3.DatabaseError as error:
-            raise IndexFolderError(f"{folder / DATABASE} is damaged, or no index: {error}") from error
-        if about.get("format") != json.dumps(FORMAT):
-            raise IndexFolderError(f"{folder}: an index of format {about.get('format')}, this version reads {FORMAT}")
-        self.dimensions: int = json.loads(about["dimensions"])
-        self._vectors = VectorFiles(folder, self.dimensions)
+class Store(OpenedIndex):
+    """An opened index folder that may be written to; see ``OpenedIndex``."""
 
     @classmethod
     def create(cls, folder: Path, *, dimensions: int, about: dict[str, Any]) -> Store:
@@ -96,10 +58,12 @@ class Store:
         try:
             with naming(folder):
                 temporary.mkdir(parents=True)
-                VectorFiles(temporary, dimensions).file(0).touch()
+                for files in (VectorFiles(temporary, dimensions), ThumbnailFiles(temporary)):
+                    files.file(0).touch()
                 db = connect(temporary / DATABASE)
                 db.executescript(SCHEMA)
-                known = {"format": FORMAT, "dimensions": dimensions, "generation": 0, "rows": 0, "change": 0} | about
+                known = {"format": FORMAT, "dimensions": dimensions, "generation": 0, "rows": 0, "change": 0}
+                known |= {"thumbnail_bytes": 0} | about
                 with transaction(db):
                     tell(db, known)
                 db.close()
@@ -110,107 +74,10 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
         return cls(folder)
 
-    def close(self) -> None:
-        """Let go of the files."""
-        self._db.close()
-
-    # What is to be known
-
-    def about(self) -> dict[str, Any]:
-        """Everything that is kept beside the items."""
-        with self._lock:
-            return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM about")}
-
     def tell(self, **values: Any) -> None:
         """Keep these, as JSON has them, in place of what was kept by their names."""
         with self._writing():
             tell(self._db, values)
-
-    # Reading
-
-    def __len__(self) -> int:
-        with self._lock:
-            return self._db.execute("SELECT count(*) FROM items").fetchone()[0]
-
-    def change(self) -> int:
-        """The number of the last change of the items, by whichever process."""
-        with self._lock:
-            return self._value("change")
-
-    def snapshot(self) -> Snapshot:
-        """The embeddings as they are now.
-
-        Raises:
-            IndexFolderError: there are fewer than the items say.
-        """
-        for _ in range(10):  # another process may begin a generation in between
-            with self._lock:
-                about = self.about()
-            vectors = self._vectors.opened(about["generation"], about["rows"])
-            if vectors is not None:
-                return Snapshot(about["generation"], about["change"], vectors)
-        raise IndexFolderError(f"{self._vectors.file(about['generation'])} is missing: make the index anew")
-
-    def items_at(self, rows: Iterable[int], snapshot: Snapshot) -> list[Item | None] | None:
-        """The items of the rows of a snapshot, None for one that is removed; None: the rows have other numbers now."""
-        with self._lock, transaction(self._db, "BEGIN"):
-            if self._value("generation") != snapshot.generation:
-                return None
-            rows = [int(row) for row in rows]
-            there = {item.row: item for item in self._several("row", rows)}
-            return [there.get(row) for row in rows]
-
-    def item(self, number: int) -> Item | None:
-        """The item of that id."""
-        with self._lock:
-            return self._one("id", number)
-
-    def items(self, ids: Iterable[int]) -> list[Item | None]:
-        """The items of those ids, None for one that is none."""
-        with self._lock, transaction(self._db, "BEGIN"):
-            ids = [int(number) for number in ids]
-            there = {item.id: item for item in self._several("id", ids)}
-            return [there.get(number) for number in ids]
-
-    def every_item(self) -> list[Item]:
-        """All of them, by their rows."""
-        with self._lock:
-            return [item_of_row(row) for row in self._db.execute(f"SELECT {COLUMNS} FROM items ORDER BY row")]
-
-    def has_digest(self, digest: bytes) -> bool:
-        """Whether a file of that SHA-256 is an item."""
-        with self._lock:
-            return self._one("digest", digest) is not None
-
-    def rows_and_ids(self) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of all items and their ids, (N,) int64 each, by row."""
-        with self._lock:
-            found = self._db.execute("SELECT row, id FROM items ORDER BY row").fetchall()
-        table = np.array(found, dtype=np.int64).reshape(-1, 2)
-        return table[:, 0], table[:, 1]
-
-    def labels(self) -> dict[str, int]:
-        """Label → its number of items, by name."""
-        query = "SELECT label, count(*) FROM items WHERE label IS NOT NULL GROUP BY label ORDER BY label"
-        with self._lock:
-            return dict(self._db.execute(query))
-
-    def ids_of(self, label: str, *, first: int = 0, most: int = -1) -> list[int]:
-        """Ids of the items of a label, by id, from the ``first`` on at ``most`` so many; −1: all."""
-        query = "SELECT id FROM items WHERE label = ? ORDER BY id LIMIT ? OFFSET ?"
-        with self._lock:
-            return [number for (number,) in self._db.execute(query, (label, most, first))]
-
-    def thumbnail(self, number: int) -> bytes | None:
-        """JPEG of the item of that id."""
-        with self._lock:
-            found = self._db.execute("SELECT jpeg FROM thumbnails WHERE item = ?", (number,)).fetchone()
-        return None if found is None else found[0]
-
-    def item_of(self, path: str) -> Item | None:
-        """The item of the file at that path, absolute."""
-        with self._lock:
-            return self._one("path", os.fsencode(path))
 
     # Writing
 
@@ -240,25 +107,8 @@ class Store:
             db.executemany(
                 told, [(os.fsencode(new.path), new.label, new.size, new.time, new.id) for new in plan.retold]
             )
-            values = [
-                (
-                    new.id,
-                    new.row,
-                    os.fsencode(new.path),
-                    new.label,
-                    new.size,
-                    new.time,
-                    new.digest,
-                    zlib.crc32(vectors[at]),
-                )
-                for at, new in plan.fresh
-            ]
-            db.executemany(f"INSERT INTO items ({COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-            jpegs = [(item.id, items[place].thumbnail) for place, item in plan.fresh]
-            db.executemany("INSERT INTO thumbnails VALUES (?, ?)", jpegs)
-            fresh = vectors[[place for place, _ in plan.fresh]]
-            self._vectors.append(self._value("generation"), plan.first_row, fresh)
-            tell(db, {"rows": plan.first_row + len(plan.fresh)})
+            if plan.fresh:
+                self._insert(plan, items, vectors)
             if plan.fresh or plan.removed or plan.retold:
                 self._has_changed()
         return plan.added()
@@ -271,24 +121,9 @@ class Store:
                 self._has_changed()
             dead = self._value("rows") - len(self)
             generation = self._compact() if dead > MOST_DEAD * self._value("rows") else 0
-        self._vectors.remove_before(generation)
+        for files in (self._vectors, self._thumbnails):
+            files.remove_before(generation)
         return removed
-
-    def faults(self) -> list[str]:
-        """What is damaged in the folder, in words; reads all of it."""
-        with self._lock:
-            said = [text for (text,) in self._db.execute("PRAGMA integrity_check") if text != "ok"]
-            checksums = self._db.execute("SELECT row, checksum FROM items ORDER BY row").fetchall()
-            without = self._db.execute(
-                "SELECT count(*) FROM items WHERE id NOT IN (SELECT item FROM thumbnails)"
-            ).fetchone()[0]
-        vectors = self.snapshot().vectors
-        wrong = sum(row >= len(vectors) or zlib.crc32(vectors[row]) != checksum for row, checksum in checksums)
-        if wrong:
-            said.append(f"{wrong:,} embeddings are not those that were written")
-        if without:
-            said.append(f"{without:,} items have no thumbnail")
-        return said
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -306,9 +141,31 @@ class Store:
         except sqlite3.OperationalError as error:  # no room on the disk, no right to write, somebody else's long write
             raise IndexFolderError(f"{self.folder / DATABASE} cannot be written to: {error}") from error
 
+    def _insert(self, plan: Plan, items: Sequence[NewItem], vectors: np.ndarray) -> None:
+        """The new items of a plan: what they point at into the files, and meanwhile they into the database."""
+        places = [place for place, _ in plan.fresh]
+        vectors, jpegs = vectors[places], [items[place].thumbnail for place in places]
+        generation, used = self._value("generation"), self._value("thumbnail_bytes")
+        sizes = list(map(len, jpegs))
+        *starts, end = accumulate(sizes, initial=used)
+        with ThreadPoolExecutor(2) as disk:
+            forced = [
+                disk.submit(self._thumbnails.append, generation, used, jpegs),
+                disk.submit(self._vectors.append, generation, plan.first_row, vectors),
+            ]
+            values = [
+                (*new[:2], os.fsencode(new.path), *new[3:], checksum, start, size)
+                for (_, new), checksum, start, size in zip(
+                    plan.fresh, map(zlib.crc32, vectors), starts, sizes, strict=True
+                )
+            ]
+            self._db.executemany(_INSERT, values)
+        for one in forced:
+            one.result()
+        tell(self._db, {"rows": plan.first_row + len(jpegs), "thumbnail_bytes": end})
+
     def _remove(self, ids: Iterable[int]) -> int:
         numbers = [(number,) for number in ids]
-        self._db.executemany("DELETE FROM thumbnails WHERE item = ?", numbers)
         return max(0, self._db.executemany("DELETE FROM items WHERE id = ?", numbers).rowcount)
 
     def _next_id(self) -> int:
@@ -317,32 +174,21 @@ class Store:
         return 1 if found is None else found[0] + 1
 
     def _compact(self) -> int:
-        """Copy the living rows into a file of the next generation; returns its number. Older ones may be deleted once
-        that is committed."""
-        generation = self._value("generation") + 1
-        rows, ids = self.rows_and_ids()
+        """Copy what the living rows name into files of the next generation; returns its number. Older ones may be
+        deleted once that is committed."""
+        before = self._value("generation")
+        generation = before + 1
+        found = self._db.execute("SELECT row, id, thumbnail_start, thumbnail_size FROM items ORDER BY row").fetchall()
+        rows, ids, starts, sizes = np.array(found, dtype=np.int64).reshape(-1, 4).T
         self._vectors.write(generation, self.snapshot().vectors, rows)
+        self._thumbnails.write(generation, before, starts, sizes)
+        *starts, end = accumulate(sizes.tolist(), initial=0)
         # Upwards: the new number of a row is no larger than its old one, and that of a smaller row is given already.
-        self._db.executemany("UPDATE items SET row = ? WHERE id = ?", enumerate(ids.tolist()))
-        tell(self._db, {"generation": generation, "rows": len(rows)})
+        told = "UPDATE items SET row = ?, thumbnail_start = ? WHERE id = ?"
+        self._db.executemany(told, zip(range(len(ids)), starts, ids.tolist(), strict=True))
+        tell(self._db, {"generation": generation, "rows": len(ids), "thumbnail_bytes": end})
         self._has_changed()
         return generation
 
     def _has_changed(self) -> None:
         tell(self._db, {"change": self._value("change") + 1})
-
-    def _value(self, key: str) -> int:
-        return json.loads(self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()[0])
-
-    def _one(self, column: str, value: Any) -> Item | None:
-        found = self._db.execute(f"SELECT {COLUMNS} FROM items WHERE {column} = ?", (value,)).fetchone()
-        return None if found is None else item_of_row(found)
-
-    def _several(self, column: str, values: Sequence[Any]) -> list[Item]:
-        """Those that there are, in any order."""
-        found = []
-        for start in range(0, len(values), _ASKED):
-            part = values[start : start + _ASKED]
-            query = f"SELECT {COLUMNS} FROM items WHERE {column} IN ({', '.join('?' * len(part))})"
-            found += map(item_of_row, self._db.execute(query, part))
-        return found

@@ -7,10 +7,9 @@ import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import plotly.graph_objects as go
 from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -19,6 +18,9 @@ from torch import Tensor
 from dml.data import ImageRecords
 from dml.data.images import image_of
 from dml.writing import naming
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _PCA_DIMENSIONS = 50
 _TSNE_STEPS = 500  # half of scikit-learn's: 5,000 points take 4 s in the plane and 13 s in space on two CPU threads
@@ -91,6 +93,8 @@ def tsne_page(
         vectors = np.concatenate([vectors, proxies.detach().float().cpu().numpy()])
     places = _tsne(vectors, dimensions, seed)
 
+    import plotly.graph_objects as go  # here: a run without pictures needs none of it
+
     figure = go.Figure()
     for number, label in enumerate(classes):
         name = _as_text(class_names[label])
@@ -162,6 +166,8 @@ def _add_points(
     texts: list[str] | None = None,
 ) -> None:
     """Add the points (n, dimensions) of one kind; the mouse shows the ``texts`` of points, or the kind's name."""
+    import plotly.graph_objects as go
+
     options = {
         "mode": "markers",
         "name": name,
