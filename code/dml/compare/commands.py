@@ -22,6 +22,7 @@ from dml.evaluation.metrics import metric_keys
 from dml.metric_names import metric_key
 from dml.places import FILES, PLACES
 
+TRIAL, SOURCE, FINAL = "trial", "source", "final"
 OF_THE_PROTOCOL = {
     **dict.fromkeys(("epochs", "trials"), "[budget] says it for all"),
     **dict.fromkeys(("metrics", "select_metric", "storage_metrics", "eval_metric"), "[protocol] says it for all"),
@@ -63,7 +64,7 @@ class Command:
         name: of the run folder; it ends in a digest of what determines the run.
         caches: whether features of its images can be those of other runs.
         method: what the plan calls it.
-        is_trial: whether it is one of the search.
+        kind: ``TRIAL``, ``SOURCE`` (what trials of another method begin with) or ``FINAL``.
         source: the run whose network it begins with, and the flag that says so.
     """
 
@@ -72,7 +73,7 @@ class Command:
     name: str
     caches: bool = False
     method: str = ""
-    is_trial: bool = False
+    kind: str = FINAL
     source: tuple[str, Command] | None = None
 
     def folder(self, places: Places, data: str) -> Path:
@@ -96,7 +97,7 @@ def trial_command(
 ) -> Command:
     """The run of a trial on one fold, counted from 1."""
     words = [*_words(plan, method, values, seed=plan.protocol.search_seed, fold=fold), "--save", "0"]
-    return replace(_named(method, words, f"{method.name}_t{number:02d}_f{fold}", source), is_trial=True)
+    return replace(_named(method, words, f"{method.name}_t{number:02d}_f{fold}", source), kind=TRIAL)
 
 
 def final_command(
@@ -112,7 +113,7 @@ def source_command(
 ) -> Command:
     """The run of a method's best settings whose network the trials of another method begin with, on one fold."""
     words = [*_words(plan, method, values, seed=plan.protocol.search_seed, fold=fold), "--save", "1"]
-    return _named(method, words, f"{method.name}_source_f{fold}", source)
+    return replace(_named(method, words, f"{method.name}_source_f{fold}", source), kind=SOURCE)
 
 
 def _words(plan: Plan, method: Method, values: Mapping[str, Any], *, seed: int, fold: int | None) -> list[str]:

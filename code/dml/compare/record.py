@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dml.compare.commands import Command
+from dml.compare.commands import FINAL, Command
 from dml.compare.judging import Judged
 from dml.compare.results import FINISHED, Result, result_from
 from dml.errors import UserError
@@ -50,14 +50,14 @@ class Record:
         return self._judged.get(name)
 
     def keep_result(self, command: Command, result: Result, folder: Path) -> None:
-        """Add a run that has ended in ``folder``, with settings and figures for tables unless it is a trial.
+        """Add a run that has ended in ``folder``, with settings and figures for tables if it is a final one.
 
         One process at a time may add, which has read on before.
         """
         if self.file is None or command.name in self._results:
             return
         line: dict[str, Any] = {"run": command.name, "result": asdict(result)}
-        if not command.is_trial and result.state == FINISHED:
+        if command.kind == FINAL and result.state == FINISHED:
             line |= line_of_run(read_run(folder), comparison={"method": command.method})
         add_line(self.file, line)
         self._results[command.name] = result

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dml.compare.commands import Command, Places, digest_of, final_command, search_digest, source_command, trial_command
+from dml.compare.commands import (
+    TRIAL,
+    Command,
+    Places,
+    digest_of,
+    final_command,
+    search_digest,
+    source_command,
+    trial_command,
+)
 from dml.compare.judging import Judged, read_judged
 from dml.compare.plan import Method, Plan
 from dml.compare.record import Record
@@ -36,7 +45,7 @@ class Unit:
     @property
     def is_trial(self) -> bool:
         """Whether it is a training of the search."""
-        return self.command is not None and self.command.is_trial
+        return self.command is not None and self.command.kind == TRIAL
 
 
 @dataclass
