@@ -28,9 +28,9 @@ class Length:
         return min(self.most, max(self.fewest, math.ceil(self.images / max(number, 1))))
 
 
-# Of what starts from weights that were trained, and of what starts from random ones.
-FROM_WEIGHTS = Length(images=30_000, fewest=4, most=100)
-FROM_SCRATCH = Length(images=60_000, fewest=8, most=200)
+# From weights that were trained, and from scratch. STML sees each image twice at once.
+LENGTHS = (Length(images=24_000, fewest=4, most=100), Length(images=40_000, fewest=5, most=100))
+SELF_TAUGHT_LENGTHS = (Length(images=12_000, fewest=2, most=60), Length(images=24_000, fewest=4, most=100))
 
 SUPERVISED: dict[str, Any] = {
     "dataset": "folder",
@@ -38,7 +38,7 @@ SUPERVISED: dict[str, Any] = {
     "embedding_size": 512,
     "batch_size": 96,
     "IPC": 4,
-    "epochs": FROM_WEIGHTS.most,
+    "epochs": LENGTHS[0].most,
     "lr": 1e-4,
     "scheduler": "cosine",
     "warm": 1,
@@ -53,7 +53,7 @@ SUPERVISED_FROM_SCRATCH: dict[str, Any] = {
     "pretrained": False,
     "model": "resnet18",
     "embedding_size": 128,
-    "epochs": FROM_SCRATCH.most,
+    "epochs": LENGTHS[1].most,
     "lr": 1e-3,
     "bn_freeze": False,
     "warm": 0,
@@ -65,10 +65,11 @@ SELF_TAUGHT: dict[str, Any] = {
     "model": "mobilenet_v2",
     "embedding_size": 512,
     "batch_size": 60,
-    "epochs": FROM_WEIGHTS.most,
-    "lr": 3e-5,
+    "epochs": SELF_TAUGHT_LENGTHS[0].most,
+    "lr": 1e-4,
     "momentum": 0.99,
     "bn_freeze": True,
+    "l2_norm": True,
     "pooling": "avg",
     "resize": None,
     "crop_size": 96,
@@ -78,7 +79,7 @@ SELF_TAUGHT_FROM_SCRATCH: dict[str, Any] = {
     "pretrained": False,
     "model": "resnet18",
     "embedding_size": 128,
-    "epochs": FROM_SCRATCH.most,
+    "epochs": SELF_TAUGHT_LENGTHS[1].most,
     "lr": 5e-4,
     "head_lr": 5e-4,
     "momentum": 0.9,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dml.own_recipe import (
-    FROM_SCRATCH,
-    FROM_WEIGHTS,
+    LENGTHS,
     SELF_TAUGHT,
     SELF_TAUGHT_FROM_SCRATCH,
+    SELF_TAUGHT_LENGTHS,
     SELF_TAUGHT_OPTIONS,
     SUPERVISED,
     SUPERVISED_FROM_SCRATCH,
@@ -240,7 +240,7 @@ RECIPES: Registry[Recipe] = Registry(
             ipc_sampler="balanced",
             model_defaults={"bn_inception": _FAST_STATISTICS, "googlenet": _LARGE_EPSILON},
             from_scratch=SUPERVISED_FROM_SCRATCH,
-            lengths=(FROM_WEIGHTS, FROM_SCRATCH),
+            lengths=LENGTHS,
         ),
         "transfer_source": Recipe(
             "label relaxation's source",
@@ -257,7 +257,7 @@ RECIPES: Registry[Recipe] = Registry(
             model_defaults=_STML_MODELS,
             from_scratch=SELF_TAUGHT_FROM_SCRATCH,
             options=SELF_TAUGHT_OPTIONS,
-            lengths=(FROM_WEIGHTS, FROM_SCRATCH),
+            lengths=SELF_TAUGHT_LENGTHS,
         ),
         "self_supervised": Recipe(
             "STML's self-supervised baselines",

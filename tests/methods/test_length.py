@@ -12,7 +12,7 @@ from dml.cli.train import resolve_train
 from dml.config import TrainConfig
 from dml.errors import Note
 from dml.methods.length import MOST_EVALUATIONS, fit_to_size, starts_from_weights
-from dml.own_recipe import FROM_SCRATCH, FROM_WEIGHTS
+from dml.own_recipe import LENGTHS, SELF_TAUGHT_LENGTHS
 
 OWN = {"dataset": "folder", "data_dir": "photos"}
 
@@ -39,7 +39,7 @@ def epochs(config: TrainConfig, images: int, *typed: str) -> int:
     return fitted(config, labels_of(images), *typed).optim.epochs
 
 
-@pytest.mark.parametrize("length", [FROM_WEIGHTS, FROM_SCRATCH])
+@pytest.mark.parametrize("length", [*LENGTHS, *SELF_TAUGHT_LENGTHS])
 def test_a_training_sees_as_many_images_whatever_the_size_of_the_set_within_bounds(length):
     assert length.epochs(1) == length.epochs(0) == length.most
     assert length.epochs(10**7) == length.fewest
@@ -48,11 +48,12 @@ def test_a_training_sees_as_many_images_whatever_the_size_of_the_set_within_boun
     assert length.fewest < length.epochs(number) < length.most
 
 
-@pytest.mark.parametrize("resolve", [resolve_train, resolve_stml])
-def test_the_number_of_images_decides(resolve):
-    assert epochs(config_of(resolve), 3_000) == FROM_WEIGHTS.epochs(3_000)
-    assert epochs(config_of(resolve, pretrained=False), 3_000) == FROM_SCRATCH.epochs(3_000)
-    assert epochs(config_of(resolve), 3_000, "lr") == FROM_WEIGHTS.epochs(3_000)
+@pytest.mark.parametrize(("resolve", "lengths"), [(resolve_train, LENGTHS), (resolve_stml, SELF_TAUGHT_LENGTHS)])
+def test_the_number_of_images_decides(resolve, lengths):
+    from_weights, from_scratch = lengths
+    assert epochs(config_of(resolve), 3_000) == from_weights.epochs(3_000)
+    assert epochs(config_of(resolve, pretrained=False), 3_000) == from_scratch.epochs(3_000)
+    assert epochs(config_of(resolve), 3_000, "lr") == from_weights.epochs(3_000)
 
 
 @pytest.mark.parametrize(
