@@ -80,6 +80,8 @@ def test_what_has_its_epochs_keeps_them(typed, how, recwarn):
         (12, 4, (), 16, 4),  # what these cannot fill is for ``fit_batches``
         (4_000, 5, (), 95, 19),  # few classes have more images in a batch
         (30, 5, (), 16, 4),
+        (64, 64, (), 16, None),
+        (64, 64, ("IPC",), 16, 4),
         (4_000, 5, ("IPC",), 96, 4),
         (4_000, 5, ("batch_size",), 96, 4),
     ],

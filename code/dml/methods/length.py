@@ -21,8 +21,8 @@ MOST_EVALUATIONS = 20
 def fit_to_size(config: TrainConfig, labels: np.ndarray, *, is_new: bool, typed: Container[str] = ()) -> TrainConfig:
     """``config`` with the epochs and batches that suit a training set, where its recipe leaves them to that.
 
-    Batches are a quarter of a small set, so that an epoch has a few steps, and where classes are few they hold more
-    images of each. Of many short epochs some are evaluated.
+    Batches are a quarter of a small set, so that an epoch has a few steps; where classes are few they hold more images
+    of each, and where each has one image they are random. Of many short epochs some are evaluated.
 
     Args:
         labels: (N,) int64 of the training set.
@@ -38,8 +38,10 @@ def fit_to_size(config: TrainConfig, labels: np.ndarray, *, is_new: bool, typed:
     data, evaluation, images = config.data, config.evaluation, len(labels)
     if "batch_size" not in typed:
         data = replace(data, batch_size=min(data.batch_size, max(FEWEST_IN_BATCH, images // STEPS_PER_EPOCH)))
+    _, counts = np.unique(labels, return_counts=True)
+    if data.IPC and counts.max() < 2 and not {"IPC", "sampler"} & set(typed):
+        data = replace(data, IPC=None, sampler="random")  # several images of a class would be one image, several times
     if data.IPC and data.sampler == "balanced" and not {"batch_size", "IPC"} & set(typed):
-        _, counts = np.unique(labels, return_counts=True)
         each = min(data.batch_size // len(counts), int(np.median(counts)))
         if each > data.IPC:
             data = replace(data, IPC=each, batch_size=each * len(counts))
