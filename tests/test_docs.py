@@ -115,13 +115,14 @@ class Shell:
             stub.write_text('#!/bin/sh\n{ printf "%s\\0" "${0##*/}" "$@"; echo; } >> "$NOTES"\n')
             stub.chmod(0o755)
         own = ["--dataset", "folder", "--data-dir", str(folder / "photos"), "--model", "resnet18"]
+        mobile = create_model("mobilenet_v2", embedding_size=4, pretrained=False)
         for name, net, config in (
             ("cub/RUN", network(), parse_train(["--loss", "Proxy_Anchor"]).config),
             ("cub/TRANSFER", network(), parse_target(["--source-ckpt", "best.pt"]).config),
             ("photos/RUN", network(), parse_stml([*own, "--unlabelled"]).config),
             ("photos/RUN2", network(), parse_train(own).config),
             ("glyphs/RUN", network(), parse_train(["--dataset", "glyphs", "--introspective"]).config),
-            ("photos/RUN4", create_model("mobilenet_v2", embedding_size=4, pretrained=False), parse_stml(own[:4]).config),
+            ("photos/RUN4", mobile, parse_stml(own[:4]).config),
             ("photos/RUN3", classifier(), parse_classify(own).config),
             ("cifar100/RUN", classifier(), parse_classify(["--dataset", "cifar100"]).config),
         ):

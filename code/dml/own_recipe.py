@@ -1,6 +1,6 @@
 """Defaults for a user's own photographs (``--dataset folder``), which no publication has.
 
-Each was chosen by what it did to classes held out of the training half of three sets (docs/own_photographs.md).
+What was measured of them, and on which photographs: docs/own_photographs.md.
 """
 
 from __future__ import annotations
