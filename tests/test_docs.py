@@ -42,6 +42,7 @@ from dml.compare.plan import read_plan
 from dml.config import SECTIONS, LossConfig
 from dml.data.verify import EVERY_DATASET
 from dml.metric_names import is_metric, metric_key
+from dml.models import create_model
 from entrypoints import ROOT
 from models.test_models_start import classifier, network, saved
 from printed_commands import PAGES, Printed, blocks, flags, headings, links, of_docstring, of_page, paths
@@ -126,12 +127,14 @@ class Shell:
             stub.write_text('#!/bin/sh\n{ printf "%s\\0" "${0##*/}" "$@"; echo; } >> "$NOTES"\n')
             stub.chmod(0o755)
         own = ["--dataset", "folder", "--data-dir", str(folder / "photos"), "--model", "resnet18"]
+        mobile = create_model("mobilenet_v2", embedding_size=4, pretrained=False)
         for name, net, config in (
             ("cub/RUN", network(), parse_train(["--loss", "Proxy_Anchor"]).config),
             ("cub/TRANSFER", network(), parse_target(["--source-ckpt", "best.pt"]).config),
             ("photos/RUN", network(), parse_stml([*own, "--unlabelled"]).config),
             ("photos/RUN2", network(), parse_train(own).config),
             ("glyphs/RUN", network(), parse_train(["--dataset", "glyphs", "--introspective"]).config),
+            ("photos/RUN4", mobile, parse_stml(own[:4]).config),
             ("photos/RUN3", classifier(), parse_classify(own).config),
             ("cifar100/RUN", classifier(), parse_classify(["--dataset", "cifar100"]).config),
         ):

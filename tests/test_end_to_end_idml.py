@@ -28,7 +28,7 @@ def few_digits(digits, tmp_path_factory) -> Path:
 
 def arguments(images: Path, logs: Path, name: str) -> list:
     common = ["--dataset", "folder", "--data-dir", images, "--log-dir", logs, *SMALL, "--run-name", name]
-    return [*common, "--introspective", "--epochs", "2", "--metrics", "recall", "map_at_r"]
+    return [*common, "--introspective", "--recipe", "idml", "--epochs", "2", "--metrics", "recall", "map_at_r"]
 
 
 def test_trained_continued_and_evaluated(few_digits, tmp_path, capsys, monkeypatch):

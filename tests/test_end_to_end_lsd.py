@@ -15,6 +15,7 @@ from entrypoints import SMALL, record, run, run_inside, start, wait_for
 LSD = [
     *("--loss", "triplet_lsd", "--batch_mining", "distance", "--arch", "resnet18_normalize", "--kd_alpha", "50"),
     *("--noisy_label", "--noisy_ratio", "0.3", "--n_epochs", "4", "--metrics", "e_recall@1", "--no_train_metrics"),
+    *("--recipe", "lsd"),
 ]
 
 

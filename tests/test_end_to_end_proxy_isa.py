@@ -14,7 +14,7 @@ from entrypoints import SMALL, record, run, run_inside, start, wait_for
 # 120 training images in batches of 24: memory from the first epoch, filter from the second; h and V filter much.
 ISA = [
     *("--loss", "ProxyISA", "--enableMemory", "True", "--T", "50", "--start_epoch", "0", "--isa-h", "1.5", "--V", "8"),
-    *("--epochs", "4", "--init_type", "center", "--IPC", "4"),
+    *("--epochs", "4", "--init_type", "center", "--IPC", "4", "--recipe", "proxy_isa"),
 ]
 
 
@@ -73,6 +73,7 @@ def test_killed_in_the_filter_phase_and_resumed_equals_uninterrupted(digits, tmp
 
 def test_a_pair_loss_with_memory_trains(digits, tmp_path, capsys):
     options = ["--loss", "MS", "--enableMemory", "--T", "60", "--start-epoch", "1", "--epochs", "2"]
+    options += ["--recipe", "proxy_isa"]
     command = ["--dataset", "folder", "--data-dir", digits, "--log-dir", tmp_path, *SMALL, *options]
     run_inside("train.py", *command, "--run-name", "pairs", status=0, capsys=capsys)
     assert int(method_state(tmp_path / "folder" / "pairs")["criterion.memory.written"]) == 60
@@ -80,6 +81,7 @@ def test_a_pair_loss_with_memory_trains(digits, tmp_path, capsys):
 
 def test_without_memory_it_trains_in_its_first_phase(digits, tmp_path, capsys):
     command = ["--dataset", "folder", "--data-dir", digits, "--log-dir", tmp_path, *SMALL, "--loss", "ProxyISA"]
+    command += ["--recipe", "proxy_isa"]
     with pytest.warns(ConfigWarning, match="stays in its first phase"):
         run_inside("train.py", *command, "--epochs", "1", "--run-name", "plain", status=0, capsys=capsys)
     state = method_state(tmp_path / "folder" / "plain")

@@ -24,6 +24,7 @@ from entrypoints import SMALL, record, run_inside
 # Without the flags that train_stml.py does not have.
 SETTINGS = [*SMALL[: SMALL.index("--batch-size")], *SMALL[SMALL.index("--workers") :], "--batch-size", "16"]
 STML = ["--bg_embedding_size", "24", "--sigma", "3", "--IPC", "4", "--fix_lr", "true", "--momentum", "0.9"]
+STML += ["--recipe", "stml"]
 TRAIN, TEST = 48, 24
 
 
@@ -157,6 +158,8 @@ def test_photographs_without_classes_become_searchable(photographs, logs):
     names = ("gallery.png", "curves.png", "tsne.html", "best.pt")
     assert all((photographs / name).stat().st_size > 0 for name in names)
     assert not any(key.startswith("eval/") for line in record(photographs) for key in line)
+    views = record(photographs)[-1]
+    assert all(0 <= views[f"views/{network}view_recall_at_1"] <= 1 for network in ("", "untrained_"))
 
 
 def test_what_is_kept_of_photographs_is_the_last_network_with_a_baseline_too(photographs, logs, tmp_path, capsys):

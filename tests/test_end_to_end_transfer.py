@@ -12,7 +12,7 @@ import pytest
 
 from entrypoints import SMALL, record, run, run_inside, start
 
-SETTINGS = [*SMALL[: SMALL.index("--lr-decay-step")], *SMALL[SMALL.index("--warm") :], "--IPC", "6"]
+SETTINGS = [*SMALL[: SMALL.index("--lr-decay-step")], *SMALL[SMALL.index("--bn-freeze") :], "--warm", "0", "--IPC", "6"]
 
 
 @pytest.fixture(scope="module")

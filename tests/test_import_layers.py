@@ -14,6 +14,7 @@ LAYERS = (
     (
         *("structures", "registry", "options", "normalize", "metric_names", "metrics_file", "redact", "wandb_settings"),
         *("processes", "signals", "plain_text", "packages", "positives", "writing", "numpy_pickle"),
+        "own_recipe",
     ),
     ("config", "recipes"),
     ("data",),

@@ -11,6 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dml.own_recipe import (
+    LENGTHS,
+    SELF_TAUGHT,
+    SELF_TAUGHT_FROM_SCRATCH,
+    SELF_TAUGHT_LENGTHS,
+    SELF_TAUGHT_OPTIONS,
+    SUPERVISED,
+    SUPERVISED_FROM_SCRATCH,
+    Length,
+)
 from dml.registry import Registry
 
 
@@ -25,6 +35,10 @@ class Recipe:
         program: the entry point that has it.
         model_defaults: backbone → what differs with it.
         arch_without_endings: what a name given by ``--arch`` means that its endings do not change.
+        from_scratch: what differs for random weights.
+        options: of the loss, where they are not its own defaults: flag → value.
+        lengths: how many epochs there are, from weights that were trained and from scratch, where the number of images
+            decides; None: as ``defaults`` have it.
     """
 
     title: str
@@ -33,6 +47,9 @@ class Recipe:
     program: str = "train.py"
     model_defaults: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     arch_without_endings: dict[str, Any] = field(default_factory=dict)
+    from_scratch: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    lengths: tuple[Length, Length] | None = None
 
 
 # The networks that the recipes were published for; others bring settings of their own.
@@ -217,6 +234,14 @@ RECIPES: Registry[Recipe] = Registry(
             model_defaults={"inception_v1": {"crop_size": 227}, "googlenet": {"crop_size": 227}},
             arch_without_endings={"bn_freeze": False, "l2_norm": False},
         ),
+        "folder": Recipe(
+            "own photographs",
+            _PROXY_ANCHOR | SUPERVISED,
+            ipc_sampler="balanced",
+            model_defaults={"bn_inception": _FAST_STATISTICS, "googlenet": _LARGE_EPSILON},
+            from_scratch=SUPERVISED_FROM_SCRATCH,
+            lengths=LENGTHS,
+        ),
         "transfer_source": Recipe(
             "label relaxation's source",
             _TRANSFER_SOURCE,
@@ -224,6 +249,16 @@ RECIPES: Registry[Recipe] = Registry(
             model_defaults={"bn_inception": _FAST_STATISTICS},
         ),
         "stml": Recipe("STML", _STML, ipc_sampler="random", program="train_stml.py", model_defaults=_STML_MODELS),
+        "stml_folder": Recipe(
+            "own photographs, without labels",
+            _STML | SELF_TAUGHT,
+            ipc_sampler="random",
+            program="train_stml.py",
+            model_defaults=_STML_MODELS,
+            from_scratch=SELF_TAUGHT_FROM_SCRATCH,
+            options=SELF_TAUGHT_OPTIONS,
+            lengths=SELF_TAUGHT_LENGTHS,
+        ),
         "self_supervised": Recipe(
             "STML's self-supervised baselines",
             _STML | {"head_lr": None, "l2_norm": True},

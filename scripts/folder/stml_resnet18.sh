@@ -4,10 +4,9 @@
 # Reported: none for this setting.
 # The images lie in a folder given with --data-dir, in class folders or in none at all; see docs/stml.md.
 # At the end the run folder holds gallery.png and, of images without classes, embeddings.npz to search in.
-# Further flags are passed on, and win: scripts/folder/stml_resnet18.sh --data-dir photos --epochs 40
+# Further flags are passed on, and win: scripts/folder/stml_resnet18.sh --data-dir photos --pretrained 0
 # Written from scripts/commands.toml by scripts/make_scripts.py: edit there.
 set -euo pipefail
 root="$(dirname "$0")/../.."
 exec "$root/scripts/python" "$root/code/train_stml.py" \
-    --gpu-id 0 --model resnet18 --embedding_size 128 --optimizer adamp --dataset folder --view 2 --sigma 3 --lr 1e-4 \
-    --delta 1 --IPC 5 --momentum 0.99 --epochs 20 "$@"
+    --model resnet18 --embedding_size 128 --dataset folder "$@"

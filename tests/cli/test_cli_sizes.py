@@ -24,7 +24,7 @@ NOWHERE = ("--data-dir", "/nowhere")
         (parse_target, ("--source-ckpt", "s.pth", "--model", "bn_inception", "--crop-size", "1"), "it takes is 7"),
         (parse_train, ("--crop-size", "64", "--resize", "48"), "crop size 64 exceeds resize 48: give --resize 64"),
         (parse_train, ("--resize", "200"), "crop size 224 exceeds resize 200"),
-        (parse_stml, ("--dataset", "folder", "--unlabelled", "--resize", "200"), "crop size 227 exceeds resize 200"),
+        (parse_stml, ("--dataset", "folder", "--unlabelled", "--resize", "90"), "crop size 96 exceeds resize 90"),
         (parse_classify, ("--crop-size", "64"), "crop size 64 exceeds resize 32"),
         (parse_train, ("--model", "resnet19"), "unknown backbone 'resnet19'"),
         (parse_stml, ("--model", "resnet19"), "unknown backbone 'resnet19'"),

@@ -60,6 +60,25 @@ def test_context_sees_a_cluster_that_distances_blur():
     assert not context.contextual[:5, 5:].any()
 
 
+@pytest.mark.parametrize("spread", [1.0, 1e-3])
+def test_sigma_as_the_teacher_s_distances_are(heads, spread):
+    teacher = F.normalize(heads[2]) * spread + torch.ones(heads[2].shape[1])  # far from the origin, near each other
+    unit = F.normalize(teacher)
+    between = [(i, j) for i in range(len(unit)) for j in range(len(unit)) if IMAGES[i] != IMAGES[j]]
+    mean = torch.stack([(unit[i] - unit[j]).square().sum() for i, j in between]).mean()
+    found, expected = (
+        contextual_similarity(teacher, IMAGES, sigma=sigma, num_neighbours=7).pairwise for sigma in (0, float(mean))
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    off = ~torch.eye(len(unit), dtype=torch.bool)
+    assert 0.2 < found[off].mean() < 0.6, "far and near are told apart, however small the distances"
+
+
+def test_sigma_of_a_teacher_that_has_collapsed():
+    context = contextual_similarity(torch.ones(len(IMAGES), 4), IMAGES, sigma=0, num_neighbours=3)
+    assert torch.isfinite(context.similarity).all()
+
+
 def test_views_of_an_image_are_neighbours_however_far_apart(heads):
     context = contextual_similarity(heads[2], IMAGES, sigma=0.1, num_neighbours=2)
     assert torch.equal(context.neighbours.sort().values, torch.stack([torch.arange(B) % 12, IMAGES + 12], 1))
@@ -102,8 +121,8 @@ def test_stml_works_on_fewer_rows_than_neighbours():
 
 
 def test_stml_refuses_what_does_not_fit(heads):
-    with pytest.raises(ValueError, match="--sigma must be positive, got 0"):
-        SelfTaughtLoss(sigma=0)
+    with pytest.raises(ValueError, match="--sigma must be positive, or 0, got -1"):
+        SelfTaughtLoss(sigma=-1)
     with pytest.raises(ValueError, match="--delta must be positive, got -1"):
         SelfTaughtLoss(delta=-1)
     with pytest.raises(ValueError, match="at least 2 rows of the batch, got 1"):

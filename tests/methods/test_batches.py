@@ -61,9 +61,9 @@ def test_the_documented_command_fits_any_number_of_classes(counts, batch_size, I
 @pytest.mark.parametrize(
     ("typed", "counts", "batch_size"),
     [
-        ({}, [10, 30], 40),
-        ({"loss": "ProxyISA", "IPC": 5}, [10, 30], 40),  # draws by the power of class sizes
-        ({"loss": "margin"}, [10, 31], 40),  # LSD's two images of a class
+        ({"recipe": "proxy_anchor"}, [10, 30], 40),
+        ({"recipe": "proxy_isa", "loss": "ProxyISA", "IPC": 5}, [10, 30], 40),  # draws by the power of class sizes
+        ({"recipe": "lsd", "loss": "margin"}, [10, 31], 40),  # LSD's two images of a class
         ({"sampler": "full_random"}, [10, 31], 41),
         ({"sampler": "greedy_coreset", "IPC": 2}, [10, 31], 40),
         ({"batch_size": 64, "IPC": 5}, [4] * 17, 60),  # 68 images give a stream of 60 in whole groups
@@ -81,9 +81,10 @@ def test_every_sampler_fits(typed, counts, batch_size):
 
 
 def test_what_only_a_default_asked_for_is_no_warning():
-    result, said = fitted(config_of(), [10, 30], typed=())
+    config = config_of(recipe="proxy_anchor")
+    result, said = fitted(config, [10, 30], typed=())
     assert said == ["--batch-size 150 is more than the training set of 40 images of 2 classes fills: batches of 40"]
-    assert fitted(config_of(), [10, 30], typed=("IPC", "lr")) == (result, said)
+    assert fitted(config, [10, 30], typed=("IPC", "lr")) == (result, said)
 
 
 def test_every_entry_point_fits():
@@ -103,7 +104,7 @@ def test_every_entry_point_fits():
 
 
 def test_processes_share_a_batch_equally():
-    assert fitted(config_of(), [10, 31], world_size=4)[0].data.batch_size == 40
+    assert fitted(config_of(recipe="proxy_anchor"), [10, 31], world_size=4)[0].data.batch_size == 40
     assert fitted(config_of(batch_size=64, IPC=3), [10] * 7, world_size=4)[0].data.batch_size == 12
 
 

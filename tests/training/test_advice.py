@@ -51,7 +51,7 @@ def test_either_of_the_leading_metrics_counts():
         (("--pretrained", "0", "--warm", "2"), {}, "in its first 2 epochs only heads trained"),
         ((), {"steps": 100}, "--epochs 100 takes 1,000"),
         (("--augmentation", "lighting"), {}, "--augmentation base, not lighting"),
-        ((), {}, "as little as 8% of a photograph, the search all of it: --crop-scale 0.5"),
+        (("--crop-scale", "0.08"), {}, "as little as 8% of a photograph, the search all of it: --crop-scale 0.5"),
         (("--crop-scale", "0.6"), {}, "the histogram may be all that you need"),
     ],
 )
@@ -67,7 +67,7 @@ def test_training_that_leads_away_from_its_start():
     last = state(0.3, **{HISTOGRAM: 0.9})
     last.best_epoch = 10
     assert "still getting better in its last epoch: more --epochs than 60" in below_baselines(
-        config(), last, "recall_at_1"
+        config("--epochs", "60"), last, "recall_at_1"
     )
 
 

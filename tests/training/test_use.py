@@ -39,7 +39,7 @@ def test_the_command_is_that_of_the_run_without_its_test(typed, kept):
 
 
 def config(*words: str):
-    return parse_train(["--dataset", "folder", "--epochs", "60", *words]).config
+    return parse_train(["--dataset", "folder", "--epochs", "60", "--scheduler", "step", *words]).config
 
 
 def test_as_many_epochs_as_the_best_had():

@@ -60,11 +60,13 @@ def fill_defaults(
     if typed.get("pretrained") and not of_dataset.get("pretrained", True):
         # A rate made for random weights would undo what weights that were trained are good for.
         of_dataset = {name: value for name, value in of_dataset.items() if name not in OF_RANDOM_WEIGHTS}
-    model = (named.defaults | of_dataset | typed)["model"]
+    of_start = {} if starts_from_weights(named.defaults | of_dataset | typed) else named.from_scratch
+    model = (named.defaults | of_start | of_dataset | typed)["model"]
     # Defaults go by the name, not by its other spellings.
     model = BACKBONES.canonical(model) if model.startswith(PREFIX) else BACKBONES.aliases.get(model, model)
     layers = (
         Layer(f"recipe {recipe}", named.defaults),
+        Layer(f"recipe {recipe} from scratch", of_start),
         Layer(f"model {model}", named.model_defaults.get(model, {})),
         Layer(f"augmentation {augmentation}", AUGMENTATION_DEFAULTS.get(augmentation, {})),
         Layer(f"data set {dataset}", of_dataset),
@@ -79,6 +81,11 @@ def fill_defaults(
     values.setdefault("data_name", default_data_name(dataset, values.get("data_dir", DataConfig.data_dir)))
     _check_first_weights(values)
     return Defaults(recipe, values, (*layers, Layer(TYPED, typed)))
+
+
+def starts_from_weights(values: Mapping[str, Any]) -> bool:
+    """Whether a network begins with weights from somewhere, and not with random ones."""
+    return bool(values.get("pretrained", True) or values.get("init_from") or values.get("resume"))
 
 
 def take_recipe(typed: dict[str, Any], program: str) -> str | None:

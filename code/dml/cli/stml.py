@@ -17,12 +17,17 @@ from dml.cli.layers import Layer
 from dml.cli.parser import Parser, add_sections, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, switched_on, train_config
+from dml.data import DATASETS
+from dml.data.screening import OWN
 from dml.errors import UserError
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.effective import effective
+from dml.recipes import RECIPES
 
 PROGRAM = "train_stml.py"
 DEFAULT_METHOD = "stml"
+OWN_RECIPE = "stml_folder"
+"""Of a user's own photographs."""
 GOOGLENET = {"googlenet": "inception_v1"}
 """NOTE: the published ``googlenet`` is the original Inception-v1, not the batch-normalised one of torchvision."""
 
@@ -75,7 +80,7 @@ def _asked(typed: dict[str, Any]) -> tuple[dict[str, Any], LossConfig, Defaults]
     """The settings that were typed, historic flags settled; the method; the defaults of the rest."""
     typed = dict(typed)
     settle_historic(typed)
-    recipe = take_recipe(typed, PROGRAM)
+    asked = take_recipe(typed, PROGRAM)
     method = SELF_TAUGHT_LOSSES.canonical(typed.pop("loss", DEFAULT_METHOD))
     spec, options = SELF_TAUGHT_LOSSES[method], take_options(typed)
     refuse_foreign_options(options, spec, method, SELF_TAUGHT_LOSSES, chosen_by="--method")
@@ -84,7 +89,10 @@ def _asked(typed: dict[str, Any]) -> tuple[dict[str, Any], LossConfig, Defaults]
     chosen = [Layer(f"method {method}", {"head": spec.head})]
     if typed.get("resume") or typed.get("init_from"):
         chosen.append(Layer("weights to start from", {"teacher_init": "student"}))
-    return typed, LossConfig(method, options=options), fill_defaults(recipe or spec.recipe, typed, chosen=chosen)
+    is_own = "dataset" in typed and DATASETS.canonical(typed["dataset"]) == OWN
+    recipe = asked or (OWN_RECIPE if is_own and method == DEFAULT_METHOD else spec.recipe)
+    own = {name: value for name, value in RECIPES[recipe].options.items() if name in spec.options}
+    return typed, LossConfig(method, options=own | options), fill_defaults(recipe, typed, chosen=chosen)
 
 
 def _check_weights(config: TrainConfig) -> None:

@@ -30,6 +30,8 @@ from dml.config import (
 )
 from dml.config.switches import TRAIN as PROGRAM
 from dml.config.switches import Switch
+from dml.data import DATASETS
+from dml.data.screening import OWN
 from dml.errors import UserError
 from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.losses.spec import LossSpec
@@ -40,6 +42,8 @@ from dml.recipes import RECIPES
 
 DEFAULT_LOSS = "Proxy_Anchor"
 SOURCE_RECIPE = "transfer_source"
+OWN_RECIPE = "folder"
+"""Of a user's own photographs, whatever the loss: no publication has those."""
 NO_MEMORY_TO_LEAVE_OUT = Condition(
     lambda settings: settings["memory"] or "memory-size" not in settings,
     "0 has no effect with --loss {loss}, which always has a memory",
@@ -163,12 +167,17 @@ def _asked(typed: dict[str, Any]) -> _Asked:
     for switch in (OWN_SECTIONS[name].switch for name in own):
         _check_fit(switch, loss.loss, choice)
         recipe = switch.recipes.get(recipe, recipe)
+    if "dataset" in typed and DATASETS.canonical(typed["dataset"]) == OWN:
+        recipe = OWN_RECIPE
     if typed.get("as_source"):
         recipe = SOURCE_RECIPE
     recipe = asked_recipe or recipe
     if recipe == "lsd" and typed.get("scheduler") == "step" and "lr_decay_step" not in typed:
         typed["scheduler"] = "multistep"  # what LSD's repository means by it: --tau holds the milestones
-    return _Asked(typed, choice, loss, own, fill_defaults(recipe, typed))
+    chosen = []
+    if recipe == OWN_RECIPE and not (choice.spec.has_proxies and choice.spec.lr_scale is not None):
+        chosen.append(Layer(f"loss {loss.loss}", {"init_type": "normal"}))  # no proxies to start anywhere
+    return _Asked(typed, choice, loss, own, fill_defaults(recipe, typed, chosen=chosen))
 
 
 def _take_loss(typed: dict[str, Any]) -> tuple[LossChoice, LossConfig]:

@@ -16,6 +16,7 @@ from dml.evaluation.embedding import embed_records
 from dml.methods.base import Given
 from dml.methods.batches import fit_batches
 from dml.methods.build import build_method
+from dml.methods.length import fit_to_size
 from dml.methods.student import create_student
 from dml.models import EmbeddingNet
 from dml.models.extract import background_of
@@ -38,6 +39,7 @@ def run(command: TrainCommand) -> Path:
     config = command.config
     fabric = launch(config.run)
     data, task = images_of(command)
+    config = fit_to_size(config, data.train.labels, is_new=command.resume is None, typed=command.typed)
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
 
     def embed_training_set(model: EmbeddingNet) -> Tensor:

@@ -12,6 +12,7 @@ from dml.evaluation.embedding import embed_records
 from dml.methods.base import Given
 from dml.methods.batches import fit_batches
 from dml.methods.build import build_method
+from dml.methods.length import fit_to_size
 from dml.models import EmbeddingNet, model_from_config
 from dml.tracking import say
 from dml.training.launch import launch
@@ -41,6 +42,7 @@ def run(command: TrainCommand) -> Path:
         run=command.resume,
         accept_changes=command.accept_changes,
     )
+    config = fit_to_size(config, data.train.labels, is_new=command.resume is None, typed=command.typed)
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     model = model_from_config(
         config.model,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dml.config import TrainConfig
 from dml.evaluation.baselines import COLOURS, FEATURES, PIXELS, UNTRAINED
+from dml.methods.length import starts_from_weights
 from dml.metric_names import LEADING, label, percent
 from dml.metrics_file import read_record
 from dml.models.backbones import BACKBONES, class_of
@@ -20,12 +21,6 @@ _RECOLOURING = ("adv", "lighting")
 
 class BaselineWarning(UserWarning):
     """A trained network that finds less than what needs no training."""
-
-
-def has_weights(config: TrainConfig) -> bool:
-    """Whether the network begins with weights from somewhere, and not with random ones."""
-    model, self_taught = config.model, config.self_taught
-    return bool(model.pretrained or model.weights or model.init_from or (self_taught and self_taught.resume))
 
 
 def below_baselines(config: TrainConfig, state: TrainingState, metric: str) -> str | None:
@@ -57,7 +52,7 @@ def _reasons(config: TrainConfig, state: TrainingState, winners: list[str]) -> l
     """The likely ones first."""
     data, model, optim = config.data, config.model, config.optim
     found = []
-    if not has_weights(config):
+    if not starts_from_weights(config):
         found.append(
             "it began with random weights: --pretrained 1 (a download), --weights FILE, or --init-from a run of yours"
         )

@@ -20,6 +20,7 @@ from dml.data.images import ImageDataset
 from dml.data.loader import PlannedBatches, train_loader
 from dml.data.run_split import warn_of_trained_classes
 from dml.data.screening import LEFT_OUT_FILE, OWN, left_out_table
+from dml.evaluation.baselines import UNTRAINED
 from dml.methods.base import Method
 from dml.models.memory_format import CONTIGUOUS
 from dml.recipes import DATASET_DEFAULTS, RECIPES
@@ -150,7 +151,11 @@ def _train_in(
             # A finished run was taken up again, or nothing is evaluated on the way.
             looks = config.evaluation.eval_test_every != 0
             if not task.is_evaluated and ((config.run.pictures and looks) or not task.splits):
-                task.evaluate("eval", task.method.judged)
+                found = task.evaluate("eval", task.method.judged)
+                if not task.splits and found and fabric.is_global_zero:  # what needs no labels
+                    before = trainer.state.baselines.get(UNTRAINED, {})
+                    found |= {f"{UNTRAINED}_{name}": value for name, value in before.items()}
+                    trainer.tracker.log(trainer.state.epoch, "views", found)
             if fabric.is_global_zero:
                 _conclude(config, trainer, task)
         finished = True

@@ -43,16 +43,20 @@ def contextual_similarity(
     neighbourhoods agree. Views of one image count as coinciding where neighbours are sought, and only there.
     O(B²·D + B³) time and O(B²) memory; no gradient.
 
+    NOTE: σ = 0 is not published. Distances depend on the start of a network: squared, 0.9 on average from ImageNet's
+    weights and 0.03 from random ones, so that no one σ tells near from far in both.
+
     NOTE: which of several equally near rows is a neighbour (views of one image, if they are more than k) is left
     to ``torch.topk``, as published.
 
     Args:
         teacher: (B, G) embeddings of any norm.
         images: (B,) int64, rows with the same number are views of one image.
-        sigma: σ, bandwidth of the similarity.
+        sigma: σ, bandwidth of the similarity; 0: the mean of ‖t̂_i − t̂_j‖² over rows of different images.
         num_neighbours: k; all rows where the batch has fewer.
     """
-    pairwise = (squared_distances(l2_normalize_clamped(teacher)).clamp_min(0) / -sigma).exp()
+    distances = squared_distances(l2_normalize_clamped(teacher)).clamp_min(0)
+    pairwise = (distances / -(sigma or _mean_between(distances, images))).exp()
     sought = pairwise.masked_fill(images[:, None] == images, 1)
     neighbours = sought.topk(min(num_neighbours, len(teacher))).indices
     is_neighbour = _indicator(neighbours, pairwise)
@@ -63,6 +67,12 @@ def contextual_similarity(
     contextual = (expanded + expanded.T) / 2
     similarity = (pairwise + contextual) / 2
     return ContextualSimilarity(pairwise, neighbours, reciprocal.bool(), overlap, expanded, contextual, similarity)
+
+
+def _mean_between(distances: Tensor, images: Tensor) -> Tensor:
+    """Scalar: the mean of (B, B) distances over rows of different images; above 0."""
+    between = images[:, None] != images
+    return (distances * between).sum().div(between.sum().clamp_min(1)).clamp_min(torch.finfo(distances.dtype).tiny)
 
 
 def _indicator(columns: Tensor, like: Tensor) -> Tensor:

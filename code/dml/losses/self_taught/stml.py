@@ -13,7 +13,7 @@ from dml.losses.self_taught.context import contextual_similarity
 from dml.losses.self_taught.spec import SelfTaughtSpec
 from dml.normalize import l2_normalize_clamped, widen
 from dml.options import Option
-from dml.ranges import above
+from dml.ranges import above, at_least
 
 
 class SelfTaughtTerms(NamedTuple):
@@ -45,22 +45,24 @@ class SelfTaughtLoss(nn.Module):
     from it. O(B²·D + B³) time, O(B²) memory.
 
     Args:
-        sigma: σ, bandwidth of the teacher's similarity.
+        sigma: σ, bandwidth of the teacher's similarity; 0: as the teacher's distances are, see
+            ``contextual_similarity``.
         delta: δ, relative distance beyond which dissimilar rows are let be.
         num_neighbours: k of the teacher's neighbourhoods, at least 2; published: neighbours per query × views.
         normalize_student: bring the student's embeddings to unit length first.
 
     Raises:
-        UserError: σ or δ not positive, or fewer than two neighbours.
+        UserError: σ negative, δ not positive, or fewer than two neighbours.
     """
 
     def __init__(
         self, *, sigma: float = 1.0, delta: float = 1.0, num_neighbours: int = 10, normalize_student: bool = False
     ):
         super().__init__()
-        for flag, value in (("--sigma", sigma), ("--delta", delta)):
-            if value <= 0:
-                raise UserError(f"{flag} must be positive, got {value}")
+        if sigma < 0:
+            raise UserError(f"--sigma must be positive, or 0, got {sigma}")
+        if delta <= 0:
+            raise UserError(f"--delta must be positive, got {delta}")
         if num_neighbours < 2:
             raise UserError(f"a neighbourhood needs at least 2 rows of the batch, got {num_neighbours}")
         self.sigma, self.delta = sigma, delta
@@ -114,7 +116,11 @@ SPEC = SelfTaughtSpec(
     build=SelfTaughtLoss,
     recipe="stml",
     options={
-        "sigma": Option("sigma", "bandwidth σ of the teacher's similarity", within=above(0)),
+        "sigma": Option(
+            "sigma",
+            "bandwidth σ of the teacher's similarity; 0: the mean squared distance of the batch's images to each other",
+            within=at_least(0),
+        ),
         "delta": Option("delta", "relative distance δ that dissimilar pairs are pushed to", within=above(0)),
         "student-norm": Option("normalize_student", "student embeddings of unit length in the loss"),
     },
