@@ -118,7 +118,8 @@ class Shell:
         self.folder, self.stubs, self.notes = folder, stubs, stubs / "notes"
         for name in ("code", "scripts", "plans", "Makefile", "requirements.txt", "docs"):
             (folder / name).symlink_to(ROOT / name)
-        for name in ("photos", "new_photos", "labelled_photos", "FOLDER", "LAYOUT", ".venv/bin"):
+        places = ("photos", "new_photos", "labelled_photos", "FOLDER", "LAYOUT", "cub200_2010/images", "results")
+        for name in (*places, ".venv/bin"):
             (folder / name).mkdir(parents=True)
         (folder / ".venv" / "bin" / "activate").touch()
         (folder / "mobilenet_v2.pth").touch()

@@ -16,8 +16,9 @@ from dml.cli.stml import parse_stml
 from dml.cli.target import parse_target
 from dml.cli.train import parse_train
 from dml.report.groups import group_runs
+from dml.report.reading import read_runs
 from dml.report.reported import reported_of
-from dml.report.runs import Run, flat, read_runs
+from dml.report.runs import Run, flat
 from dml.report.summary import explain, summarise
 from dml.report.tables import FORMATS
 from make_scripts import read_table

@@ -19,18 +19,23 @@ from dml.report.runs import Run, run_from_lines
 
 
 def line_of_run(run: Run, **told: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON object of a run: its settings without places, section by section, all figures of its epochs, and what
-    needs no training.
+    """The JSON object of a run: its settings without places, section by section, the figures of its best and last epoch
+    and of the untrained network, of the others how long they took, and what needs no training.
 
     Args:
         told: section → setting → value, beside those of its configuration.
     """
-    computed = f"/{TOTAL_SECONDS}"
-    lines = [
-        {"epoch": epoch, **{key: value for key, value in values.items() if not key.endswith(computed)}}
-        for epoch, values in sorted(run.epochs.items())
-    ]
+    lines = [{"epoch": epoch, **_kept(run, epoch)} for epoch in sorted(run.epochs)]
     return {"config": without_places(run.stored) | told, "lines": lines, "baselines": run.baselines}
+
+
+def _kept(run: Run, epoch: int) -> dict[str, float]:
+    is_shown = epoch in (0, run.best_epoch, run.last_epoch)
+    return {
+        key: value
+        for key, value in run.epochs[epoch].items()
+        if key.endswith("/seconds") or (is_shown and not key.endswith(f"/{TOTAL_SECONDS}"))
+    }
 
 
 def add_line(file: Path, line: Mapping[str, Any]) -> None:
