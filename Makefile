@@ -25,7 +25,7 @@ venv: $(VENV)/.tests
 
 demo: $(VENV)/.runtime
 	$(BIN)/python code/train.py --dataset glyphs --eval-first --wandb disabled --run-name demo --log-dir $(DEMO_LOGS)
-	@echo "Next: source $(VENV)/bin/activate && python code/train.py --dataset folder --data-dir PHOTOS --model resnet18"
+	@echo "Next: source $(VENV)/bin/activate && python code/train.py --dataset folder --data-dir PHOTOS"
 
 compare-demo: $(VENV)/.tests
 	$(BIN)/python code/compare.py plans/glyphs.toml --out $(DEMO_LOGS)/compare/glyphs --jobs $(THREADS)

@@ -29,7 +29,6 @@ except ModuleNotFoundError:  # Python 3.10
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
-from dml.metric_names import label  # noqa: E402
 from dml.report.record import read_runs_of_record  # noqa: E402
 from dml.report.runs import Run  # noqa: E402
 
@@ -139,23 +138,30 @@ class Script:
 
 
 def measured_rows(record: Path) -> dict[str, dict[str, str]]:
-    """Path → ``measured`` and ``measured_how`` of the rows that ``scripts/reproduce.sh`` has run: mean and sample
-    standard deviation over seeds, in per cent, of the metric that the best epoch is chosen by, at that epoch."""
-    runs: dict[str, list[Run]] = {}
+    """Path → ``measured`` and ``measured_how`` of the rows that ``scripts/reproduce.sh`` has run as they are: mean and
+    sample standard deviation over seeds, in per cent, of R@1 or top-1 at each run's best epoch."""
+    runs: dict[str, dict[int, Run]] = {}
     for run in read_runs_of_record(record) if record.is_file() else ():
-        name, found, _ = run.name.partition("__seed_")
-        if found:
-            runs.setdefault(name.replace("__", "/"), []).append(run)
-    return {path: _measured(of_path) for path, of_path in runs.items()}
+        name, found, seed = Path(run.name).name.partition("__seed_")
+        if found and "__changed_" not in seed and _first_metric(run) is not None:
+            runs.setdefault(name.replace("__", "/"), {})[run.config.get("run.seed", 0)] = run
+    return {path: _measured(list(of_seeds.values())) for path, of_seeds in runs.items()}
+
+
+def _first_metric(run: Run) -> str | None:
+    """What tables show of a run: R@1, of a classifier top-1; None where the test split was not looked at."""
+    best = run.epochs.get(run.best_epoch, {}) if run.best_epoch is not None else {}
+    return next((name for name in ("recall_at_1", "e_recall_at_1", "top_1") if f"eval/{name}" in best), None)
 
 
 def _measured(runs: list[Run]) -> dict[str, str]:
-    split, _, metric = runs[0].select_metric.partition("/")
-    values = [100 * run.epochs[run.best_epoch][f"eval/{metric}"] for run in runs if run.best_epoch is not None]
+    split = runs[0].select_metric.partition("/")[0]
+    values = [100 * run.epochs[run.best_epoch or 0][f"eval/{_first_metric(run)}"] for run in runs]
     spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     chosen = "the test split" if split == "eval" else "held-out classes"
     how = f"best epoch on {chosen}, {len(values)} seed{'s' * (len(values) > 1)}, results/rows.jsonl"
-    return {"measured": f"{label(metric)} {statistics.fmean(values):.2f}{spread}", "measured_how": how}
+    name = "top-1" if _first_metric(runs[0]) == "top_1" else "R@1"
+    return {"measured": f"{name} {statistics.fmean(values):.2f}{spread}", "measured_how": how}
 
 
 def read_table(file: Path = ROOT / "scripts" / "commands.toml", record: Path = RECORD) -> dict[str, Script]:

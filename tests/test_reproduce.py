@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from entrypoints import ROOT
 from make_scripts import fill_tables, measured_rows, read_table
 from small_plan import laid_out
 
+SCRIPTS = [ROOT / "scripts" / f"{path}.sh" for path in read_table()]
 ROW = "cub/proxy_anchor_resnet50"
 QUICK = (
     "--model resnet18 --pretrained 0 --embedding-size 8 --crop-size 24 --resize 24 --batch-size 20 --epochs 1 --warm 0"
@@ -33,9 +35,16 @@ def test_from_the_command_to_the_table(digits, tmp_path):
     done = reproduce(ROW, *words, record=record)
     assert done.returncode == 0, done.stderr
     (line,) = map(json.loads, record.read_text().splitlines())
-    assert line["run"] == "cub__proxy_anchor_resnet50__seed_published"
+    data_and_name, _, changed = line["run"].partition("__changed_")
+    assert data_and_name == "cub/cub__proxy_anchor_resnet50__seed_published"
+    assert changed.isdigit()
+    assert not measured_rows(record)  # another network is no row
     recall = 100 * line["lines"][-1]["eval/recall_at_1"]
     assert str(tmp_path) not in record.read_text()
+    again = reproduce(ROW, *words, record=record)
+    assert "is in" in again.stdout
+    assert len(record.read_text().splitlines()) == 1
+    record.write_text(json.dumps(line | {"run": data_and_name}))
     found = read_table(record=record)[ROW].result
     assert found.measured == f"R@1 {recall:.2f}"
     assert found.measured_how == "best epoch on the test split, 1 seed, results/rows.jsonl"
@@ -43,9 +52,6 @@ def test_from_the_command_to_the_table(digits, tmp_path):
     before = "| CUB | Proxy-Anchor | ResNet-50, 512 | 69.9 | not yet run |"
     assert before in page
     assert before.replace("not yet run", f"{recall:.2f}") in fill_tables(page, read_table(record=record))
-    again = reproduce(ROW, *words, record=record)
-    assert "is in" in again.stdout
-    assert len(record.read_text().splitlines()) == 1
 
 
 def test_seeds_are_averaged(tmp_path):
@@ -53,12 +59,22 @@ def test_seeds_are_averaged(tmp_path):
     config = {"optim": {"epochs": 2}, "evaluation": {"select_metric": "recall_at_1"}}
     for seed, value in ((1, 0.6), (2, 0.62)):
         lines = [{"epoch": 1, "eval/recall_at_1": value}, {"epoch": 2, "eval/recall_at_1": value - 0.1}]
-        line = {"run": f"cub__idml_resnet50__seed_{seed}", "config": config, "lines": lines, "baselines": {}}
+        told = {"config": config | {"run": {"seed": seed}}, "lines": lines, "baselines": {}}
+        line = {"run": f"cub/cub__idml_resnet50__seed_{seed}", **told}
         with record.open("a") as file:
             file.write(json.dumps(line) + "\n")
     (found,) = measured_rows(record).values()
     assert found["measured"] == "R@1 61.00 ± 1.41"
     assert "2 seeds" in found["measured_how"]
+
+
+def test_what_was_stopped_is_continued_by_the_program_that_began_it():
+    """Which reproduce.sh reads from the script's last line, as here."""
+    for script in SCRIPTS:
+        (program,) = re.findall(r"^exec .*/(code/\w+\.py)", script.read_text(), re.MULTILINE)
+        line = ["sed", "-n", r"s/^exec .*\/\(code\/[a-z_]*\.py\).*/\1/p", str(script)]
+        assert subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip() == program
+    assert line[2] in (ROOT / "scripts" / "reproduce.sh").read_text()
 
 
 @pytest.mark.parametrize("row", ["", "cub/no_such_row", "../reproduce", "--help"])

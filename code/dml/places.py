@@ -11,7 +11,7 @@ PLACES = (
     *("data_dir", "log_dir", "run_name", "workers", "gpu_id", "wandb", "tracker", "project", "group", "feature_cache"),
 )
 """Settings that say where something is or how it is run: two runs that differ in them alone are one."""
-FILES = ("weights", "source_ckpt", "init_from")
+FILES = ("weights", "source_ckpt", "init_from", "resume")
 """Settings that are files: two runs of files of one name are one, for files move."""
 
 

@@ -85,6 +85,12 @@ def write_text_atomically(text: str, path: Path) -> None:
         file.write(text.encode(errors="surrogateescape"))
 
 
+def cut_off_rest(file: Path) -> None:
+    """Cut off a last line that is not complete, of a file of lines that was being written when a machine went down."""
+    if not (content := file.read_bytes()).endswith(b"\n"):
+        os.truncate(file, content.rfind(b"\n") + 1)
+
+
 def locked(path: Path, *, wait: bool = True) -> IO:
     """Hold the lock of a file, which is made, until the returned file is closed or the process ends, however it ends.
 

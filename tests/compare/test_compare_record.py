@@ -130,9 +130,19 @@ def name_of(line: str) -> str:
     return found.get("run") or found["judged"]
 
 
+def test_a_line_that_was_being_written_is_cut_off(tmp_path):
+    file = tmp_path / "record.jsonl"
+    whole = '{"judged": "a", "figures": {"single": [], "concatenated": {}}}\n'
+    file.write_text(whole + '{"judged": "b", "fig')
+    record = Record(file)
+    record.read_on()
+    assert record.judged("a") is not None
+    assert file.read_text() == whole
+
+
 @pytest.mark.parametrize("line", ["[]", "{", '{"run": "a"}', '{"run": "a", "result": {"st": 1}}', '{"judged": "a"}'])
 def test_a_damaged_record_is_refused_by_its_line(line, tmp_path):
     file = tmp_path / "record.jsonl"
     file.write_text(f'{{"judged": "a", "figures": {{"single": [], "concatenated": {{}}}}}}\n{line}\n')
     with pytest.raises(UserError, match=r"record\.jsonl, line 2"):
-        Record(file)
+        Record(file).read_on()

@@ -1,8 +1,7 @@
 """The loaders on the complete official lists of CUB-200-2011 and Cars-196, laid out with images of one pixel.
 
-The lists are not part of this repository: $DML_OFFICIAL_LISTS names their folder, or ../shared/data/official_lists
-beside it holds them. In it ``CUB_200_2011`` has the lists as its archive does, ``cars196`` the file ``cars_annos.mat``
-and those of the devkit with ``devkit_`` before their names.
+The lists are not part of this repository: $DML_OFFICIAL_LISTS names their folder. In it ``CUB_200_2011`` has the lists
+as its archive does, ``cars196`` has ``cars_annos.mat`` and the files of the devkit with ``devkit_`` before their names.
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ from tiny_images import write_annotations
 
 import verify_dataset
 from dml.data import DatasetError, RetrievalData, load_dataset
-from entrypoints import ROOT
 
-LISTS = Path(os.environ.get("DML_OFFICIAL_LISTS") or ROOT.parent / "shared" / "data" / "official_lists")
+LISTS = Path(os.environ.get("DML_OFFICIAL_LISTS", "none"))
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not LISTS.is_dir(), reason="the official lists are not there: DML_OFFICIAL_LISTS names them"),

@@ -42,10 +42,7 @@ def test_the_summary_counts_and_measures_and_names_what_to_run(tmp_path):
         "sides in pixels: least 20, median 22, most 24",
     ]
     assert (report.problems, report.notes) == ([], [])
-    assert report.next_command == (
-        f"python code/train.py --dataset folder --data-dir '{tmp_path}/my photos' --model resnet18 --embedding-size 128"
-        " --batch-size 64 --IPC 4"
-    )
+    assert report.next_command == (f"python code/train.py --dataset folder --data-dir '{tmp_path}/my photos'")
 
 
 def test_what_spoils_figures_is_a_problem(tmp_path):
@@ -99,7 +96,7 @@ def test_the_next_command_fits_what_is_there(tmp_path, folders, entry, note):
     for folder in folders:
         write_classes(tmp_path, [folder], per_class=5)
     report = verify("folder", tmp_path)
-    assert report.next_command.startswith(f"python code/{entry} --dataset folder --data-dir {tmp_path} ")
+    assert f"{report.next_command} ".startswith(f"python code/{entry} --dataset folder --data-dir {tmp_path} ")
     assert all(note in text and text.startswith("not for retrieval: ") for text in report.notes)
     assert len(report.notes) == bool(note)
 
@@ -126,8 +123,7 @@ def test_unreadable_files_are_moved_away(tmp_path):
     assert "folder, train: 2 classes, 5 images" in done.stdout
     assert done.stdout.splitlines()[-2:] == [
         "all is well",
-        "next: python code/train.py --dataset folder --data-dir photos --model resnet18 --embedding-size 128"
-        " --batch-size 64 --IPC 4",
+        "next: python code/train.py --dataset folder --data-dir photos",
     ]
     moved = sorted(str(path.relative_to(away)) for path in away.rglob("*.*"))
     assert moved == ["ant/0.png", "bee/empty.jpg", "dog/page.jpg", "dog/page_2.jpg"]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from dml.cli.train import parse_train
 from dml.config import train_config_from_json
+from dml.errors import Note
 from dml.methods.base import Given
 from dml.methods.build import build_method
 from dml.models import create_model
 from dml.models.memory_format import best_memory_format, lay_out, recorded_memory_format
-from dml.training.layout import with_memory_format
+from dml.training.layout import avoid_broken_kernels, with_memory_format
 from methods.test_steps_of_two_processes import RECORDS
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -102,3 +105,15 @@ def test_runs_from_before_go_on_as_they_were():
 )
 def test_what_a_checkpoint_says(config, expected):
     assert recorded_memory_format(config) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "stays"),
+    [("timm/fastvit_t8.apple_in1k", CPU, False), ("resnet18", CPU, True), ("timm/fastvit_t8", GPU, True)],
+)
+def test_onednn_is_off_where_it_would_corrupt_memory(name, device, stays, recwarn):
+    method = SimpleNamespace(model=SimpleNamespace(architecture=SimpleNamespace(backbone=name)))
+    with torch.backends.mkldnn.flags(enabled=True):
+        avoid_broken_kernels(method, device)
+        assert torch.backends.mkldnn.enabled == stays
+    assert sum(warning.category is Note for warning in recwarn) == (not stays)

@@ -17,16 +17,14 @@ from dml.errors import UserError
 from dml.metrics_file import json_object, read_utf8
 from dml.report.record import add_line, line_of_run
 from dml.report.runs import read_run
+from dml.writing import cut_off_rest
 
 
 class Record:
     """What a file of JSON lines knows, and its end, where more is written.
 
     Args:
-        file: need not exist; None: nothing is known and nothing is kept.
-
-    Raises:
-        UserError: naming the file and the line that cannot be read.
+        file: need not exist; None: nothing is known and nothing is kept. Nothing is read before ``read_on``.
     """
 
     def __init__(self, file: Path | None):
@@ -34,11 +32,17 @@ class Record:
         self._results: dict[str, Result] = {}
         self._judged: dict[str, Judged] = {}
         self._lines = 0
-        self.read_on()
 
     def read_on(self) -> None:
-        """Read what other processes have added. UserError naming a line that cannot be read."""
+        """Read what is there and new: first of all, and what other processes have added since.
+
+        One process at a time: a line that is not complete, of a machine that went down, is cut off.
+
+        Raises:
+            UserError: naming the file and the line that cannot be read.
+        """
         if self.file is not None and self.file.is_file():
+            cut_off_rest(self.file)
             self._read(self.file)
 
     def result(self, name: str) -> Result | None:
@@ -75,6 +79,8 @@ class Record:
             place = f"{file}, line {number}"
             line = json_object(text, place)
             try:
+                if "config" in line and "result" not in line:  # of report.py
+                    continue
                 if "run" in line:
                     self._results[str(line["run"])] = result_from(line["result"])
                 else:

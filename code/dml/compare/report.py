@@ -47,7 +47,7 @@ def values_of(plan: Plan, states: Sequence[MethodState], metric: str) -> Values:
                 for fold, metrics in enumerate(runs.judged.single, start=1):
                     found[SINGLE][name][seed, fold] = metrics[metric]
                 found[TOGETHER][name][seed,] = runs.judged.concatenated[metric]
-        if state.chosen is not None and not found[VALIDATION][name]:  # final runs held out nothing
+        if state.chosen is not None and plan.protocol.final == "all":  # final runs hold out nothing
             found[VALIDATION][name] = _best_of({plan.protocol.search_seed: state.chosen.results}, metric)
     if plan.protocol.final == "all":
         del found[TOGETHER]

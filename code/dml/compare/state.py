@@ -21,7 +21,6 @@ from dml.compare.plan import Method, Plan
 from dml.compare.record import Record
 from dml.compare.results import DIVERGED, Result, read_result
 from dml.compare.study import Journal, Trial, best_trial, propose
-from dml.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -149,19 +148,18 @@ class Comparison:
                         yield self._missing_source(command) or Unit(command.name, command)
 
     def _missing_source(self, command: Command) -> Unit | None:
-        """What is to be trained before ``command``. UserError if that diverged."""
+        """What is to be trained before ``command``."""
         if command.source is None:
             return None
         source = command.source[1]
-        if (found := self._result(source, with_network=True)) is None:
+        if self._result(source, with_network=True) is None:
             return self._missing_source(source) or Unit(source.name, source)
-        if found.state == DIVERGED:
-            raise UserError(f"{command.name} cannot be trained: its source {source.name} diverged")
         return None
 
     def _method(self, method: Method, journal: Journal | None, source: MethodState | None) -> MethodState:
         state, plan = MethodState(method, source=source), self.plan
         if source is not None and source.best is None:
+            state.is_searched = source.is_searched
             return state
         if method.search:
             self._search(state, journal)
@@ -251,7 +249,14 @@ class Comparison:
         return SeedState(commands, results, file, judged)
 
     def _result(self, command: Command, *, with_network: bool = False) -> Result | None:
-        """What a run came to; what has ended once stays so. ``with_network``: a record alone is not enough."""
+        """What a run came to; what has ended once stays so; one whose source diverged has diverged.
+
+        Args:
+            with_network: a record alone is not enough.
+        """
+        source = None if command.source is None else self._result(command.source[1])
+        if source is not None and source.state == DIVERGED:
+            return source
         if command.name not in self._results and (found := read_result(self.folder(command))) is not None:
             self._results[command.name] = found
         if (known := self._results.get(command.name)) is not None:

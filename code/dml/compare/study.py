@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from dml.compare.plan import Method, Protocol
 from dml.compare.results import DIVERGED, PRUNED, Result, is_number
 from dml.errors import UserError
 from dml.metric_names import metric_key, metric_of
+from dml.writing import cut_off_rest
 
 if TYPE_CHECKING:
     import optuna
@@ -163,8 +163,8 @@ class Journal:
 
     def _mend(self) -> None:
         """Cut off a last line that a machine which went down has not finished."""
-        if self.file.is_file() and not (content := self.file.read_bytes()).endswith(b"\n"):
-            os.truncate(self.file, content.rfind(b"\n") + 1)
+        if self.file.is_file():
+            cut_off_rest(self.file)
 
     def study(self, name: str, protocol: Protocol) -> optuna.Study:
         """The study of that name, which is made if there is none."""

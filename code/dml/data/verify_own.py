@@ -34,12 +34,12 @@ from dml.data.unlabelled import UnlabelledData, is_unlabelled, load_unlabelled
 from dml.errors import UserError
 
 _NAMED = 5  # pairs of near duplicates that a line names
-TRAIN = "python code/train.py --dataset folder --data-dir {} --model resnet18 --embedding-size 128 --batch-size 64"
+TRAIN = "python code/train.py --dataset folder --data-dir {}"
 CLASSIFY = (
     "python code/classify.py --dataset folder --data-dir {} --model resnet18 --pretrained --lr 0.01 --batch-size 64"
     " --epochs 20 --scheduler cosine"
 )
-SELF_TAUGHT = "python code/train_stml.py --dataset folder --data-dir {} --model resnet18 --embedding-size 128"
+SELF_TAUGHT = "python code/train_stml.py --dataset folder --data-dir {}"
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def _next_command(data: Data, data_dir: Path) -> str:
         return CLASSIFY.format(place)
     if data.gallery is None and set(data.query.class_names) <= set(data.train.class_names):
         return CLASSIFY.format(place)  # no class to find that is not trained on
-    return TRAIN.format(place) + (" --IPC 4" if data.train.class_counts().max() > 1 else "")
+    return TRAIN.format(place)
 
 
 # ---------------------------------------------------------------------- moving files away

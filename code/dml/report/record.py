@@ -16,6 +16,7 @@ from dml.metric_names import TOTAL_SECONDS
 from dml.metrics_file import read_record
 from dml.places import FILES, PLACES
 from dml.report.runs import Run, run_from_lines
+from dml.writing import cut_off_rest
 
 
 def line_of_run(run: Run, **told: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,13 +46,16 @@ def add_line(file: Path, line: Mapping[str, Any]) -> None:
 
 
 def add_runs(file: Path, runs: Sequence[Run]) -> int:
-    """Add those of ``runs`` whose names are not in the record yet, by the names of their folders.
+    """Add those of ``runs`` that are not in the record yet, by the names of their data and their folders.
 
     Returns:
         how many were added.
     """
-    known = {str(line.get("run")) for line in read_record(file)} if file.is_file() else set()
-    new = {name: run for run in runs if (name := Path(run.name).name) not in known}
+    known: set[str] = set()
+    if file.is_file():
+        cut_off_rest(file)
+        known = {str(line.get("run")) for line in read_record(file)}
+    new = {name: run for run in runs if (name := "/".join(Path(run.name).parts[-2:])) not in known}
     for name, run in new.items():
         add_line(file, {"run": name, **line_of_run(run)})
     return len(new)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import torch
 
 from dml.config import TrainConfig
+from dml.errors import Note
 from dml.methods.base import Method
 from dml.models.memory_format import AUTO, best_memory_format, lay_out, works_by_channel
 
+# As of torch 2.14: with MALLOC_CHECK_=3 a single backward pass of fastvit_t8 ends the process, at any size.
+BROKEN_IN_ONEDNN = ("timm/fastvit",)
 BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16")
 
 
@@ -22,6 +26,22 @@ def with_memory_format(config: TrainConfig, method: Method, device: torch.device
     for network in method.networks():
         lay_out(network, chosen)
     return replace(config, run=replace(config.run, memory_format=chosen))
+
+
+def avoid_broken_kernels(method: Method, device: torch.device) -> None:
+    """Switch oneDNN off in this process where a network trains on a CPU whose backward pass it breaks.
+
+    Warns:
+        Note: that it is off, and for which network.
+    """
+    name = getattr(getattr(method.model, "architecture", None), "backbone", "")
+    if device.type == "cpu" and name.startswith(BROKEN_IN_ONEDNN):
+        torch.backends.mkldnn.enabled = False
+        warnings.warn(
+            f"{name}: oneDNN, by which torch computes convolutions on a CPU, corrupts memory in its backward pass, and"
+            " is off: steps take longer",
+            Note,
+        )
 
 
 def bfloat16_told(config: TrainConfig, method: Method, device: torch.device) -> list[str]:

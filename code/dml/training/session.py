@@ -34,7 +34,7 @@ from dml.training.everything import EveryImageTask
 from dml.training.faults import keeping_traceback
 from dml.training.finetuning import finetuning_told
 from dml.training.launcher import find_launcher
-from dml.training.layout import bfloat16_told, with_memory_format
+from dml.training.layout import avoid_broken_kernels, bfloat16_told, with_memory_format
 from dml.training.normalisation import require_statistics
 from dml.training.proxies import ProxyPages, start_at_class_means
 from dml.training.retrieval import RetrievalTask
@@ -79,6 +79,7 @@ def train(
     # What the images were found to be is kept with the run: it, and what is made of it, reads others alike.
     config = replace(config, data=replace(config.data, bits=data.train.bits))
     config = with_memory_format(config, method, fabric.device)
+    avoid_broken_kernels(method, fabric.device)
     kind = kind or (EveryImageTask if isinstance(data, EveryImageData) else RetrievalTask)
     task = kind(config, fabric, data, method)
     if task.splits:  # known with the data: a folder may bring held-out images
