@@ -107,6 +107,7 @@ def test_two_processes_transfer_as_one(digits, tmp_path):
     arguments += ["--epochs", "1", "--bn-freeze", "1", "--optimizer", "sgd", "--batch-size", "60"]
     run("train.py", *arguments, "--run-name", "source")
     arguments += ["--source-ckpt", str(tmp_path / "folder" / "source" / "best.pt"), "--view", "2"]
+    arguments += ["--recipe", "transfer_target"]
     run("train_target.py", *arguments, "--run-name", "one")
     torchrun("train_target.py", *arguments, "--run-name", "two")
     same_run(*(tmp_path / "folder" / name for name in ("one", "two")))

@@ -43,6 +43,7 @@ from dml.config import SECTIONS, LossConfig
 from dml.data.verify import EVERY_DATASET
 from dml.metric_names import is_metric, metric_key
 from dml.models import create_model
+from dml.report.groups import METHOD
 from entrypoints import ROOT
 from models.test_models_start import classifier, network, saved
 from printed_commands import PAGES, Printed, blocks, flags, headings, links, of_docstring, of_page, paths
@@ -69,7 +70,7 @@ def check_report(words: list[str]) -> None:
     command = parse_report(words)
     assert all(is_metric(metric_key(name)) for name in command.metrics)
     settings = {item.name for section in (*SECTIONS.values(), LossConfig) for item in fields(section)}
-    assert {name.rpartition(".")[2] for name in command.group_by} <= settings
+    assert {name.rpartition(".")[2] for name in command.group_by} <= settings | {METHOD.rpartition(".")[2]}
 
 
 def workspace_parser() -> argparse.ArgumentParser:
@@ -201,7 +202,7 @@ def test_there_is_something_to_check():
     started = {
         page.name: sum(command.place.startswith(str(page.relative_to(ROOT))) for command in COMMANDS) for page in PAGES
     }
-    assert started["README.md"] > 60
+    assert started["README.md"] > 40
     assert started["lsd.md"] >= 6
 
 

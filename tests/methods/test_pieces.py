@@ -40,7 +40,7 @@ def step(case: str, pieces: int) -> tuple[float, dict[str, torch.Tensor]]:
 @pytest.mark.parametrize("case", list(CASES))
 def test_a_step_in_pieces_is_that_of_the_batch(case):
     (whole, expected), (cut, gradients) = step(case, 1), step(case, 4)
-    assert cut == pytest.approx(whole, rel=1e-6)
+    assert cut == pytest.approx(whole, rel=1e-5)  # of convolutions over other numbers of images, by other kernels
     assert gradients.keys() == expected.keys()
     largest = max(float(value.abs().max()) for value in expected.values())
     for name, value in expected.items():

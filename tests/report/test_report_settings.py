@@ -65,7 +65,7 @@ def test_a_typed_default_and_an_older_version_are_the_same_group(tmp_path, capsy
 
 
 def test_runs_without_labels_too(tmp_path):
-    words = ("--dataset", "folder", "--data-dir", str(tmp_path / "moved"), "--epochs", "2")
+    words = ("--recipe", "stml", "--dataset", "folder", "--data-dir", str(tmp_path / "moved"), "--epochs", "2")
     config = parse_stml(words).config
     recorded(tmp_path / "new", config)
 
