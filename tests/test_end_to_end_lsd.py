@@ -66,6 +66,7 @@ def test_what_the_run_keeps(whole, tmp_path, capsys):
 def test_features_choose_the_batches(digits, tmp_path, capsys):
     words = ["--loss", "multisimilarity", "--data_sampler", "fid_batchmatch", "--data_batchmatch_bigbs", "60"]
     words += ["--n_epochs", "2", "--metrics", "e_recall@1", "--no_train_metrics", "--run-name", "features"]
+    words += ["--recipe", "lsd"]
     run_inside("train.py", *arguments(digits, tmp_path, *words), status=0, capsys=capsys)
     features = method_state(tmp_path / "folder" / "features")["storage.features"]
     assert features.shape == (120, 16)
