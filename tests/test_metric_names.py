@@ -55,7 +55,7 @@ def test_only_shares_are_printed_in_per_cent():
     assert value_text("rho_spectrum_at_0", [0.5, 0.5]) == "2 values"
 
 
-LOWER = ("dists@intra", "dists@intra_over_inter", "rho_spectrum@m", "loss")
+LOWER = ("dists@intra", "dists@intra_over_inter", "rho_spectrum@m", "loss", "total_seconds")
 
 
 def test_which_way_is_better():
