@@ -29,6 +29,8 @@ except ModuleNotFoundError:  # Python 3.10
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "code"))
 
+import dml.packages  # noqa: E402, F401  # isort: skip
+
 from dml.report.record import read_runs_of_record  # noqa: E402
 from dml.report.runs import Run  # noqa: E402
 

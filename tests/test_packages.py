@@ -13,7 +13,7 @@ import pytest
 from entrypoints import ROOT
 
 PROGRAMS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("code/*.py"), *ROOT.glob("scripts/*.py")])
-OF_PLAIN_PYTHON = {Path("scripts/make_scripts.py"), Path("scripts/gpu_check.py")}
+OF_PLAIN_PYTHON = {Path("scripts/gpu_check.py")}
 ACTIVE = ("PYTHON", "VIRTUAL_ENV")
 
 
