@@ -103,12 +103,12 @@ def test_uniform_and_normal_starts(build):
 
 
 def test_ipc_means_power_balance_and_is_ignored_in_it(build):
-    with_four, data, _ = build("--loss", "ProxyISA", "--IPC", "4", "--p", "0.5")
-    with_five = build("--loss", "ProxyISA", "--IPC", "5", "--p", "0.5")[0]
+    with_four, data, _ = build("--recipe", "proxy_isa", "--loss", "ProxyISA", "--IPC", "4", "--p", "0.5")
+    with_five = build("--recipe", "proxy_isa", "--loss", "ProxyISA", "--IPC", "5", "--p", "0.5")[0]
     plans = [create_sampler(config, data.train.labels).plan(0) for config in (with_four, with_five)]
     np.testing.assert_array_equal(*plans)
     assert type(create_sampler(with_four, data.train.labels)).__name__ == "PowerBalancedSampler"
-    plain = build("--loss", "ProxyISA")[0]
+    plain = build("--recipe", "proxy_isa", "--loss", "ProxyISA")[0]
     assert type(create_sampler(plain, data.train.labels)).__name__ == "RandomSampler"
 
 
