@@ -49,7 +49,7 @@ if [ -z "$folder" ]; then
     folder="$(found)"
 elif [ -f "$folder/last.pt" ]; then
     program="$(sed -n 's/^exec .*\/\(code\/[a-z_]*\.py\).*/\1/p' "$script")"
-    "$root/scripts/python" "$root/$program" --resume-run "$folder" "${place[@]}"
+    "$root/scripts/python" "$root/$program" --resume-run "$folder" ${place[@]+"${place[@]}"}
 else
     echo "reproduce.sh: $folder has no checkpoint yet: it is being trained, or was killed before; then remove it" >&2
     exit 1

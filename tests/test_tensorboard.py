@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dml.errors import UserError
 from dml.tensorboard import TensorBoardBackend
 from dml.tracking import Tracker
-from entrypoints import SMALL, run
+from entrypoints import SMALL, run, run_inside
 
 pytest.importorskip("tensorboard")
 
@@ -73,12 +72,12 @@ def test_a_failure_is_one_warning(tmp_path):
     backend.close()
 
 
-def test_without_the_package_one_line_says_how_to_get_it(tmp_path, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
-        monkeypatch.delitem(sys.modules, name)
+def test_without_the_package_one_line_says_how_to_get_it_before_a_folder_is_made(digits, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(UserError, match=r'pip install "\.\[tensorboard\]"'):
-        TensorBoardBackend(tmp_path)
+    words = ("--dataset", "folder", "--data-dir", digits, "--log-dir", tmp_path, *SMALL, "--epochs", "1")
+    ended = run_inside("train.py", *words, "--tracker", "tensorboard", status=2, capsys=capsys)
+    assert 'pip install ".[tensorboard]"' in ended.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_training_and_its_continuation(digits, tmp_path):

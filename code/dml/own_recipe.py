@@ -32,58 +32,47 @@ class Length:
 LENGTHS = (Length(images=24_000, fewest=4, most=100), Length(images=40_000, fewest=5, most=100))
 SELF_TAUGHT_LENGTHS = (Length(images=12_000, fewest=2, most=60), Length(images=24_000, fewest=4, most=100))
 
-SUPERVISED: dict[str, Any] = {
+# Of both recipes, from weights that were trained and from scratch.
+_FROM_WEIGHTS: dict[str, Any] = {
     "dataset": "folder",
     "model": "mobilenet_v2",
     "embedding_size": 512,
-    "batch_size": 96,
-    "IPC": 4,
-    "epochs": LENGTHS[0].most,
     "lr": 1e-4,
-    "scheduler": "cosine",
-    "warm": 1,
-    "init_type": "center",
     "pooling": "avg",
-    "head_init": "orthogonal",
     "resize": None,  # follows the crop
     "crop_size": 96,
     "crop_scale": 0.3,
 }
-SUPERVISED_FROM_SCRATCH: dict[str, Any] = {
+_FROM_SCRATCH: dict[str, Any] = {
     "pretrained": False,
     "model": "resnet18",
     "embedding_size": 128,
-    "epochs": LENGTHS[1].most,
-    "lr": 1e-3,
     "bn_freeze": False,
-    "warm": 0,
     "crop_size": 64,
 }
 
-SELF_TAUGHT: dict[str, Any] = {
-    "dataset": "folder",
-    "model": "mobilenet_v2",
-    "embedding_size": 512,
+SUPERVISED: dict[str, Any] = _FROM_WEIGHTS | {
+    "batch_size": 96,
+    "IPC": 4,
+    "epochs": LENGTHS[0].most,
+    "scheduler": "cosine",
+    "warm": 1,
+    "init_type": "center",
+    "head_init": "orthogonal",
+}
+SUPERVISED_FROM_SCRATCH: dict[str, Any] = _FROM_SCRATCH | {"epochs": LENGTHS[1].most, "lr": 1e-3, "warm": 0}
+
+SELF_TAUGHT: dict[str, Any] = _FROM_WEIGHTS | {
     "batch_size": 60,
     "epochs": SELF_TAUGHT_LENGTHS[0].most,
-    "lr": 1e-4,
     "momentum": 0.99,
     "bn_freeze": True,
     "l2_norm": True,
-    "pooling": "avg",
-    "resize": None,
-    "crop_size": 96,
-    "crop_scale": 0.3,
 }
-SELF_TAUGHT_FROM_SCRATCH: dict[str, Any] = {
-    "pretrained": False,
-    "model": "resnet18",
-    "embedding_size": 128,
+SELF_TAUGHT_FROM_SCRATCH: dict[str, Any] = _FROM_SCRATCH | {
     "epochs": SELF_TAUGHT_LENGTHS[1].most,
     "lr": 5e-4,
     "head_lr": 5e-4,
     "momentum": 0.9,
-    "bn_freeze": False,
-    "crop_size": 64,
 }
 SELF_TAUGHT_OPTIONS: dict[str, Any] = {"sigma": 0.0}

@@ -288,6 +288,15 @@ RECIPES: Registry[Recipe] = Registry(
 )
 
 
+def starts_from_weights(values: Mapping[str, Any]) -> bool:
+    """Whether a network begins with weights from somewhere, and not with random ones.
+
+    Args:
+        values: setting → value, of those that are settled so far.
+    """
+    return bool(values.get("pretrained", True) or any(map(values.get, ("weights", "init_from", "resume"))))
+
+
 def classification_milestones(dataset: str, epochs: int) -> tuple[int, ...]:
     """The epochs after which the rate falls to a tenth, as CutMix's code places them in a training of ``epochs``.
 

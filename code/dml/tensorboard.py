@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,17 @@ FOLDER = "tensorboard"
 MISSING = '--tracker tensorboard needs TensorBoard, which is not installed: pip install ".[tensorboard]"'
 
 
+def require_tensorboard() -> None:
+    """UserError if it is not installed."""
+    if find_spec("tensorboard") is None:
+        raise UserError(MISSING)
+
+
 class TensorBoardBackend(Dashboard):
     """Scalars by epoch, pictures and the configuration of the run in ``folder``.
 
     A session begins them anew from the record once that is cut to its checkpoint: a line that is computed again after a
     kill is there once, and a finished run that is continued with ``--tracker`` is there from its beginning.
-
-    Raises:
-        UserError: TensorBoard is not installed.
     """
 
     title = "TensorBoard"
@@ -29,13 +33,6 @@ class TensorBoardBackend(Dashboard):
 
     def __init__(self, folder: Path):
         self.folder, self._events = folder, None
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "tensorboard":
-                raise
-            raise UserError(MISSING) from None
-        self._open = SummaryWriter
 
     def log(self, metrics: dict[str, Any], step: int) -> None:
         """One line of the record, which holds it already."""
@@ -57,7 +54,9 @@ class TensorBoardBackend(Dashboard):
     def _begin(self) -> None:
         """Write the record so far."""
         shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
-        self._events, self.epoch = self._open(str(self.folder / FOLDER)), 0
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._events, self.epoch = SummaryWriter(str(self.folder / FOLDER)), 0
         config = self.folder / "config.json"
         if config.exists():
             self._events.add_text("config", f"```json\n{read_utf8(config)}\n```")

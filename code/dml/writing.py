@@ -87,8 +87,13 @@ def write_text_atomically(text: str, path: Path) -> None:
 
 def cut_off_rest(file: Path) -> None:
     """Cut off a last line that is not complete, of a file of lines that was being written when a machine went down."""
-    if not (content := file.read_bytes()).endswith(b"\n"):
-        os.truncate(file, content.rfind(b"\n") + 1)
+    with file.open("rb") as opened:
+        if not opened.seek(0, os.SEEK_END):
+            return
+        opened.seek(-1, os.SEEK_END)
+        if opened.read(1) == b"\n":
+            return
+    os.truncate(file, file.read_bytes().rfind(b"\n") + 1)
 
 
 def locked(path: Path, *, wait: bool = True) -> IO:

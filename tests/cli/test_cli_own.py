@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import pytest
 from test_cli import flat
@@ -10,7 +11,9 @@ from test_cli import flat
 from dml.cli.classify import parse_classify
 from dml.cli.stml import parse_stml
 from dml.cli.train import parse_train
+from dml.config import ConfigWarning
 from dml.own_recipe import SELF_TAUGHT, SELF_TAUGHT_FROM_SCRATCH, SUPERVISED, SUPERVISED_FROM_SCRATCH
+from dml.programs import supervised
 
 OWN = ("--dataset", "folder")
 
@@ -95,3 +98,18 @@ def test_the_teacher_s_distances_say_how_wide_sigma_is():
     assert stml().loss.options["sigma"] == 0
     assert stml("--sigma", "3").loss.options["sigma"] == 3
     assert parse_stml([]).config.loss.options["sigma"] == 1
+
+
+def test_what_the_length_of_the_set_is_too_short_for_is_said_when_that_is_known(digits, tmp_path, monkeypatch):
+    def shorter(config, labels, **how):
+        return replace(config, optim=replace(config.optim, epochs=3))
+
+    def no_more(*given, **how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(supervised, "fit_to_size", shorter)
+    monkeypatch.setattr(supervised, "fit_batches", no_more)
+    words = ["--dataset", "folder", "--data-dir", str(digits), "--log-dir", str(tmp_path), "--pretrained", "0"]
+    command = parse_train([*words, "--warm", "3"])
+    with pytest.warns(ConfigWarning, match="--warm 3 covers all 3 epochs"), pytest.raises(KeyboardInterrupt):
+        supervised.run(command)

@@ -109,6 +109,9 @@ def test_the_record_tells_of_no_machine_and_makes_tables(done, benchmark, tmp_pa
     for method in ("anchor", "small", "further"):
         assert f"| {method} | last (2) | 1 |" in table, ended.stdout + table
     assert "best (" not in table
+    (name,) = (json.loads(line)["run"] for line in text.splitlines() if "further_s2_" in line and "config" in line)
+    run("report.py", record, "--out", tmp_path / "less", *words, "--leave-out", name)
+    assert "further" not in (tmp_path / "less" / "table.md").read_text()
     assert "colour histogram" in table
 
 

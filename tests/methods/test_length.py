@@ -11,7 +11,7 @@ from dml.cli.stml import resolve_stml
 from dml.cli.train import resolve_train
 from dml.config import TrainConfig
 from dml.errors import Note
-from dml.methods.length import MOST_EVALUATIONS, fit_to_size, starts_from_weights
+from dml.methods.length import MOST_EVALUATIONS, fit_to_size, has_weights
 from dml.own_recipe import LENGTHS, SELF_TAUGHT_LENGTHS
 
 OWN = {"dataset": "folder", "data_dir": "photos"}
@@ -101,7 +101,7 @@ def test_of_many_short_epochs_some_are_evaluated():
 def test_which_start_there_is(tmp_path):
     (tmp_path / "start.pt").touch()
     start = str(tmp_path / "start.pt")
-    assert starts_from_weights(config_of())
-    assert not starts_from_weights(config_of(pretrained=False))
-    assert starts_from_weights(config_of(pretrained=False, init_from=start))
-    assert starts_from_weights(config_of(resolve_stml, pretrained=False, resume=start))
+    assert has_weights(config_of())
+    assert not has_weights(config_of(pretrained=False))
+    assert has_weights(config_of(pretrained=False, init_from=start))
+    assert has_weights(config_of(resolve_stml, pretrained=False, resume=start))

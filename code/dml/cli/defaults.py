@@ -15,13 +15,14 @@ from dml.cli.workers import loading_processes
 from dml.conditions import flag_of
 from dml.config import SECTIONS, DataConfig, default_data_name, sections_of
 from dml.data import DATASETS
+from dml.data.screening import OWN
 from dml.errors import UserError
 from dml.models.arch_name import parse_arch
 from dml.models.backbones import BACKBONES, PREFIX
 from dml.models.run_checkpoint import checkpoint_file
 from dml.options import Spec
 from dml.places import from_home
-from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, RECIPES
+from dml.recipes import AUGMENTATION_DEFAULTS, DATASET_DEFAULTS, RECIPES, starts_from_weights
 from dml.registry import Registry
 
 
@@ -83,9 +84,9 @@ def fill_defaults(
     return Defaults(recipe, values, (*layers, Layer(TYPED, typed)))
 
 
-def starts_from_weights(values: Mapping[str, Any]) -> bool:
-    """Whether a network begins with weights from somewhere, and not with random ones."""
-    return bool(values.get("pretrained", True) or values.get("init_from") or values.get("resume"))
+def is_own(typed: Mapping[str, Any]) -> bool:
+    """Whether a command line is about a user's own images, of which no publication says anything."""
+    return "dataset" in typed and DATASETS.canonical(typed["dataset"]) == OWN
 
 
 def take_recipe(typed: dict[str, Any], program: str) -> str | None:

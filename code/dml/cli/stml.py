@@ -12,13 +12,11 @@ from typing import Any
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
 from dml.cli.command import TrainCommand, parse_command
-from dml.cli.defaults import Defaults, fill_defaults, option_layer, section_layer, take_recipe, typed_options
+from dml.cli.defaults import Defaults, fill_defaults, is_own, option_layer, section_layer, take_recipe, typed_options
 from dml.cli.layers import Layer
 from dml.cli.parser import Parser, add_sections, kind_of, spellings_of
 from dml.cli.shared import add_arch, add_continuing, settle_historic
 from dml.config import ConfigWarning, LossConfig, TrainConfig, switched_on, train_config
-from dml.data import DATASETS
-from dml.data.screening import OWN
 from dml.errors import UserError
 from dml.losses.self_taught import SELF_TAUGHT_LOSSES
 from dml.methods.effective import effective
@@ -89,8 +87,7 @@ def _asked(typed: dict[str, Any]) -> tuple[dict[str, Any], LossConfig, Defaults]
     chosen = [Layer(f"method {method}", {"head": spec.head})]
     if typed.get("resume") or typed.get("init_from"):
         chosen.append(Layer("weights to start from", {"teacher_init": "student"}))
-    is_own = "dataset" in typed and DATASETS.canonical(typed["dataset"]) == OWN
-    recipe = asked or (OWN_RECIPE if is_own and method == DEFAULT_METHOD else spec.recipe)
+    recipe = asked or (OWN_RECIPE if is_own(typed) and method == DEFAULT_METHOD else spec.recipe)
     own = {name: value for name, value in RECIPES[recipe].options.items() if name in spec.options}
     return typed, LossConfig(method, options=own | options), fill_defaults(recipe, typed, chosen=chosen)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from dml.cli.choices import add_losses, refuse_foreign_options, take_options
 from dml.cli.command import TrainCommand, parse_command
-from dml.cli.defaults import Defaults, fill_defaults, option_layer, section_layer, take_recipe, typed_options
+from dml.cli.defaults import Defaults, fill_defaults, is_own, option_layer, section_layer, take_recipe, typed_options
 from dml.cli.kept_defaults import warn_of_kept
 from dml.cli.layers import Layer
 from dml.cli.miners import add_miners, take_miner
@@ -30,8 +30,6 @@ from dml.config import (
 )
 from dml.config.switches import TRAIN as PROGRAM
 from dml.config.switches import Switch
-from dml.data import DATASETS
-from dml.data.screening import OWN
 from dml.errors import UserError
 from dml.losses import LOSSES, LossChoice, choose_loss
 from dml.losses.spec import LossSpec
@@ -167,7 +165,7 @@ def _asked(typed: dict[str, Any]) -> _Asked:
     for switch in (OWN_SECTIONS[name].switch for name in own):
         _check_fit(switch, loss.loss, choice)
         recipe = switch.recipes.get(recipe, recipe)
-    if "dataset" in typed and DATASETS.canonical(typed["dataset"]) == OWN:
+    if is_own(typed):
         recipe = OWN_RECIPE
     if typed.get("as_source"):
         recipe = SOURCE_RECIPE

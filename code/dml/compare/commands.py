@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def trial_command(
 ) -> Command:
     """The run of a trial on one fold, counted from 1."""
     words = [*_words(plan, method, values, seed=plan.protocol.search_seed, fold=fold), "--save", "0"]
-    return replace(_named(method, words, f"{method.name}_t{number:02d}_f{fold}", source), kind=TRIAL)
+    return _named(method, words, f"{method.name}_t{number:02d}_f{fold}", source, TRIAL)
 
 
 def final_command(
@@ -105,7 +105,7 @@ def final_command(
 ) -> Command:
     """The run of a method's best settings with one seed on one fold; None: on all training classes."""
     words = [*_words(plan, method, values, seed=seed, fold=fold), "--save", "1"]
-    return _named(method, words, f"{method.name}_s{seed}{'' if fold is None else f'_f{fold}'}", source)
+    return _named(method, words, f"{method.name}_s{seed}{'' if fold is None else f'_f{fold}'}", source, FINAL)
 
 
 def source_command(
@@ -113,7 +113,7 @@ def source_command(
 ) -> Command:
     """The run of a method's best settings whose network the trials of another method begin with, on one fold."""
     words = [*_words(plan, method, values, seed=plan.protocol.search_seed, fold=fold), "--save", "1"]
-    return replace(_named(method, words, f"{method.name}_source_f{fold}", source), kind=SOURCE)
+    return _named(method, words, f"{method.name}_source_f{fold}", source, SOURCE)
 
 
 def _words(plan: Plan, method: Method, values: Mapping[str, Any], *, seed: int, fold: int | None) -> list[str]:
@@ -127,11 +127,11 @@ def _words(plan: Plan, method: Method, values: Mapping[str, Any], *, seed: int, 
     return [*plan.flags, *method.flags, *found, *told, "--metrics", *protocol.metrics]
 
 
-def _named(method: Method, words: Sequence[str], name: str, source: Command | None) -> Command:
+def _named(method: Method, words: Sequence[str], name: str, source: Command | None, kind: str) -> Command:
     caches = bool(_typed(method.program, words).get("cache_features"))
     digest = run_digest(method.program, words if source is None else [*words, method.source_flag, source.name])
     named = None if source is None else (method.source_flag, source)
-    return Command(method.program, tuple(words), f"{name}_{digest[:8]}", caches, method.name, source=named)
+    return Command(method.program, tuple(words), f"{name}_{digest[:8]}", caches, method.name, kind, named)
 
 
 def run_digest(program: str, words: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
-FINAL = ("folds", "all")
+FINAL_CLASSES = ("folds", "all")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TRAINING = tuple(name for name in PROGRAMS if name != "classify.py")
 
@@ -240,8 +240,8 @@ def _check(budget: Budget, protocol: Protocol) -> None:
             raise UserError(f"{where}: {value} is less than {smallest}")
     if protocol.search_folds > protocol.folds:
         raise UserError(f"[protocol] search_folds: {protocol.search_folds} of {protocol.folds} folds")
-    if protocol.final not in FINAL:
-        raise UserError(f"[protocol] final: {protocol.final!r} is not one of {', '.join(FINAL)}")
+    if protocol.final not in FINAL_CLASSES:
+        raise UserError(f"[protocol] final: {protocol.final!r} is not one of {', '.join(FINAL_CLASSES)}")
     for name in (protocol.select_metric, *protocol.report):
         if not is_metric(metric_key(name)):
             raise UserError(f"[protocol] report and select_metric: there is no metric {name!r}")

@@ -31,7 +31,7 @@ class Record:
         self.file = file
         self._results: dict[str, Result] = {}
         self._judged: dict[str, Judged] = {}
-        self._lines = 0
+        self._lines = self._size = 0
 
     def read_on(self) -> None:
         """Read what is there and new: first of all, and what other processes have added since.
@@ -41,9 +41,12 @@ class Record:
         Raises:
             UserError: naming the file and the line that cannot be read.
         """
-        if self.file is not None and self.file.is_file():
-            cut_off_rest(self.file)
+        if self.file is None or not self.file.is_file():
+            return
+        cut_off_rest(self.file)
+        if (size := self.file.stat().st_size) != self._size:
             self._read(self.file)
+            self._size = size
 
     def result(self, name: str) -> Result | None:
         """What the run of that name came to."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from dml.config import TrainConfig
 from dml.errors import Note
-from dml.recipes import RECIPES
+from dml.recipes import RECIPES, starts_from_weights
 
 STEPS_PER_EPOCH = 4  # at least, of a small set
 FEWEST_IN_BATCH = 16
@@ -46,7 +46,7 @@ def fit_to_size(config: TrainConfig, labels: np.ndarray, *, is_new: bool, typed:
         if each > data.IPC:
             data = replace(data, IPC=each, batch_size=each * len(counts))
     if "epochs" not in typed:
-        epochs = lengths[0 if starts_from_weights(config) else 1].epochs(images)
+        epochs = lengths[0 if has_weights(config) else 1].epochs(images)
         warnings.warn(f"{epochs} epochs for {images:,} training images; --epochs says otherwise", Note)
         config = replace(config, optim=replace(config.optim, epochs=epochs))
         if "eval_every" not in typed and not (config.self_taught and config.self_taught.unlabelled):
@@ -54,7 +54,6 @@ def fit_to_size(config: TrainConfig, labels: np.ndarray, *, is_new: bool, typed:
     return replace(config, data=data, evaluation=evaluation)
 
 
-def starts_from_weights(config: TrainConfig) -> bool:
-    """Whether the network begins with weights from somewhere, and not with random ones."""
-    model, self_taught = config.model, config.self_taught
-    return bool(model.pretrained or model.weights or model.init_from or (self_taught and self_taught.resume))
+def has_weights(config: TrainConfig) -> bool:
+    """Whether the network of a run begins with weights from somewhere, and not with random ones."""
+    return starts_from_weights(vars(config.model) | (vars(config.self_taught) if config.self_taught else {}))

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from dml.cli.command import TrainCommand
+from dml.cli.kept_defaults import warn_of_short_training
 from dml.data import data_from_config
 from dml.evaluation.embedding import embed_records
 from dml.methods.base import Given
@@ -42,7 +43,10 @@ def run(command: TrainCommand) -> Path:
         run=command.resume,
         accept_changes=command.accept_changes,
     )
-    config = fit_to_size(config, data.train.labels, is_new=command.resume is None, typed=command.typed)
+    fitted = fit_to_size(config, data.train.labels, is_new=command.resume is None, typed=command.typed)
+    if fitted.optim.epochs != config.optim.epochs:  # fewer than was known when the command line was read
+        warn_of_short_training(fitted.optim, command.typed)
+    config = fitted
     config = fit_batches(config, data.train.labels, world_size=fabric.world_size, typed=command.typed)
     model = model_from_config(
         config.model,

@@ -12,7 +12,7 @@ from dml.report.runs import Run, read_run, run_folders
 
 def read_runs(places: Sequence[str], leave_out: Sequence[str] = ()) -> tuple[list[Run], dict[str, str]]:
     """The finished runs in ``places`` but for those in ``leave_out``: run folders, folders above them, or patterns of
-    either; or records of ``compare.py``, files that end in .jsonl.
+    either; or records, files that end in .jsonl, whose runs are left out by their names.
 
     Returns:
         the runs, and of each folder that was skipped the reason.
@@ -21,8 +21,9 @@ def read_runs(places: Sequence[str], leave_out: Sequence[str] = ()) -> tuple[lis
         UserError: a place without any run folder.
     """
     records = [file for place in places if (file := from_home(place)).suffix == ".jsonl" and file.is_file()]
-    runs, skipped = [run for file in records for run in read_runs_of_record(file)], {}
+    runs, skipped = [run for file in records for run in read_runs_of_record(file) if run.name not in leave_out], {}
     places = [place for place in places if from_home(place) not in records]
+    leave_out = [place for place in leave_out if not records or from_home(place).exists()]
     folders, unwanted = ({f: None for place in among for f in run_folders(place)} for among in (places, leave_out))
     unwanted = {folder.resolve() for folder in unwanted}
     for folder in folders:

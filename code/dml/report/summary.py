@@ -165,7 +165,7 @@ def explain(groups: Sequence[Group], *, empty: int = 0, split: str = "eval") -> 
     chosen = {"eval": "the test split, as published, which is optimistic", "val": "held-out images"}
     by = [f"{label(key.partition('/')[2])} on {chosen[key.partition('/')[0]]}" for key in keys]
     figures = "Mean ± sample standard deviation over n runs."
-    if not all(run.is_judged_once for group in groups for run in group.runs):
+    if by:
         figures += f" Best epoch of each run by {'; '.join(by)}."
     left_out = [f"Left out, having none of these figures: {empty} group{'s' * (empty > 1)}."] if empty else []
     papers = _papers(groups) if split == "eval" else []
@@ -174,10 +174,10 @@ def explain(groups: Sequence[Group], *, empty: int = 0, split: str = "eval") -> 
 
 def _papers(groups: Sequence[Group]) -> list[str]:
     """A sentence on what is reported, where anything is."""
-    found = dict.fromkeys(paper.paper for group in groups if (paper := paper_of(group)) is not None)
-    return [f"Reported: the figure of the paper, of its best epoch on the test split ({'; '.join(found)})."] * bool(
-        found
-    )
+    shown = [group for group in groups if not all(run.is_judged_once for run in group.runs)]  # with a best epoch
+    found = dict.fromkeys(paper.paper for group in shown if (paper := paper_of(group)) is not None)
+    said = f"Reported: the figure of the paper, of its best epoch on the test split ({'; '.join(found)})."
+    return [said] if found else []
 
 
 def _unanswered(groups: Sequence[Group], split: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dml.config import TrainConfig
 from dml.evaluation.baselines import COLOURS, FEATURES, PIXELS, UNTRAINED
-from dml.methods.length import starts_from_weights
+from dml.methods.length import has_weights
 from dml.metric_names import LEADING, label, percent
 from dml.metrics_file import read_record
 from dml.models.backbones import BACKBONES, class_of
@@ -52,7 +52,7 @@ def _reasons(config: TrainConfig, state: TrainingState, winners: list[str]) -> l
     """The likely ones first."""
     data, model, optim = config.data, config.model, config.optim
     found = []
-    if not starts_from_weights(config):
+    if not has_weights(config):
         found.append(
             "it began with random weights: --pretrained 1 (a download), --weights FILE, or --init-from a run of yours"
         )

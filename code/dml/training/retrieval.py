@@ -26,7 +26,7 @@ from dml.evaluation.metrics import SPECTRUM_KEY, metric_keys
 from dml.evaluation.pictures import draw_run
 from dml.evaluation.series import series_in, with_distinct_recall
 from dml.methods.base import Method
-from dml.methods.length import starts_from_weights
+from dml.methods.length import has_weights
 from dml.models.extract import features_of
 from dml.positives import ImageIds
 from dml.structures import Batch
@@ -207,7 +207,7 @@ class RetrievalTask(Task):
         """See ``baselines``. Only the first process, which tells people, learns of all."""
         judge = Judge(self.data, self.evaluators["eval"], self.series.get("eval"), self.fabric.device)
         features = []
-        if starts_from_weights(self.config):
+        if has_weights(self.config):
             how = {"read": features_of, "progress": "pretrained features"}
             features = [
                 embed_records(model, self.data.parts[split], self.config.embedding, self.fabric, **how)

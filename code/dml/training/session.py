@@ -24,7 +24,7 @@ from dml.evaluation.baselines import UNTRAINED
 from dml.methods.base import Method
 from dml.models.memory_format import CONTIGUOUS
 from dml.recipes import DATASET_DEFAULTS, RECIPES
-from dml.tensorboard import TensorBoardBackend
+from dml.tensorboard import TensorBoardBackend, require_tensorboard
 from dml.tracking import Tracker, say
 from dml.training.accumulation import accumulation_told, check_pieces
 from dml.training.advice import BaselineWarning, below_baselines, rising_loss
@@ -94,6 +94,8 @@ def train(
         method.keep_average(config.finetuning.weight_ema)
     images = method.images_per_batch()
     batches.check_share(images)  # before a folder is made
+    if config.run.tracker is not None:
+        require_tensorboard()
     side = config.data.crop_size or method.model.input_spec.crop_size
     rows, method.pieces = images * method.num_views // fabric.world_size, config.run.accumulate
     check_pieces(method.pieces, rows)
